@@ -1,0 +1,46 @@
+# Every target sets up what it needs in .venv, and says nothing when nothing is to do.
+PYTHON ?= python3
+BIN := .venv/bin
+MARKS ?=
+
+.PHONY: demo test check lint format slow clean constraints
+
+# The demo needs the run-time packages only.
+.venv/.run: constraints.txt constraints-uv.txt pyproject.toml
+	@$(PYTHON) -c 'import sys; v = sys.version_info[:2]; sys.exit(None if (3, 11) <= v < (3, 14) else "leadbridge needs Python 3.11, 3.12 or 3.13, and %s is %d.%d. Say which to use: make PYTHON=python3.12 ..." % (sys.executable, *v))'
+	@$(PYTHON) -m venv .venv || { echo "Python's venv module is missing; on Debian and Ubuntu: apt-get install python3-venv" >&2; exit 1; }
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes --no-deps -r constraints-uv.txt
+	@$(BIN)/uv pip install --quiet --python $(BIN)/python --require-hashes --no-deps -r constraints.txt
+	@$(BIN)/uv pip install --quiet --python $(BIN)/python --no-deps --no-build-isolation -e .
+	@touch $@
+
+.venv/.dev: .venv/.run constraints-dev.txt
+	@$(BIN)/uv pip install --quiet --python $(BIN)/python --require-hashes --no-deps -r constraints-dev.txt
+	@touch $@
+
+demo: .venv/.run
+	@$(BIN)/leadbridge demo
+
+test: check
+	@$(BIN)/python -m pytest -n 2 $(MARKS)
+
+check: lint
+	@$(BIN)/mypy
+	@$(BIN)/lint-imports --no-cache
+
+lint: .venv/.dev
+	@$(BIN)/ruff format --check --quiet . || { echo "run 'make format'" >&2; exit 1; }
+	@$(BIN)/ruff check --quiet .
+
+format: .venv/.dev
+	@$(BIN)/ruff format --quiet .
+	@$(BIN)/ruff check --quiet --fix .
+
+# New exact versions, with hashes and without any index address.
+COMPILE := $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header --upgrade
+constraints: .venv/.dev
+	@$(COMPILE) pyproject.toml --extra build -o constraints.txt
+	@$(COMPILE) pyproject.toml --all-extras -c constraints.txt -o constraints-dev.txt
+
+clean:
+	@rm -rf .venv .pytest_cache .mypy_cache .ruff_cache .hypothesis

@@ -1,0 +1,236 @@
+"""The two contracts a vendor's room fulfils, and the small values they speak in.
+
+A room translates: vendor words stop at its door. It keeps no state of ours: where a pull stands is a `Progress` that
+the caller stores in the same transaction as the rows it covers, and hands back the next time.
+"""
+
+from abc import ABC, abstractmethod
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from enum import StrEnum
+from typing import ClassVar, Generic, TypeVar
+
+from leadbridge.types import Activity, Lead, RecordRef, SuppressionReason, Value
+
+T = TypeVar("T")
+
+Progress = Mapping[str, str]
+"""Where a pull stands, in the room's own words; small, JSON-able, opaque to everyone else."""
+
+
+@dataclass(frozen=True, slots=True)
+class Page(Generic[T]):
+    """Rows to store, and the progress to store with them. `progress` is true only once the rows are committed."""
+
+    rows: Sequence[T]
+    progress: Progress
+    skipped: Mapping[str, int] = field(default_factory=dict)  # what could not be read: reason to count
+
+
+@dataclass(frozen=True, slots=True)
+class Reading:
+    """Answer to "read these records": every id asked for is in exactly one of the three."""
+
+    found: Sequence[Lead]
+    gone: Sequence[str] = ()  # archived, deleted, or never there
+    moved: Mapping[str, str] = field(default_factory=dict)  # old id: id of the surviving record, which is in `found`
+
+
+class Outcome(StrEnum):
+    """How one write ended."""
+
+    WRITTEN = "written"
+    REFUSED = "refused"  # the vendor refuses this record: quarantine
+    GONE = "gone"  # the record does not exist any more
+    MOVED = "moved"  # merged into another record: re-read that one
+    UNANSWERED = "unanswered"  # the vendor's answer did not mention it: a fault, to be tried again
+
+
+@dataclass(frozen=True, slots=True)
+class Settled:
+    """How one write ended, and the vendor's words when it did not succeed."""
+
+    outcome: Outcome
+    reason: str = ""
+    moved_to: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Change:
+    """Values to set on one record: vendor's property name to text. Setting is safe to repeat."""
+
+    ref: RecordRef
+    values: Mapping[str, str]
+
+
+@dataclass(frozen=True, slots=True)
+class PropertySpec:
+    """A property leadbridge needs at the vendor: what `apply` creates and `check` compares."""
+
+    name: str  # vendor's name
+    label: str
+    kind: str  # "number" | "text" | "choice"
+    description: str
+    options: tuple[str, ...] = ()
+
+
+class Crm(ABC):
+    """A CRM. All blanks below are for the room to fill; sync decides when each is called.
+
+    Every method raises VendorError subclasses only (`leadbridge.errors`), after the wrapper of `leadbridge.call`
+    has spent its retries.
+    """
+
+    vendor: ClassVar[str]  # key in the configuration, and part of every RecordRef: "hubspot"
+    write_batch: ClassVar[int]  # records one write call carries
+
+    @abstractmethod
+    def pull_leads(self, progress: Progress | None, *, full: bool = False) -> Iterator[Page[Lead]]:
+        """Yield pages of leads changed since `progress` (None: all). "At or after", never "after".
+
+        Killed after any page and called again with that page's progress, it misses nothing; repeats are possible.
+        `full` reads everything again although progress is there.
+        """
+
+    @abstractmethod
+    def read_leads(self, record_ids: Sequence[str]) -> Reading:
+        """Read these records as they are now, in batches of the vendor's size."""
+
+    @abstractmethod
+    def streams(self) -> Sequence[str]:
+        """Names of the activity sources configured, e.g. ("forms", "events")."""
+
+    @abstractmethod
+    def pull_activities(self, stream: str, progress: Progress | None) -> Iterator[Page[Activity]]:
+        """Yield pages of one source's activities since `progress`. Same promise as `pull_leads`.
+
+        Raises FeatureMissing when the account does not offer the source.
+        """
+
+    @abstractmethod
+    def changes(self, wanted: Mapping[str, Value], current: Mapping[str, str]) -> dict[str, str]:
+        """Vendor properties to set so that the record shows `wanted`; empty when it already does. Pure.
+
+        `wanted` is keyed by our write-back names; `current` holds what the vendor last confirmed, as text. Rounding,
+        spelling and rules such as "a lifecycle stage only moves forward" are applied here, so that what is not worth
+        a call never becomes one.
+        """
+
+    @abstractmethod
+    def write(self, changes: Sequence[Change]) -> Mapping[RecordRef, Settled]:
+        """Set properties. Safe to repeat. Every change is answered for, whatever the vendor answered."""
+
+    @abstractmethod
+    def missing(self, specs: Sequence[PropertySpec]) -> list[PropertySpec]:
+        """Which of these properties the account lacks. Reads only."""
+
+    @abstractmethod
+    def create(self, specs: Sequence[PropertySpec]) -> None:
+        """Create these properties. Repeating changes nothing."""
+
+    @abstractmethod
+    def specs(self) -> list[PropertySpec]:
+        """The properties the configuration's write-back needs at this vendor. Pure."""
+
+
+class MemberStatus(StrEnum):
+    """May this address receive marketing mail? Only SUBSCRIBED may."""
+
+    SUBSCRIBED = "subscribed"
+    PENDING = "pending"
+    UNSUBSCRIBED = "unsubscribed"
+    CLEANED = "cleaned"
+    TRANSACTIONAL = "transactional"
+    ARCHIVED = "archived"
+    ABSENT = "absent"  # not in the audience
+    UNKNOWN = "unknown"  # the vendor did not say; treated like ABSENT, and counted
+
+
+@dataclass(frozen=True, slots=True)
+class Member:
+    """One address as the e-mail platform held it at `read_at`."""
+
+    email: str
+    status: MemberStatus
+    read_at: datetime
+    fields: Mapping[str, str] = field(default_factory=dict)  # our merge fields as the platform holds them
+
+
+@dataclass(frozen=True, slots=True)
+class OptOut:
+    """One address that must not be mailed, as the platform reports it."""
+
+    email: str
+    reason: SuppressionReason
+    at: datetime
+
+
+class Entry(StrEnum):
+    """How one enrolment call ended."""
+
+    ENTERED = "entered"  # accepted by the vendor
+    REFUSED = "refused"  # final for this person and journey
+    NOTHING_HAPPENED = "nothing_happened"  # proven: the call never arrived or was turned away before acting
+    UNCERTAIN = "uncertain"  # sent, and no answer that tells
+
+
+class EmailPlatform(ABC):
+    """An e-mail platform. Nothing here can move a member to subscribed or pending, or un-archive one."""
+
+    vendor: ClassVar[str]
+
+    @abstractmethod
+    def read_members(self, emails: Sequence[str]) -> Iterator[Mapping[str, Member]]:
+        """Yield the members behind these canonical addresses in portions, each read just before it is yielded.
+
+        Chooses the cheaper way by itself (one by one, or paging through the audience). Every address is yielded
+        exactly once; an address not in the audience comes as ABSENT.
+        """
+
+    @abstractmethod
+    def repeatable(self, journey: str) -> bool:
+        """Is starting this configured journey twice the same as once (tag, merge field), or not (bare trigger)?"""
+
+    @abstractmethod
+    def enrol(self, journey: str, email: str) -> tuple[Entry, str]:
+        """Start the configured journey for one address. Returns how it ended and the vendor's words.
+
+        Called once per committed intent. Retries inside only what is proven not to have acted.
+        """
+
+    @abstractmethod
+    def entered(self, journey: str, email: str) -> bool | None:
+        """Proof from the vendor that the address was put into the journey: yes, no, or None when it cannot tell."""
+
+    @abstractmethod
+    def pull_opt_outs(self, progress: Progress | None) -> Iterator[Page[OptOut]]:
+        """Yield everyone who left (unsubscribed, cleaned) since `progress` (None: all)."""
+
+    @abstractmethod
+    def streams(self) -> Sequence[str]:
+        """Names of the activity sources configured, e.g. ("campaigns",)."""
+
+    @abstractmethod
+    def pull_activities(self, stream: str, progress: Progress | None) -> Iterator[Page[Activity]]:
+        """As `Crm.pull_activities`."""
+
+    @abstractmethod
+    def changes(self, wanted: Mapping[str, Value], current: Mapping[str, str]) -> dict[str, str]:
+        """As `Crm.changes`, for merge fields."""
+
+    @abstractmethod
+    def write(self, changes: Mapping[str, Mapping[str, str]]) -> Mapping[str, Settled]:
+        """Set merge fields (by canonical address) on existing members only; never touches their status."""
+
+    @abstractmethod
+    def specs(self) -> list[PropertySpec]:
+        """The merge fields the configuration's write-back needs. Pure."""
+
+    @abstractmethod
+    def missing(self, specs: Sequence[PropertySpec]) -> list[PropertySpec]:
+        """Which of these merge fields the audience lacks. Reads only."""
+
+    @abstractmethod
+    def create(self, specs: Sequence[PropertySpec]) -> None:
+        """Create these merge fields, not public. Repeating changes nothing."""

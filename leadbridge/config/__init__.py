@@ -1,0 +1,1 @@
+"""Configuration: the schema of `leadbridge.yaml` and its loading."""

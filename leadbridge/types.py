@@ -1,0 +1,160 @@
+"""The words every room shares. Plain frozen values: no behaviour beyond reading themselves."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import date, datetime
+from enum import StrEnum
+from typing import TypeAlias
+
+Value: TypeAlias = str | float | int | bool | datetime | date | None
+"""What an attribute may hold. None is "unknown", which is never zero and never an error."""
+
+PersonId: TypeAlias = int
+
+
+class ActivityKind(StrEnum):
+    """What a person did (DESIGN section 7). A vendor's word we do not know is OTHER, and counted."""
+
+    PAGE_VIEW = "page_view"
+    FORM_SUBMITTED = "form_submitted"
+    FILE_DOWNLOADED = "file_downloaded"
+    EMAIL_SENT = "email_sent"
+    EMAIL_OPENED = "email_opened"
+    EMAIL_CLICKED = "email_clicked"
+    EMAIL_BOUNCED = "email_bounced"
+    UNSUBSCRIBED = "unsubscribed"
+    MEETING = "meeting"
+    CALL = "call"
+    TASK = "task"
+    CAMPAIGN_RESPONSE = "campaign_response"
+    LIST_JOINED = "list_joined"
+    SOCIAL_FOLLOWED = "social_followed"
+    SOCIAL_LIKED = "social_liked"
+    SOCIAL_COMMENTED = "social_commented"
+    SOCIAL_SHARED = "social_shared"
+    SOCIAL_CLICKED = "social_clicked"
+    CHAT = "chat"
+    WEBINAR_ATTENDED = "webinar_attended"
+    PRODUCT_USED = "product_used"
+    PURCHASE = "purchase"
+    SUPPORT_TICKET = "support_ticket"
+    SURVEY_ANSWERED = "survey_answered"
+    DEAL_STAGE_CHANGED = "deal_stage_changed"
+    OTHER = "other"
+
+
+class LifecycleStage(StrEnum):
+    """CRM stage, in the order a person moves through it."""
+
+    SUBSCRIBER = "subscriber"
+    LEAD = "lead"
+    MQL = "mql"
+    SQL = "sql"
+    OPPORTUNITY = "opportunity"
+    CUSTOMER = "customer"
+    EVANGELIST = "evangelist"
+
+    @property
+    def rank(self) -> int:
+        return list(LifecycleStage).index(self)
+
+
+class BuyerJourney(StrEnum):
+    """How far a person's own thinking has come."""
+
+    AWARENESS = "awareness"
+    CONSIDERATION = "consideration"
+    DECISION = "decision"
+
+
+@dataclass(frozen=True, slots=True, order=True)
+class RecordRef:
+    """Where a person is kept at a vendor: ("hubspot", "contact", "512")."""
+
+    vendor: str
+    object_type: str
+    record_id: str
+
+    @property
+    def key(self) -> str:
+        """Person key of this record, e.g. "hubspot:contact:512"."""
+        return f"{self.vendor}:{self.object_type}:{self.record_id}"
+
+
+def email_key(canonical_address: str) -> str:
+    """Person key of an address in canonical form (`leadbridge.addresses.canonical`)."""
+    return f"email:{canonical_address}"
+
+
+@dataclass(frozen=True, slots=True)
+class Lead:
+    """One CRM record of one person, in our words, as the vendor held it at `modified_at`."""
+
+    ref: RecordRef
+    email: str | None  # as the vendor shows it; None when the record has none
+    attributes: Mapping[str, Value]  # our field names, typed as the configuration says
+    modified_at: datetime
+    created_at: datetime | None = None
+    opted_out: bool = False  # the CRM says: no marketing e-mail
+    written: Mapping[str, str] = field(default_factory=dict)  # our write-back properties as the CRM holds them
+    aliases: tuple[RecordRef, ...] = ()  # records merged into this one
+
+
+@dataclass(frozen=True, slots=True)
+class Activity:
+    """One dated thing one person did. Unique by (source, source_id)."""
+
+    subject: str  # person key: RecordRef.key or email_key(...)
+    kind: ActivityKind
+    at: datetime
+    source: str  # "hubspot.events": vendor and stream
+    source_id: str
+    attributes: Mapping[str, str | float | int | bool] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Contribution:
+    """Points one rule (or one bound that took effect) gave one person. They sum to the score exactly."""
+
+    category: str
+    rule: str  # rule name, or "at most 40" / "at least 0" / "rounding" for a bound
+    points: float
+
+
+@dataclass(frozen=True, slots=True)
+class Score:
+    """One person's score under one model at one instant."""
+
+    person_id: PersonId
+    name: str  # "lead", "customer"
+    value: int  # 0..100
+    grade: str | None
+    categories: Mapping[str, float]
+    contributions: tuple[Contribution, ...]
+    model: str  # content hash of the rules
+    at: datetime
+
+
+class EnrolmentState(StrEnum):
+    """States of the ledger; rows move one way (reliability pattern 5)."""
+
+    WANTED = "wanted"
+    CHECKED = "checked"
+    CALLING = "calling"
+    DONE = "done"
+    REFUSED = "refused"
+    UNCERTAIN = "uncertain"
+    CANCELLED = "cancelled"
+    EXPIRED = "expired"
+    HELD = "held"
+
+
+class SuppressionReason(StrEnum):
+    """Why an address must not be mailed."""
+
+    UNSUBSCRIBED = "unsubscribed"
+    BOUNCED = "bounced"
+    COMPLAINED = "complained"
+    ERASED = "erased"
+    CRM_OPT_OUT = "crm_opt_out"
+    OPERATOR = "operator"

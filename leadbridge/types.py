@@ -147,6 +147,7 @@ class EnrolmentState(StrEnum):
     CANCELLED = "cancelled"
     EXPIRED = "expired"
     HELD = "held"
+    HELD_OUT = "held_out"  # kept out on purpose, so that what the journey does can be measured
 
 
 class SuppressionReason(StrEnum):

@@ -1,0 +1,1 @@
+"""Who should be in which journey, and may they be contacted now? Pure: no clock, no store, no vendor."""

@@ -1,0 +1,289 @@
+"""`leadbridge demo`: the whole loop on stand-ins of the vendors, told so that a newcomer sees what it is for.
+
+Everything goes through the front door: a configuration file like anyone's, the real loader, the real SDKs over HTTP,
+the real server. What happened is counted from the stand-ins' own journal, not from our word.
+"""
+
+from __future__ import annotations
+
+import json
+import secrets
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+import urllib.request
+from collections import Counter
+from collections.abc import Iterator, Mapping
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from leadbridge.config.conditions import FieldTest
+from leadbridge.config.load import load
+from leadbridge.config.schema import Config
+from leadbridge.errors import LeadbridgeError
+from leadbridge.run import Embedded
+
+EDITS = 12
+"""Leads a human edits in the stand-in CRM, to let it send webhooks."""
+
+PATIENCE = 20.0
+"""Seconds the webhook part may take before the demo says that it failed."""
+
+
+class DemoFailed(LeadbridgeError):
+    """The demo did not come to its end; the text says where."""
+
+
+@dataclass(slots=True)
+class Sandbox:
+    """The stand-ins, as a process of their own."""
+
+    url: str
+    people: int
+
+    def get(self, path: str) -> Any:
+        with urllib.request.urlopen(f"{self.url}/_sandbox{path}", timeout=30) as answer:  # noqa: S310 - our own stand-in
+            return json.load(answer)
+
+    def post(self, path: str, body: Mapping[str, Any]) -> Any:
+        request = urllib.request.Request(  # noqa: S310 - our own stand-in
+            f"{self.url}/_sandbox{path}",
+            data=json.dumps(body).encode(),
+            headers={"Content-Type": "application/json"},
+        )
+        with urllib.request.urlopen(request, timeout=30) as answer:  # noqa: S310 - our own stand-in
+            return json.load(answer)
+
+    def journal(self, since: int = 0) -> list[dict[str, Any]]:
+        calls: list[dict[str, Any]] = self.get(f"/journal?since={since}")
+        return calls
+
+
+@contextmanager
+def sandbox_process(*options: str) -> Iterator[Sandbox]:
+    """Start `leadbridge sandbox` with these options; it ends with us, however we end."""
+    command = [sys.executable, "-m", "leadbridge.cli", "sandbox", "--port", "0", "--until-stdin-closes", *options]
+    process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+    assert process.stdin is not None
+    assert process.stdout is not None
+    try:
+        line = process.stdout.readline()
+        if not line:
+            raise DemoFailed(f"the sandbox did not start (exit code {process.wait(10)}); its words are above")
+        yield Sandbox(**json.loads(line))
+    finally:
+        process.stdin.close()
+        process.wait(10)
+        process.stdout.close()
+
+
+def configuration(directory: Path, sandbox: Sandbox, base: Path) -> tuple[Path, dict[str, str]]:
+    """Write the demo's own leadbridge.yaml: the shipped example, pointed at the stand-ins. Returns it and its secrets."""
+    from ruamel.yaml import YAML
+
+    yaml = YAML()
+    raw = yaml.load(base.read_text(encoding="utf-8"))
+    raw["store"] = f"sqlite:///{directory / 'leadbridge.db'}"
+    raw["connections"]["hubspot"].update(base_url=sandbox.url, requests_per_10s=180)
+    raw["connections"]["mailchimp"].update(base_url=f"{sandbox.url}/3.0", audience="a36b032126")
+    # A first run may contact as many as it likes here, because nobody in the sandbox can be bothered by a mail.
+    raw["guards"] = {"per_hour": [sandbox.people, "100%"], "per_day": [sandbox.people, "100%"],
+                     "loosened_on_purpose": True}  # fmt: skip
+    raw["web"] = {"host": "127.0.0.1", "port": 0, "public_url": "http://127.0.0.1"}
+    path = directory / "leadbridge.yaml"
+    with path.open("w", encoding="utf-8") as out:
+        yaml.dump(raw, out)
+    return path, {
+        "HUBSPOT_TOKEN": "sandbox-hubspot-token",
+        "HUBSPOT_APP_SECRET": secrets.token_hex(16),
+        "MAILCHIMP_KEY": "sandbox-mailchimp-key-us1",
+    }
+
+
+def example() -> Path:
+    """The shipped example configuration: inside the installed package, or beside it in a checkout."""
+    inside = Path(__file__).parent / "examples" / "hubspot-mailchimp.yaml"
+    return inside if inside.exists() else Path(__file__).parents[1] / "examples" / "hubspot-mailchimp.yaml"
+
+
+def improvement(config: Config) -> tuple[str, str] | None:
+    """A HubSpot contact property and the value that earns the most points: what a human will edit."""
+    found: list[tuple[float, str, str]] = []
+    for rule in next(iter(config.scores.values())).rules:
+        if rule.activity is not None or not isinstance(rule.when, FieldTest) or rule.points <= 0:
+            continue
+        mapping = config.fields.get(rule.when.field)
+        if mapping is None or mapping.hubspot is None or "." in mapping.hubspot:
+            continue
+        test = rule.when.test
+        for value in (
+            test.words and test.words[0], isinstance(test.in_, list) and test.in_[0], test.equals,
+            test.at_least, test.between and test.between[0],
+        ):  # fmt: skip
+            if value:
+                text = f"{value:g}" if isinstance(value, float) else str(value)
+                found.append((rule.points, mapping.hubspot, text))
+                break
+    return max(found)[1:] if found else None
+
+
+def calls_of(journal: list[dict[str, Any]]) -> dict[str, dict[str, int]]:
+    """Calls per vendor and kind, webhooks the vendor sent left out."""
+    found: dict[str, Counter[str]] = {}
+    for call in journal:
+        if not call["operation"].startswith("webhook."):
+            found.setdefault(call["vendor"], Counter())[call["operation"]] += 1
+    return {vendor: dict(counts.most_common()) for vendor, counts in found.items()}
+
+
+def effects_of(journal: list[dict[str, Any]], kind: str) -> list[dict[str, Any]]:
+    """Every effect of one kind, each with the instant of its call."""
+    return [
+        {**effect["detail"], "at": call["at"]}
+        for call in journal
+        for effect in call["effects"]
+        if effect["kind"] == kind
+    ]
+
+
+def demo(
+    *,
+    people: int,
+    seed: int,
+    data: Path | None,
+    mapping: Path | None,
+    config_file: Path | None,
+    keep: bool,
+    as_json: bool,
+) -> None:
+    """Run the loop and tell about it. Raises DemoFailed when a part does not come to its end."""
+    from leadbridge import demo_report, report
+    from sync import cycle, setup, wiring
+
+    started = time.monotonic()
+    options = ["--people", str(people), "--seed", str(seed)]
+    if data and mapping:
+        options += ["--data", str(data), "--mapping", str(mapping)]
+        beside = mapping.with_name(f"{mapping.stem}.leadbridge.yaml")
+        config_file = config_file or (beside if beside.exists() else None)
+    story = demo_report.Story(quiet=as_json)
+    with ExitStack() as stack:
+        directory = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="leadbridge-demo-")))
+        with story.step("Starting a HubSpot and a Mailchimp that live on this machine only"):
+            sandbox = stack.enter_context(sandbox_process(*options))
+        path, environ = configuration(directory, sandbox, config_file or example())
+        parts = wiring.build(load(path, environ))
+        stack.callback(parts.close)
+        stack.enter_context(wiring.sole_worker(parts))
+        with story.step("Creating leadbridge's properties in the CRM"):
+            setup.apply(parts)
+        embedded = Embedded(parts, pull_every=None)
+        stack.callback(embedded.stop)
+        embedded.server.start()
+        sandbox.post(
+            "/hubspot/webhooks/target",
+            {"url": f"{embedded.url}/webhooks/hubspot", "secret": environ["HUBSPOT_APP_SECRET"]},
+        )
+        with story.step("Pulling leads and their activity, scoring, writing back, enrolling") as note:
+            with report.progress(quiet=as_json) as tell:
+                first = cycle.sync(parts, tell=tell)
+            note(f"{first.pulled.leads:,} leads, {first.pulled.activities:,} activities")
+        after_loop = sandbox.journal()
+        with story.step("Doing it all again: nothing changed, so nothing may be written") as note:
+            time.sleep(2.0)  # the stand-in's search index lags as HubSpot's does
+            cycle.sync(parts)
+            again = sandbox.journal(len(after_loop))
+            rewrites = len(effects_of(again, "property_changed")) + len(effects_of(again, "property_written_equal"))
+            note(f"{rewrites} values written")
+        embedded.worker.start()
+        with story.step(f"Letting a human edit {EDITS} leads in the CRM; its webhooks come in") as note:
+            rescored = _edit_and_wait(parts.config, parts.store, sandbox, story)
+            note(f"{len(rescored)} rescored in the CRM")
+        journal = sandbox.journal()
+        figures = {
+            "pulled": first.pulled.leads,
+            "activities": first.pulled.activities,
+            "scored": first.rescored.people,
+            "written": first.written.written,
+            "enrolled": len({(e["journey"], e["email_hash"]) for e in effects_of(journal, "journey_entered")}),
+            "refused": first.enrolled.refused + first.enrolled.cancelled,
+            "held_out": first.rescored.held_out,
+            "rescored_by_webhook": len(rescored),
+            "second_run_writes": rewrites,
+            "vendor_calls": calls_of(journal),
+            "seconds": round(time.monotonic() - started, 1),
+        }
+        if as_json:
+            print(json.dumps(figures, ensure_ascii=False))
+        else:
+            story.ending(parts, figures, rescored, embedded.url, keep=keep, config=path, environ=environ)
+        if len(rescored) == 0 or rewrites:
+            raise DemoFailed("the webhook part or the second run did not end as it must; the figures above show it")
+        if keep:
+            _wait_for_interrupt()
+
+
+@dataclass(frozen=True, slots=True)
+class Rescoring:
+    """One lead before and after the human's edit."""
+
+    person_id: int
+    name: str
+    before: int
+    after: int
+    grade: str
+    reasons: str
+    seconds: float  # from the edit to the new score confirmed in the CRM
+
+
+def _edit_and_wait(config: Config, store: Any, sandbox: Sandbox, story: Any) -> list[Rescoring]:
+    from leadbridge.store import demo_queries
+
+    change = improvement(config)
+    if change is None:
+        raise DemoFailed("the configuration has no rule on a contact's own property, so there is nothing to edit")
+    prop, value = change
+    target = config.write_back["score"].hubspot
+    score = next(iter(config.scores))
+    with store.reading() as tx:
+        chosen = demo_queries.improvable(tx, score, prop, EDITS)
+    seen = len(sandbox.journal())
+    edited: dict[str, float] = {}
+    for row in chosen:
+        edited[row.record_id] = time.time()
+        sandbox.post(f"/hubspot/contacts/{row.record_id}", {"properties": {prop: value}})
+    arrived: dict[str, dict[str, Any]] = {}
+    deadline = time.monotonic() + PATIENCE
+    while len(arrived) < len(edited) and time.monotonic() < deadline:
+        time.sleep(0.1)
+        for effect in effects_of(sandbox.journal(seen), "property_changed"):
+            if effect["name"] == target and effect["id"] in edited:
+                arrived[effect["id"]] = effect
+    with store.reading() as tx:
+        after = demo_queries.standing(tx, score, [row.person_id for row in chosen])
+    from datetime import datetime
+
+    return [
+        Rescoring(
+            row.person_id,
+            row.name,
+            row.value,
+            after[row.person_id].value,
+            after[row.person_id].grade or "",
+            after[row.person_id].reasons,
+            datetime.fromisoformat(arrived[row.record_id]["at"]).timestamp() - edited[row.record_id],
+        )
+        for row in chosen
+        if row.record_id in arrived
+    ]
+
+
+def _wait_for_interrupt() -> None:
+    try:
+        threading.Event().wait()
+    except KeyboardInterrupt:
+        pass

@@ -1,0 +1,106 @@
+"""How the demo tells its story on a terminal."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from rich.console import Console
+from rich.markup import escape
+from rich.table import Table
+
+from leadbridge.store import ranking
+
+if TYPE_CHECKING:
+    from leadbridge.demo import Rescoring
+    from sync.wiring import Parts
+
+
+class Story:
+    """Steps as they happen, and the ending."""
+
+    def __init__(self, *, quiet: bool) -> None:
+        self._console = Console(quiet=quiet, highlight=False)
+
+    @contextmanager
+    def step(self, what: str) -> Iterator[Callable[[str], None]]:
+        """Say what is being done; its note and its time follow when it is done."""
+        notes: list[str] = []
+        self._console.print(f"[bold]•[/] {what}", end="")
+        started = time.monotonic()
+        yield notes.append
+        said = f" [green]{notes[0]}[/]" if notes else ""
+        self._console.print(f" …{said} [dim]{time.monotonic() - started:.1f} s[/]")
+
+    def ending(
+        self,
+        parts: Parts,
+        figures: Mapping[str, Any],
+        rescored: Sequence[Rescoring],
+        url: str,
+        *,
+        keep: bool,
+        config: Path,
+        environ: Mapping[str, str],
+    ) -> None:
+        """The tables a person came for."""
+        with parts.store.reading() as tx:
+            best = ranking.best(tx, next(iter(parts.config.scores)), 5)
+            journeys = ranking.journeys(tx)
+        out = self._console
+        out.print()
+        calls = Table(title="Who to call first", title_justify="left", box=None, pad_edge=False)
+        calls.add_column("score", justify="right", style="bold green")
+        for name in ("grade", "stage", "lead", "why"):
+            calls.add_column(name, overflow="fold")
+        for row in best:
+            calls.add_row(str(row.value), row.grade or "", row.stage or "", escape(row.name), escape(row.reasons))
+        out.print(calls)
+
+        moved = Table(title="\nRescored in the CRM after its webhook", title_justify="left", box=None, pad_edge=False)
+        moved.add_column("before", justify="right")
+        moved.add_column("after", justify="right", style="bold green")
+        moved.add_column("in", justify="right", style="dim")
+        moved.add_column("lead")
+        moved.add_column("why", overflow="fold")
+        for change in rescored[:6]:
+            moved.add_row(
+                str(change.before), str(change.after), f"{change.seconds:.1f} s", escape(change.name),
+                escape(change.reasons),
+            )  # fmt: skip
+        out.print(moved)
+
+        placed = Table(title="\nJourneys", title_justify="left", box=None, pad_edge=False)
+        placed.add_column("journey")
+        for name in ("entered", "kept out to compare", "may not be mailed", "uncertain"):
+            placed.add_column(name, justify="right")
+        for name, states in journeys.items():
+            entered, out_of, refused, cancelled, unsure = (
+                states.get(state, 0) for state in ("done", "held_out", "refused", "cancelled", "uncertain")
+            )
+            placed.add_row(escape(name), f"{entered:,}", f"{out_of:,}", f"{refused + cancelled:,}", f"{unsure:,}")
+        out.print(placed)
+
+        spent = ", ".join(
+            f"{sum(kinds.values()):,} to {vendor.capitalize()}" for vendor, kinds in figures["vendor_calls"].items()
+        )
+        out.print(
+            f"\n[bold]{figures['pulled']:,}[/] leads with [bold]{figures['activities']:,}[/] activities pulled, "
+            f"[bold]{figures['scored']:,}[/] scored, [bold]{figures['written']:,}[/] written back, "
+            f"[bold]{figures['enrolled']:,}[/] enrolled, [bold]{figures['rescored_by_webhook']:,}[/] rescored by "
+            f"webhook, in [bold]{figures['seconds']:.0f} s[/] and {spent} calls."
+        )
+        if keep:
+            secrets = " ".join(f"{name}={value}" for name, value in environ.items())
+            out.print(f"\nStill running: [bold]{url}[/] (Ctrl-C to stop). In another terminal:", soft_wrap=True)
+            out.print(f"  {secrets} leadbridge explain {escape(best[0].email or '')} --config {config}", soft_wrap=True)
+        else:
+            out.print(f"\nThe page at {url} went with it; `leadbridge demo --keep` leaves everything running.")
+        out.print(
+            "Next, with your own account: copy examples/hubspot-mailchimp.yaml to leadbridge.yaml, set HUBSPOT_TOKEN, "
+            "HUBSPOT_APP_SECRET\nand MAILCHIMP_KEY, then `leadbridge check`, `plan`, `apply`, `sync`, `run`. "
+            'README.md, "Going live", walks you through it.'
+        )

@@ -1,0 +1,152 @@
+"""Results of a round, for people and for programs."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any
+
+from rich.console import Console
+from rich.progress import BarColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
+from rich.table import Table
+
+if TYPE_CHECKING:
+    from leadbridge.store.engine import Store
+    from sync.cycle import Round
+    from sync.rescore import Explanation
+
+console = Console()
+
+
+@contextmanager
+def progress(*, quiet: bool = False) -> Iterator[Callable[[str, int], None]]:
+    """A `tell(what, count)` that moves bars on a terminal and is silent elsewhere."""
+    if quiet or not sys.stderr.isatty():
+        yield lambda _what, _count: None
+        return
+    columns = (SpinnerColumn(), TextColumn("{task.description:<12}"), BarColumn(pulse_style="cyan"),
+               TextColumn("{task.completed:>8,.0f}"), TimeElapsedColumn())  # fmt: skip
+    with Progress(*columns, console=Console(stderr=True), transient=True) as bars:
+        tasks: dict[str, Any] = {}
+
+        def tell(what: str, count: int) -> None:
+            if what not in tasks:
+                tasks[what] = bars.add_task(what, total=None)
+            bars.update(tasks[what], completed=count)
+
+        yield tell
+
+
+def figures(done: Round) -> dict[str, Any]:
+    """One round as plain data."""
+    return {
+        "pulled": done.pulled.leads,
+        "changed": done.pulled.changed,
+        "activities": done.pulled.activities,
+        "opt_outs": done.pulled.opt_outs,
+        "skipped": dict(done.pulled.skipped),
+        "sources_missing": done.pulled.missing,
+        "events": done.events.done,
+        "scored": done.rescored.people,
+        "moved": done.rescored.changed,
+        "written": done.written.written,
+        "write_refused": done.written.refused,
+        "enrolled": done.enrolled.enrolled,
+        "refused": done.enrolled.refused,
+        "cancelled": done.enrolled.cancelled,
+        "uncertain": done.enrolled.uncertain,
+        "waiting": done.written.waiting + done.enrolled.waiting,
+        "held_out": done.rescored.held_out,
+        "reasons": dict(done.enrolled.reasons),
+        "paused": done.paused,
+        "in_part": bool(done.written.refused or done.written.waiting or done.enrolled.uncertain or done.events.failed),
+    }
+
+
+def show_round(done: Round) -> None:
+    """One round in words."""
+    data = figures(done)
+    table = Table(box=None, show_header=False, pad_edge=False)
+    table.add_column(justify="right", style="bold")
+    table.add_column()
+    for key, words in (
+        ("pulled", "leads read"), ("activities", "new activities"), ("opt_outs", "people who left"),
+        ("scored", "people scored"), ("moved", "scores that moved"), ("written", "records written back"),
+        ("enrolled", "put into a journey"), ("held_out", "kept out, to measure the difference"),
+        ("refused", "may not be mailed"), ("waiting", "waiting for their turn"),
+        ("uncertain", "uncertain, see `leadbridge status`"), ("write_refused", "writes refused, now in quarantine"),
+    ):  # fmt: skip
+        if data[key]:
+            table.add_row(f"{data[key]:,}", words)
+    console.print(table if table.row_count else "Nothing changed, nothing written.")
+    for reason, count in data["skipped"].items():
+        console.print(f"[yellow]{count:,} values could not be read:[/] {reason}", highlight=False)
+    for source in data["sources_missing"]:
+        console.print(f"[yellow]{source} is not offered by the account; switched off[/]", highlight=False)
+    for why in data["paused"]:
+        console.print(f"[red]paused:[/] {why}", highlight=False)
+
+
+def show_explanation(found: Explanation) -> None:
+    """One person's score, line by line."""
+    for score in found.scores:
+        console.print(
+            f"\n[bold]{score.name}[/]: [bold]{score.value}[/] of 100"
+            + (f", grade {score.grade}" if score.grade else "")
+        )
+        table = Table(box=None, pad_edge=False)
+        table.add_column("points", justify="right")
+        table.add_column("category")
+        table.add_column("rule")
+        for line in score.contributions:
+            table.add_row(f"{line.points:+.2f}", line.category, line.rule)
+        console.print(table)
+    console.print(
+        f"\nstage {found.stage or 'none'}, buyer's journey {found.buyer_journey or 'unknown'}, "
+        f"{'written to HubSpot as: ' + found.reasons if found.reasons else 'no reasons to write'}",
+        highlight=False,
+    )
+    for row in found.enrolments:
+        console.print(f"journey {row.journey}: {row.state.value} {row.words}", highlight=False)
+
+
+def status(store: Store) -> dict[str, Any]:
+    """What the store holds and what waits, as plain data."""
+    from leadbridge import clock
+    from leadbridge.store import due, enrolments, inbox, leads, outbox, quarantine, watermarks
+
+    now = clock.now()
+    with store.reading() as tx:
+        oldest = [at for at in (inbox.oldest_pending(tx), due.oldest_due(tx)) if at is not None]
+        return {
+            "people": leads.count(tx),
+            "contactable": leads.contactable(tx),
+            "due": due.due_count(tx),
+            "events_waiting": inbox.pending(tx),
+            "oldest_waiting_seconds": max(((now - at).total_seconds() for at in oldest), default=0.0),
+            "writes_waiting": outbox.waiting(tx),
+            "enrolments": {state.value: count for state, count in enrolments.counts(tx).items()},
+            "quarantine": quarantine.count(tx),
+            "watermarks": [
+                {"source": f"{row.source}.{row.stream}", "at": row.at.isoformat()} for row in watermarks.listing(tx)
+            ],
+        }
+
+
+def show_status(data: dict[str, Any]) -> None:
+    """The same, for a person."""
+    table = Table(box=None, show_header=False, pad_edge=False)
+    table.add_column(justify="right", style="bold")
+    table.add_column()
+    for key, words in (
+        ("people", "people"), ("contactable", "of them may be mailed, as far as we know"), ("due", "to be scored now"),
+        ("events_waiting", "webhook events waiting"), ("writes_waiting", "writes waiting"),
+        ("quarantine", "records in quarantine"),
+    ):  # fmt: skip
+        table.add_row(f"{data[key]:,}", words)
+    for state, count in sorted(data["enrolments"].items()):
+        table.add_row(f"{count:,}", f"enrolments {state}")
+    console.print(table)
+    for row in data["watermarks"]:
+        console.print(f"{row['source']}: read up to the page stored at {row['at']}", highlight=False)

@@ -1,0 +1,51 @@
+"""Web and worker in one process: the embedded shape."""
+
+import signal
+import threading
+from collections.abc import Callable
+
+from sync.wiring import Parts
+from sync.worker import Worker
+from webhooks.app import create_app
+from webhooks.serve import Server, serve
+
+GRACE = 25.0
+"""Seconds a step at hand may take to finish after SIGTERM (reliability G31 allows 30 in all)."""
+
+
+class Embedded:
+    """The webhook server and the worker over one set of parts. Use as a context manager."""
+
+    def __init__(self, parts: Parts, *, pull_every: float | None = 300.0, sweep: float = 15.0) -> None:
+        self.worker = Worker(parts, pull_every=pull_every, sweep=sweep)
+        web = parts.config.web
+        self.server: Server = serve(
+            create_app(parts.config, parts.store, wake=self.worker.wake), host=web.host, port=web.port
+        )
+
+    @property
+    def url(self) -> str:
+        return self.server.url
+
+    def __enter__(self) -> "Embedded":
+        self.server.start()
+        self.worker.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.stop()
+
+    def stop(self) -> None:
+        """Close the door, let the worker finish the step at hand. Safe to call at any time."""
+        self.server.stop()  # first the door, so that nothing new is accepted while the worker finishes
+        self.worker.stop(GRACE)
+
+
+def run(parts: Parts, *, tell: Callable[[str], None]) -> None:
+    """Serve until SIGTERM or SIGINT, then finish the step at hand and stop."""
+    stop = threading.Event()
+    for name in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(name, lambda *_: stop.set())
+    with Embedded(parts) as embedded:
+        tell(embedded.url)
+        stop.wait()

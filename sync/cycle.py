@@ -1,0 +1,49 @@
+"""The loop as plain functions: one full round for the CLI, and the short round a webhook starts."""
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+from sync import enrol, events, pull, rescore, write_back
+from sync.wiring import Parts
+
+Tell = Callable[[str, int], None]
+
+
+def _quiet(_what: str, _count: int) -> None:
+    pass
+
+
+@dataclass(slots=True)
+class Round:
+    """What one round did."""
+
+    pulled: pull.Pulled = field(default_factory=pull.Pulled)
+    events: events.Worked = field(default_factory=events.Worked)
+    rescored: rescore.Rescored = field(default_factory=rescore.Rescored)
+    written: write_back.Written = field(default_factory=write_back.Written)
+    enrolled: enrol.Enrolled = field(default_factory=enrol.Enrolled)
+
+    @property
+    def paused(self) -> list[str]:
+        """Connections that need an operator, in their own words."""
+        return [*self.written.paused, *self.enrolled.paused]
+
+
+def sync(parts: Parts, *, full: bool = False, tell: Tell = _quiet) -> Round:
+    """Pull everything that changed, then act on it. Raises VendorError when a pull cannot go on."""
+    pulled = pull.pull(parts.store, parts.crms, parts.platform, full=full, tell=tell)
+    found = act(parts, tell=tell)
+    found.pulled = pulled
+    return found
+
+
+def act(parts: Parts, *, tell: Tell = _quiet) -> Round:
+    """Work through what is waiting in the store: webhook events, rescoring, write-back, enrolment."""
+    done = Round()
+    done.events = events.work(parts.store, parts.crms, owner=parts.owner)
+    done.rescored = rescore.rescore(parts.store, parts.scorer, owner=parts.owner, tell=tell)
+    for crm in parts.crms:
+        done.written = write_back.write_back(parts.store, crm, owner=parts.owner, tell=tell)
+    if parts.platform and parts.config.nurture.enabled:
+        done.enrolled = enrol.enrol(parts.store, parts.platform, parts.config.guards, owner=parts.owner, tell=tell)
+    return done

@@ -1,0 +1,248 @@
+"""Matching people to journeys, once each: the ledger's sender (reliability G19-G24, patterns 5-7).
+
+A row goes ``wanted -> checked -> calling`` before the first byte leaves, and ends as ``done``, ``refused`` or
+``uncertain``. Whoever finds ``calling`` under a dead lease does not call: the row becomes ``uncertain`` and is settled
+by the vendor's own proof, where the vendor can give one, or by a human.
+"""
+
+from collections import Counter
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+from datetime import timedelta
+
+from connectors.base import EmailPlatform, Entry, Member, MemberStatus
+from leadbridge import addresses, clock, logs
+from leadbridge.config.schema import Guards
+from leadbridge.errors import NeedsOperator, VendorError
+from leadbridge.store import enrolments, suppressions
+from leadbridge.store import leads as lead_store
+from leadbridge.store.engine import Store
+from leadbridge.types import EnrolmentState, SuppressionReason
+from nurture import gate
+
+log = logs.logger(__name__)
+
+LEASE = 60.0
+BATCH = 500
+"""Intents claimed at a time: few enough to be called within the minute the platform's word stays fresh."""
+
+LEFT = {
+    MemberStatus.UNSUBSCRIBED: SuppressionReason.UNSUBSCRIBED,
+    MemberStatus.CLEANED: SuppressionReason.BOUNCED,
+}
+"""Statuses that tell us something new about the person: they become suppressions."""
+
+FINAL_STATE = {
+    Entry.ENTERED: EnrolmentState.DONE,
+    Entry.REFUSED: EnrolmentState.REFUSED,
+    Entry.NOTHING_HAPPENED: EnrolmentState.CHECKED,
+    Entry.UNCERTAIN: EnrolmentState.UNCERTAIN,
+}
+
+
+@dataclass(slots=True)
+class Enrolled:
+    """What became of the intents."""
+
+    enrolled: int = 0
+    refused: int = 0
+    uncertain: int = 0
+    cancelled: int = 0
+    waiting: int = 0  # held back by a cap, or to be tried again
+    reasons: Counter[str] = field(default_factory=Counter)
+    paused: list[str] = field(default_factory=list)
+
+
+def enrol(
+    store: Store,
+    platform: EmailPlatform,
+    guards: Guards,
+    *,
+    owner: str,
+    simultaneous: int = 4,
+    tell: Callable[[str, int], None] = lambda _what, _count: None,
+) -> Enrolled:
+    """Work through the intents that may go now, and settle what earlier runs left open."""
+    done = Enrolled()
+    try:
+        settle_uncertain(store, platform, done)
+        with ThreadPoolExecutor(simultaneous) as pool:
+            while _one_batch(store, platform, guards, owner, simultaneous, pool, done):
+                tell("enrolled", done.enrolled)
+    except NeedsOperator as error:
+        done.paused.append(str(error))
+    except VendorError as error:
+        log.warning("enrolment paused", vendor=error.vendor, why=error.problem, status=error.status)
+        done.reasons[error.problem] += 1
+    return done
+
+
+def settle_uncertain(store: Store, platform: EmailPlatform, done: Enrolled | None = None) -> int:
+    """Ask the vendor about every uncertain enrolment it can prove; returns how many were settled.
+
+    Proof of entry ends the row. Proof of no entry sends a repeatable start back to be checked again, because setting
+    the same tag once more cannot enter anybody twice; a bare trigger stays uncertain for a human.
+    """
+    settled = 0
+    with store.writing() as tx:
+        enrolments.strand_expired(tx)
+        rows = enrolments.by_state(tx, EnrolmentState.UNCERTAIN, vendor=platform.vendor)
+    for row in rows:
+        proof = platform.entered(row.journey, row.address)
+        if proof is None or (proof is False and not platform.repeatable(row.journey)):
+            continue
+        target = EnrolmentState.DONE if proof else EnrolmentState.CHECKED
+        words = "the vendor shows the entry" if proof else "the vendor shows no entry"
+        with store.writing() as tx:
+            moved = enrolments.settle(tx, row.id, target, words, clock.now())
+        settled += moved
+        if done is not None and moved and proof:
+            done.enrolled += 1
+    return settled
+
+
+def _one_batch(
+    store: Store,
+    platform: EmailPlatform,
+    guards: Guards,
+    owner: str,
+    simultaneous: int,
+    pool: ThreadPoolExecutor,
+    done: Enrolled,
+) -> bool:
+    """One batch of intents, from claim to settled. True when there may be more to do."""
+    now = clock.now()
+    with store.writing() as tx:
+        enrolments.expire(tx, now)
+        allowed = gate.allowance(
+            guards,
+            audience=lead_store.contactable(tx),
+            last_hour=enrolments.made_since(tx, now - timedelta(hours=1)),
+            last_day=enrolments.made_since(tx, now - timedelta(days=1)),
+        )
+        claims = enrolments.claim_enrolments(
+            tx,
+            (EnrolmentState.WANTED, EnrolmentState.CHECKED),
+            limit=min(BATCH, allowed),
+            owner=owner,
+            lease_seconds=LEASE,
+        )
+        if not claims:
+            done.waiting = enrolments.counts(tx).get(EnrolmentState.WANTED, 0)
+            if done.waiting and not allowed:
+                done.reasons["held back by guards"] += 1
+    if not claims:
+        return False
+    by_address = {claim.address: claim for claim in claims}
+    progressed = False
+    for portion in platform.read_members(list(by_address)):
+        asked = [(by_address[address], member) for address, member in portion.items()]
+        for group in _groups(asked, simultaneous):
+            progressed |= _call_group(store, platform, group, pool, done)
+    return progressed
+
+
+def _groups(
+    asked: Sequence[tuple[enrolments.EnrolmentRow, Member]], size: int
+) -> Iterable[Sequence[tuple[enrolments.EnrolmentRow, Member]]]:
+    """Those who cannot be called in one group, then small groups of calls: a kill leaves few of them open."""
+    if refused := [pair for pair in asked if pair[1].status is not MemberStatus.SUBSCRIBED]:
+        yield refused
+    calls = [pair for pair in asked if pair[1].status is MemberStatus.SUBSCRIBED]
+    for start in range(0, len(calls), size):
+        yield calls[start : start + size]
+
+
+def _call_group(
+    store: Store,
+    platform: EmailPlatform,
+    group: Sequence[tuple[enrolments.EnrolmentRow, Member]],
+    pool: ThreadPoolExecutor,
+    done: Enrolled,
+) -> bool:
+    calling = _commit_intent_to_call(store, group, done)
+    if not calling:
+        return any(member.status is not MemberStatus.SUBSCRIBED for _, member in group)
+    answers = list(pool.map(lambda row: _call(platform, row), calling))
+    operator: NeedsOperator | None = None
+    ended = False
+    with store.writing() as tx:
+        for row, (entry, words, error) in zip(calling, answers, strict=True):
+            operator = operator or error
+            if enrolments.move(tx, row.id, row.token, EnrolmentState.CALLING, FINAL_STATE[entry], words, clock.now()):
+                _count(done, entry, words)
+                ended |= entry is not Entry.NOTHING_HAPPENED  # those wait until their lease is over
+    if operator:
+        raise operator
+    return ended
+
+
+def _call(platform: EmailPlatform, row: enrolments.EnrolmentRow) -> tuple[Entry, str, NeedsOperator | None]:
+    try:
+        entry, words = platform.enrol(row.journey, row.address)
+    except NeedsOperator as error:  # turned away at the vendor's door: proven that nothing happened
+        return Entry.NOTHING_HAPPENED, error.problem, error
+    except VendorError as error:
+        return Entry.UNCERTAIN, error.problem, None
+    return entry, words, None
+
+
+def _commit_intent_to_call(
+    store: Store, group: Sequence[tuple[enrolments.EnrolmentRow, Member]], done: Enrolled
+) -> list[enrolments.EnrolmentRow]:
+    """Ask the gate a last time and commit `calling` for those who pass; everyone else is settled here."""
+    now = clock.now()
+    calling: list[enrolments.EnrolmentRow] = []
+    people = [row.person_id for row, _ in group]
+    with store.writing() as tx:
+        left = [
+            (row.address, LEFT[member.status], row.vendor, member.read_at)
+            for row, member in group
+            if member.status in LEFT
+        ]
+        suppressed: Mapping[int, SuppressionReason] = suppressions.suppressed(tx, store.vault, people)
+        known = lead_store.people(tx, people)
+        for row, member in group:
+            person = known.get(row.person_id)
+            if person is None or addresses.canonical(person.email) != row.address:
+                verdict = gate.Verdict(go=False, why="the person left the CRM or has another address now")
+            else:
+                verdict = gate.before_call(
+                    suppressed=suppressed.get(row.person_id),
+                    opted_out=person.opted_out,
+                    status=member.status.value,
+                    read_at=member.read_at,
+                    expires_at=row.expires_at,
+                    now=now,
+                )
+            if verdict.go:
+                if row.state is EnrolmentState.WANTED:
+                    enrolments.move(tx, row.id, row.token, EnrolmentState.WANTED, EnrolmentState.CHECKED, "", now)
+                if enrolments.move(tx, row.id, row.token, EnrolmentState.CHECKED, EnrolmentState.CALLING, "", now):
+                    calling.append(row)
+            elif verdict.final:
+                refused = member.status is not MemberStatus.SUBSCRIBED
+                target = EnrolmentState.REFUSED if refused else EnrolmentState.CANCELLED
+                if enrolments.move(tx, row.id, row.token, row.state, target, verdict.why, now):
+                    done.refused += refused
+                    done.cancelled += not refused
+                    done.reasons[verdict.why] += 1
+            else:
+                enrolments.release(tx, row.id, row.token)
+        suppressions.suppress(tx, store.vault, left, now)
+    return calling
+
+
+def _count(done: Enrolled, entry: Entry, words: str) -> None:
+    match entry:
+        case Entry.ENTERED:
+            done.enrolled += 1
+        case Entry.REFUSED:
+            done.refused += 1
+            done.reasons[words] += 1
+        case Entry.UNCERTAIN:
+            done.uncertain += 1
+        case Entry.NOTHING_HAPPENED:
+            done.waiting += 1
+            done.reasons[words] += 1

@@ -1,0 +1,36 @@
+"""What the accounts lack, and its creation: shown first, then made; repeating changes nothing."""
+
+from dataclasses import dataclass
+from typing import Any
+
+from connectors.base import Crm, EmailPlatform, PropertySpec
+from sync.wiring import Parts
+
+
+@dataclass(frozen=True, slots=True)
+class Missing:
+    """One property an account lacks."""
+
+    vendor: str
+    spec: PropertySpec
+
+    def as_dict(self) -> dict[str, Any]:
+        return {"vendor": self.vendor, "property": self.spec.name, "kind": self.spec.kind, "label": self.spec.label}
+
+
+def plan(parts: Parts) -> list[Missing]:
+    """Every property the configuration writes that its account does not have. Reads only."""
+    return [Missing(room.vendor, spec) for room in _rooms(parts) for spec in room.missing(room.specs())]
+
+
+def apply(parts: Parts) -> list[Missing]:
+    """Create what `plan` shows, and return it."""
+    missing = plan(parts)
+    for room in _rooms(parts):
+        if specs := [line.spec for line in missing if line.vendor == room.vendor]:
+            room.create(specs)
+    return missing
+
+
+def _rooms(parts: Parts) -> list[Crm | EmailPlatform]:
+    return [*parts.crms, *([parts.platform] if parts.platform else [])]

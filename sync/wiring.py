@@ -1,0 +1,81 @@
+"""Config to working parts; the one place that builds them."""
+
+import os
+import socket
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from connectors import registry
+from connectors.base import Crm, EmailPlatform
+from leadbridge.config.schema import Config
+from leadbridge.errors import StoreError
+from leadbridge.store import leases
+from leadbridge.store.engine import Store, open_store
+from sync.rescore import Scorer
+
+
+@dataclass(slots=True)
+class Parts:
+    """Everything the steps need. One per process."""
+
+    config: Config
+    store: Store
+    scorer: Scorer
+    crms: list[Crm] = field(default_factory=list)
+    platform: EmailPlatform | None = None
+    owner: str = ""
+
+    def close(self) -> None:
+        self.store.close()
+
+
+def build(config: Config, *, migrate: bool = True) -> Parts:
+    """Open the store (brought up to date unless told otherwise) and build the vendors' rooms. Calls no vendor."""
+    store = open_store(config.store)
+    if migrate:
+        store.migrate()
+    crms = [registry.crm(name, config) for name in registry.crms(config)]
+    platform = next((registry.email_platform(name, config) for name in registry.email_platforms(config)), None)
+    return Parts(config, store, Scorer(config, crms, platform), crms, platform, owner=owner())
+
+
+def owner() -> str:
+    """Who holds a lease: readable for an operator, different for every process."""
+    return f"{socket.gethostname()}:{os.getpid()}:{os.urandom(3).hex()}"
+
+
+@contextmanager
+def sole_worker(parts: Parts) -> Iterator[None]:
+    """Be the only worker of an embedded store; on another database there may be many, and this does nothing.
+
+    The operating system frees the lock when its holder dies, so holding it proves that every lease left in the store
+    belongs to the dead: they are ended at once instead of being waited for. Raises StoreError when another process
+    works on the same file.
+    """
+    path = store_file(parts.config)
+    if path is None:
+        yield
+        return
+    from filelock import FileLock, Timeout
+
+    lock = FileLock(f"{path}.worker.lock", timeout=0)
+    try:
+        lock.acquire()
+    except Timeout:
+        raise StoreError(
+            f"another leadbridge works on {path}; stop it first, or let it do the work (`leadbridge status` shows what)"
+        ) from None
+    try:
+        with parts.store.writing() as tx:
+            leases.end_all(tx)
+        yield
+    finally:
+        lock.release()
+
+
+def store_file(config: Config) -> Path | None:
+    """The SQLite file of this configuration, or None on another database."""
+    prefix = "sqlite:///"
+    return Path(config.store.removeprefix(prefix)) if config.store.startswith(prefix) else None

@@ -1,0 +1,105 @@
+"""Changed values to the CRM, in batches of the vendor's size, each item accounted for (reliability G15, G16, G18)."""
+
+from collections import Counter
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from datetime import timedelta
+
+from connectors.base import Change, Crm, Outcome, Settled
+from leadbridge import clock, logs
+from leadbridge.errors import NeedsOperator, VendorError
+from leadbridge.store import due, outbox
+from leadbridge.store import leads as lead_store
+from leadbridge.store.engine import Store
+from leadbridge.types import RecordRef
+from sync import identity, pull, retry
+
+log = logs.logger(__name__)
+
+LEASE = 60.0
+"""Seconds a claimed batch stays ours; longer than one vendor call with its retries may take (pattern 4)."""
+
+
+@dataclass(slots=True)
+class Written:
+    """What became of the writes."""
+
+    written: int = 0
+    refused: int = 0  # now in quarantine
+    gone: int = 0
+    moved: int = 0
+    waiting: int = 0  # to be tried again later
+    paused: list[str] = field(default_factory=list)  # connections that need an operator, with the reason
+    reasons: Counter[str] = field(default_factory=Counter)
+
+
+def write_back(
+    store: Store, crm: Crm, *, owner: str, tell: Callable[[str, int], None] = lambda _what, _count: None
+) -> Written:
+    """Send every waiting write that is due to this CRM. Killed anywhere, what was not confirmed is sent again."""
+    done = Written()
+    while True:
+        with store.writing() as tx:
+            claims = outbox.claim_writes(tx, crm.vendor, limit=crm.write_batch, owner=owner, lease_seconds=LEASE)
+        if not claims:
+            return done
+        try:
+            settled = crm.write([Change(claim.ref, claim.values) for claim in claims])
+        except VendorError as error:
+            _put_back(store, claims, error, done)
+            if isinstance(error, NeedsOperator):
+                done.paused.append(str(error))
+            return done
+        _settle(store, crm, claims, settled, done)
+        tell("written", done.written)
+
+
+def _settle(
+    store: Store,
+    crm: Crm,
+    claims: list[outbox.ClaimedWrite],
+    settled: dict[RecordRef, Settled] | object,
+    done: Written,
+) -> None:
+    answers: dict[RecordRef, Settled] = dict(settled)  # type: ignore[call-overload]
+    now = clock.now()
+    moved = pull.moved_records(answers)
+    with store.writing() as tx:
+        outbox.settle_written(tx, [c for c in claims if answers[c.ref].outcome is Outcome.WRITTEN], now)
+        for claim in claims:
+            answer = answers[claim.ref]
+            done.reasons[answer.outcome.value] += 1
+            match answer.outcome:
+                case Outcome.WRITTEN:
+                    done.written += 1
+                case Outcome.REFUSED:
+                    outbox.refuse_write(tx, store.vault, claim, answer.reason, now)
+                    done.refused += 1
+                case Outcome.UNANSWERED:
+                    again = retry.next_try(claim.attempts, now)
+                    if again is None:
+                        outbox.refuse_write(tx, store.vault, claim, f"no answer: {answer.reason}", now)
+                        done.refused += 1
+                    else:
+                        outbox.retry_write(tx, claim, again)
+                        done.waiting += 1
+                case Outcome.GONE | Outcome.MOVED:
+                    outbox.drop(tx, [claim])
+                    people = lead_store.retire_records(tx, [claim.ref], now)
+                    due.mark_due(tx, identity.reunite(tx, people), now, due.NORMAL)
+                    done.gone += answer.outcome is Outcome.GONE
+                    done.moved += answer.outcome is Outcome.MOVED
+    if moved:
+        pull.reread(store, crm, moved, due.NORMAL)
+
+
+def _put_back(store: Store, claims: list[outbox.ClaimedWrite], error: VendorError, done: Written) -> None:
+    """The whole call failed: nothing is known to be written, and setting a value again is harmless."""
+    now = clock.now()
+    log.warning("write back failed", vendor=error.vendor, why=error.problem, status=error.status)
+    with store.writing() as tx:
+        for claim in claims:
+            wait = getattr(error, "after", None)
+            again = now + timedelta(seconds=wait) if wait else retry.next_try(claim.attempts, now)
+            outbox.retry_write(tx, claim, again or now + retry.LONGEST)
+    done.waiting += len(claims)

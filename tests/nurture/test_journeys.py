@@ -1,0 +1,131 @@
+"""One journey at a time, never twice, and the first that fits."""
+
+from datetime import UTC, datetime, timedelta
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from leadbridge.config.conditions import parse_condition
+from leadbridge.config.schema import Journey, MailchimpTrigger, Nurture
+from leadbridge.types import BuyerJourney, EnrolmentState
+from nurture.buyer_journey import phase
+from nurture.holdout import held_out
+from nurture.journeys import TAKEN, Past, match
+from nurture.segments import expand
+
+NOW = datetime(2026, 11, 22, 12, tzinfo=UTC)
+
+
+def journey(name: str, re_enter_after: str | None = None) -> Journey:
+    return Journey(
+        name=name,
+        mailchimp=MailchimpTrigger(tag=f"lb-{name}"),
+        when=parse_condition({"stage": "mql"}),
+        re_enter_after=re_enter_after,
+    )
+
+
+NURTURE = Nurture(journeys=[journey("first"), journey("second", re_enter_after="90d")])
+BOTH = {"first": True, "second": True}
+
+
+def past(name: str, days: float, state: EnrolmentState = EnrolmentState.DONE, entry: int = 1) -> Past:
+    return Past(name, entry, state, NOW - timedelta(days=days))
+
+
+def test_the_first_journey_that_fits_is_chosen() -> None:
+    found = match(NURTURE, BOTH, [], NOW)
+    assert found is not None
+    assert (found.journey.name, found.entry) == ("first", 1)
+
+
+def test_a_journey_that_does_not_fit_is_passed_over() -> None:
+    found = match(NURTURE, {"second": True}, [], NOW)
+    assert found is not None
+    assert found.journey.name == "second"
+
+
+def test_nobody_is_written_to_twice_within_the_quiet_time() -> None:
+    assert match(NURTURE, BOTH, [past("first", days=6)], NOW) is None
+
+
+def test_a_journey_once_had_is_not_entered_again_but_the_next_one_is() -> None:
+    found = match(NURTURE, BOTH, [past("first", days=400)], NOW)
+    assert found is not None
+    assert found.journey.name == "second"
+
+
+def test_a_journey_may_be_entered_again_after_its_time_as_the_next_entry() -> None:
+    rows = [past("first", days=400), past("second", days=91)]
+    found = match(NURTURE, BOTH, rows, NOW)
+    assert found is not None
+    assert (found.journey.name, found.entry) == ("second", 2)
+    assert match(NURTURE, BOTH, [past("first", days=400), past("second", days=89)], NOW) is None
+
+
+def test_who_was_kept_out_for_comparison_stays_out_but_is_free_for_other_journeys() -> None:
+    found = match(NURTURE, BOTH, [past("first", days=0, state=EnrolmentState.HELD_OUT)], NOW)
+    assert found is not None
+    assert found.journey.name == "second"
+
+
+def test_a_refused_journey_is_tried_again_only_after_the_quiet_time() -> None:
+    soon = match(NURTURE, {"first": True}, [past("first", days=1, state=EnrolmentState.REFUSED)], NOW)
+    later = match(NURTURE, {"first": True}, [past("first", days=8, state=EnrolmentState.REFUSED)], NOW)
+    assert soon is None
+    assert later is not None
+    assert later.entry == 2
+
+
+rows = st.lists(
+    st.builds(
+        Past,
+        st.sampled_from(["first", "second"]),
+        st.integers(1, 4),
+        st.sampled_from(EnrolmentState),
+        st.integers(0, 500).map(lambda days: NOW - timedelta(days=days)),
+    ),
+    max_size=6,
+)
+
+
+@given(rows)
+def test_no_history_lets_a_journey_without_re_entry_in_twice(history: list[Past]) -> None:
+    found = match(NURTURE, BOTH, history, NOW)
+    if found is not None:
+        had = [row for row in history if row.journey == found.journey.name]
+        assert all(row.entry < found.entry for row in had)
+        if found.journey.re_enter_after is None:
+            assert not any(row.state in TAKEN for row in had)
+
+
+@given(st.text(max_size=20), st.text(max_size=20), st.floats(0, 1), st.floats(0, 1))
+def test_raising_the_share_only_keeps_more_people_out(person: str, name: str, one: float, two: float) -> None:
+    low, high = sorted((one, two))
+    assert held_out(person, name, low) <= held_out(person, name, high)
+
+
+def test_the_share_kept_out_is_the_share_asked_for() -> None:
+    kept = sum(held_out(f"email:person{n}@acme.example", "first", 0.1) for n in range(20_000))
+    assert 1_850 < kept < 2_150
+
+
+def test_nobody_is_kept_out_of_a_journey_without_a_share() -> None:
+    assert not any(held_out(str(n), "first", 0.0) for n in range(1_000))
+
+
+def test_the_furthest_phase_that_holds_is_the_persons_phase() -> None:
+    assert phase({BuyerJourney.AWARENESS: True, BuyerJourney.DECISION: True}) is BuyerJourney.DECISION
+    assert phase({BuyerJourney.AWARENESS: False}) is None
+
+
+def test_a_segment_in_a_condition_means_the_segments_own_condition() -> None:
+    small = parse_condition({"employees": {"below": 50}})
+    local = parse_condition({"country": "ES"})
+    segments = {"small": small, "local": local}
+    assert expand(parse_condition({"segment": "small"}), segments) == parse_condition(
+        {"any": [{"employees": {"below": 50}}]}
+    )
+    assert expand(
+        parse_condition({"segment": {"in": ["small", "local"]}, "stage": "mql"}), segments
+    ) == parse_condition({"all": [{"any": [{"employees": {"below": 50}}, {"country": "ES"}]}, {"stage": "mql"}]})

@@ -1,0 +1,31 @@
+"""The shape that everything is built inside."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+ROOT = Path(__file__).parents[1]
+
+
+def test_imports_go_down_only() -> None:
+    found = subprocess.run(
+        [Path(sys.executable).with_name("lint-imports"), "--no-cache"], cwd=ROOT, capture_output=True, text=True
+    )
+    assert found.returncode == 0, found.stdout
+
+
+def test_the_command_answers_help_without_loading_the_heavy_parts() -> None:
+    heavy = ("numpy", "sqlalchemy", "flask", "hubspot", "mailchimp_marketing", "alembic", "ruamel")
+    code = f"import sys, leadbridge.cli; print([m for m in {heavy} if m in sys.modules])"
+    found = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert found.stdout.strip() == "[]"
+
+
+def test_there_is_one_reader_of_the_wall_clock() -> None:
+    readers = [
+        path.relative_to(ROOT).as_posix()
+        for room in ("leadbridge", "connectors", "scoring", "nurture", "sync", "webhooks")
+        for path in (ROOT / room).rglob("*.py")
+        if "sandbox" not in path.parts and "datetime.now(" in path.read_text(encoding="utf-8")
+    ]
+    assert readers == ["leadbridge/clock.py"]

@@ -16,16 +16,25 @@ import time
 import urllib.request
 from collections import Counter
 from collections.abc import Iterator, Mapping
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
+from datetime import datetime
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
+from ruamel.yaml import YAML
+
+from leadbridge import demo_report, report
 from leadbridge.config.conditions import FieldTest
 from leadbridge.config.load import load
-from leadbridge.config.schema import Config
 from leadbridge.errors import LeadbridgeError
 from leadbridge.run import Embedded
+from leadbridge.store import leads, ranking
+from sync import cycle, rescore, setup, wiring
+
+if TYPE_CHECKING:
+    from leadbridge.config.schema import Config
+    from sync.wiring import Parts
 
 EDITS = 12
 """Leads a human edits in the stand-in CRM, to let it send webhooks."""
@@ -67,9 +76,9 @@ class Sandbox:
 def sandbox_process(*options: str) -> Iterator[Sandbox]:
     """Start `leadbridge sandbox` with these options; it ends with us, however we end."""
     command = [sys.executable, "-m", "leadbridge.cli", "sandbox", "--port", "0", "--until-stdin-closes", *options]
-    process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
-    assert process.stdin is not None
-    assert process.stdout is not None
+    process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)  # noqa: S603 - ours
+    assert process.stdin is not None  # noqa: S101 - both are pipes
+    assert process.stdout is not None  # noqa: S101
     try:
         line = process.stdout.readline()
         if not line:
@@ -82,9 +91,7 @@ def sandbox_process(*options: str) -> Iterator[Sandbox]:
 
 
 def configuration(directory: Path, sandbox: Sandbox, base: Path) -> tuple[Path, dict[str, str]]:
-    """Write the demo's own leadbridge.yaml: the shipped example, pointed at the stand-ins. Returns it and its secrets."""
-    from ruamel.yaml import YAML
-
+    """Write the demo's own leadbridge.yaml, an example pointed at the stand-ins; returns it and its secrets."""
     yaml = YAML()
     raw = yaml.load(base.read_text(encoding="utf-8"))
     raw["store"] = f"sqlite:///{directory / 'leadbridge.db'}"
@@ -110,9 +117,9 @@ def example() -> Path:
     return inside if inside.exists() else Path(__file__).parents[1] / "examples" / "hubspot-mailchimp.yaml"
 
 
-def improvement(config: Config) -> tuple[str, str] | None:
-    """A HubSpot contact property and the value that earns the most points: what a human will edit."""
-    found: list[tuple[float, str, str]] = []
+def improvement(config: Config) -> tuple[str, str, str] | None:
+    """Our field, its HubSpot contact property and the value that earns the most points: what a human will edit."""
+    found: list[tuple[float, str, str, str]] = []
     for rule in next(iter(config.scores.values())).rules:
         if rule.activity is not None or not isinstance(rule.when, FieldTest) or rule.points <= 0:
             continue
@@ -126,7 +133,7 @@ def improvement(config: Config) -> tuple[str, str] | None:
         ):  # fmt: skip
             if value:
                 text = f"{value:g}" if isinstance(value, float) else str(value)
-                found.append((rule.points, mapping.hubspot, text))
+                found.append((rule.points, rule.when.field, mapping.hubspot, text))
                 break
     return max(found)[1:] if found else None
 
@@ -161,9 +168,6 @@ def demo(
     as_json: bool,
 ) -> None:
     """Run the loop and tell about it. Raises DemoFailed when a part does not come to its end."""
-    from leadbridge import demo_report, report
-    from sync import cycle, setup, wiring
-
     started = time.monotonic()
     options = ["--people", str(people), "--seed", str(seed)]
     if data and mapping:
@@ -201,7 +205,7 @@ def demo(
             note(f"{rewrites} values written")
         embedded.worker.start()
         with story.step(f"Letting a human edit {EDITS} leads in the CRM; its webhooks come in") as note:
-            rescored = _edit_and_wait(parts.config, parts.store, sandbox, story)
+            rescored = _edit_and_wait(parts, sandbox)
             note(f"{len(rescored)} rescored in the CRM")
         journal = sandbox.journal()
         figures = {
@@ -240,22 +244,29 @@ class Rescoring:
     seconds: float  # from the edit to the new score confirmed in the CRM
 
 
-def _edit_and_wait(config: Config, store: Any, sandbox: Sandbox, story: Any) -> list[Rescoring]:
-    from leadbridge.store import demo_queries
-
+def _edit_and_wait(parts: Parts, sandbox: Sandbox) -> list[Rescoring]:
+    """Let a human edit some leads, and wait until their new scores stand in the CRM."""
+    config, store = parts.config, parts.store
     change = improvement(config)
     if change is None:
         raise DemoFailed("the configuration has no rule on a contact's own property, so there is nothing to edit")
-    prop, value = change
+    field, prop, value = change
     target = config.write_back["score"].hubspot
     score = next(iter(config.scores))
     with store.reading() as tx:
-        chosen = demo_queries.improvable(tx, score, prop, EDITS)
+        candidates = ranking.between(tx, score, 25, 75, 40 * EDITS)
+        records = leads.refs_of(tx, [row.person_id for row in candidates], "hubspot")
+    then = rescore.what_if(store, parts.scorer, [row.person_id for row in candidates], {field: value})
+    chosen = [
+        (row, records[row.person_id][0])
+        for row in candidates
+        if row.person_id in records and then[row.person_id].get(score, row.value) > row.value
+    ][:EDITS]
     seen = len(sandbox.journal())
     edited: dict[str, float] = {}
-    for row in chosen:
-        edited[row.record_id] = time.time()
-        sandbox.post(f"/hubspot/contacts/{row.record_id}", {"properties": {prop: value}})
+    for _, record in chosen:
+        edited[record.ref.record_id] = time.time()
+        sandbox.post(f"/hubspot/contacts/{record.ref.record_id}", {"properties": {prop: value}})
     arrived: dict[str, dict[str, Any]] = {}
     deadline = time.monotonic() + PATIENCE
     while len(arrived) < len(edited) and time.monotonic() < deadline:
@@ -264,9 +275,7 @@ def _edit_and_wait(config: Config, store: Any, sandbox: Sandbox, story: Any) -> 
             if effect["name"] == target and effect["id"] in edited:
                 arrived[effect["id"]] = effect
     with store.reading() as tx:
-        after = demo_queries.standing(tx, score, [row.person_id for row in chosen])
-    from datetime import datetime
-
+        after = ranking.standing(tx, score, [row.person_id for row, _ in chosen])
     return [
         Rescoring(
             row.person_id,
@@ -275,15 +284,13 @@ def _edit_and_wait(config: Config, store: Any, sandbox: Sandbox, story: Any) -> 
             after[row.person_id].value,
             after[row.person_id].grade or "",
             after[row.person_id].reasons,
-            datetime.fromisoformat(arrived[row.record_id]["at"]).timestamp() - edited[row.record_id],
+            datetime.fromisoformat(arrived[record.ref.record_id]["at"]).timestamp() - edited[record.ref.record_id],
         )
-        for row in chosen
-        if row.record_id in arrived
+        for row, record in chosen
+        if record.ref.record_id in arrived
     ]
 
 
 def _wait_for_interrupt() -> None:
-    try:
+    with suppress(KeyboardInterrupt):
         threading.Event().wait()
-    except KeyboardInterrupt:
-        pass

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -23,7 +24,7 @@ class Story:
     """Steps as they happen, and the ending."""
 
     def __init__(self, *, quiet: bool) -> None:
-        self._console = Console(quiet=quiet, highlight=False)
+        self._console = Console(quiet=quiet, highlight=False, width=None if sys.stdout.isatty() else 110)
 
     @contextmanager
     def step(self, what: str) -> Iterator[Callable[[str], None]]:
@@ -54,8 +55,9 @@ class Story:
         out.print()
         calls = Table(title="Who to call first", title_justify="left", box=None, pad_edge=False)
         calls.add_column("score", justify="right", style="bold green")
-        for name in ("grade", "stage", "lead", "why"):
-            calls.add_column(name, overflow="fold")
+        for name in ("grade", "stage", "lead"):
+            calls.add_column(name, no_wrap=True)
+        calls.add_column("why", overflow="fold")
         for row in best:
             calls.add_row(str(row.value), row.grade or "", row.stage or "", escape(row.name), escape(row.reasons))
         out.print(calls)
@@ -64,7 +66,7 @@ class Story:
         moved.add_column("before", justify="right")
         moved.add_column("after", justify="right", style="bold green")
         moved.add_column("in", justify="right", style="dim")
-        moved.add_column("lead")
+        moved.add_column("lead", no_wrap=True)
         moved.add_column("why", overflow="fold")
         for change in rescored[:6]:
             moved.add_row(

@@ -103,10 +103,10 @@ def show_explanation(found: Explanation) -> None:
             table.add_row(f"{line.points:+.2f}", line.category, line.rule)
         console.print(table)
     console.print(
-        f"\nstage {found.stage or 'none'}, buyer's journey {found.buyer_journey or 'unknown'}, "
-        f"{'written to HubSpot as: ' + found.reasons if found.reasons else 'no reasons to write'}",
-        highlight=False,
+        f"\nstage {found.stage or 'none'}, buyer's journey {found.buyer_journey or 'unknown'}", highlight=False
     )
+    for name, value in found.wanted.items():
+        console.print(f"CRM should show {name}: {'' if value is None else value}", highlight=False, markup=False)
     for row in found.enrolments:
         console.print(f"journey {row.journey}: {row.state.value} {row.words}", highlight=False)
 
@@ -114,18 +114,20 @@ def show_explanation(found: Explanation) -> None:
 def status(store: Store) -> dict[str, Any]:
     """What the store holds and what waits, as plain data."""
     from leadbridge import clock
-    from leadbridge.store import due, enrolments, inbox, leads, outbox, quarantine, watermarks
+    from leadbridge.store import due, enrolments, inbox, outbox, quarantine, ranking, watermarks
 
     now = clock.now()
     with store.reading() as tx:
-        oldest = [at for at in (inbox.oldest_pending(tx), due.oldest_due(tx)) if at is not None]
+        oldest = [
+            at for at in (inbox.oldest_pending(tx), due.oldest_due(tx), outbox.oldest_write(tx)) if at is not None
+        ]
         return {
-            "people": leads.count(tx),
-            "contactable": leads.contactable(tx),
+            "people": ranking.people(tx),
+            "contactable": ranking.contactable(tx),
             "due": due.due_count(tx),
             "events_waiting": inbox.pending(tx),
             "oldest_waiting_seconds": max(((now - at).total_seconds() for at in oldest), default=0.0),
-            "writes_waiting": outbox.waiting(tx),
+            "writes_waiting": outbox.pending_writes(tx, "hubspot"),
             "enrolments": {state.value: count for state, count in enrolments.counts(tx).items()},
             "quarantine": quarantine.count(tx),
             "watermarks": [

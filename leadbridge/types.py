@@ -1,5 +1,6 @@
 """The words every room shares. Plain frozen values: no behaviour beyond reading themselves."""
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import date, datetime
@@ -112,6 +113,10 @@ class Activity:
     attributes: Mapping[str, str | float | int | bool] = field(default_factory=dict)
 
 
+BOUND_LINE = re.compile(r"(at most|at least) -?[0-9.e+-]+|rounding")
+"""Names of contributions that are bounds; no rule may be named so."""
+
+
 @dataclass(frozen=True, slots=True)
 class Contribution:
     """Points one rule (or one bound that took effect) gave one person. They sum to the score exactly."""
@@ -147,7 +152,6 @@ class EnrolmentState(StrEnum):
     CANCELLED = "cancelled"
     EXPIRED = "expired"
     HELD = "held"
-    HELD_OUT = "held_out"  # kept out on purpose, so that what the journey does can be measured
 
 
 class SuppressionReason(StrEnum):
@@ -159,3 +163,36 @@ class SuppressionReason(StrEnum):
     ERASED = "erased"
     CRM_OPT_OUT = "crm_opt_out"
     OPERATOR = "operator"
+
+
+class EventKind(StrEnum):
+    """What a webhook says has happened. A vendor's word we do not know is OTHER: kept, and counted."""
+
+    CHANGED = "changed"
+    CREATED = "created"
+    DELETED = "deleted"
+    RESTORED = "restored"
+    ERASED = "erased"  # the person asked to be forgotten
+    MERGED = "merged"
+    ASSOCIATED = "associated"
+    SUBSCRIBED = "subscribed"
+    UNSUBSCRIBED = "unsubscribed"
+    CLEANED = "cleaned"  # the e-mail platform gave the address up: bounced, or complained
+    EMAIL_CHANGED = "email_changed"
+    OTHER = "other"
+
+
+@dataclass(frozen=True, slots=True)
+class WebhookEvent:
+    """One event in our words. A hint where to look: what is true is read from the vendor (reliability pattern 9)."""
+
+    vendor: str
+    kind: EventKind
+    refs: tuple[RecordRef, ...] = ()  # records to read again; of a merge, the surviving one
+    emails: tuple[str, ...] = ()  # canonical addresses to look at again
+    occurred_at: datetime | None = None  # None: the vendor did not say
+    merged: tuple[str, ...] = ()  # ids that are now names of `new_id`
+    new_id: str | None = None  # the surviving record of a merge
+    property: str | None = None  # vendor's name of the property that changed
+    source: str | None = None  # vendor's word for who changed it
+    reason: SuppressionReason | None = None  # why the addresses must not be mailed any more

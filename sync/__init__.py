@@ -1,1 +1,1 @@
-"""The worker: pull, rescore, write back, enrol. Each step is a plain function that the CLI, the worker and tests call."""
+"""The worker: pull, rescore, write back, enrol. Each step is a plain function that CLI, worker and tests call."""

@@ -4,7 +4,12 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from sync import enrol, events, pull, rescore, write_back
+from sync.enrol import Enrolled
+from sync.events import Worked
+from sync.pull import Pulled
+from sync.rescore import Rescored
 from sync.wiring import Parts
+from sync.write_back import Written
 
 Tell = Callable[[str, int], None]
 
@@ -17,11 +22,11 @@ def _quiet(_what: str, _count: int) -> None:
 class Round:
     """What one round did."""
 
-    pulled: pull.Pulled = field(default_factory=pull.Pulled)
-    events: events.Worked = field(default_factory=events.Worked)
-    rescored: rescore.Rescored = field(default_factory=rescore.Rescored)
-    written: write_back.Written = field(default_factory=write_back.Written)
-    enrolled: enrol.Enrolled = field(default_factory=enrol.Enrolled)
+    pulled: Pulled = field(default_factory=Pulled)
+    events: Worked = field(default_factory=Worked)
+    rescored: Rescored = field(default_factory=Rescored)
+    written: Written = field(default_factory=Written)
+    enrolled: Enrolled = field(default_factory=Enrolled)
 
     @property
     def paused(self) -> list[str]:
@@ -41,7 +46,7 @@ def act(parts: Parts, *, tell: Tell = _quiet) -> Round:
     """Work through what is waiting in the store: webhook events, rescoring, write-back, enrolment."""
     done = Round()
     done.events = events.work(parts.store, parts.crms, owner=parts.owner)
-    done.rescored = rescore.rescore(parts.store, parts.scorer, owner=parts.owner, tell=tell)
+    done.rescored = rescore.rescore(parts.store, parts.scorer, parts.crms, owner=parts.owner, tell=tell)
     for crm in parts.crms:
         done.written = write_back.write_back(parts.store, crm, owner=parts.owner, tell=tell)
     if parts.platform and parts.config.nurture.enabled:

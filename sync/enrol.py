@@ -6,24 +6,30 @@ by the vendor's own proof, where the vendor can give one, or by a human.
 """
 
 from collections import Counter
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
-from datetime import timedelta
+from datetime import datetime, timedelta
+from typing import TypeAlias
+
+from sqlalchemy import Connection
 
 from connectors.base import EmailPlatform, Entry, Member, MemberStatus
 from leadbridge import addresses, clock, logs
 from leadbridge.config.schema import Guards
 from leadbridge.errors import NeedsOperator, VendorError
-from leadbridge.store import enrolments, suppressions
+from leadbridge.store import enrolments, ranking, suppressions
 from leadbridge.store import leads as lead_store
-from leadbridge.store.engine import Store
+from leadbridge.store.engine import Store, exclusive
 from leadbridge.types import EnrolmentState, SuppressionReason
 from nurture import gate
 
 log = logs.logger(__name__)
 
 LEASE = 60.0
+REPEATABLE_GROUP = 25
+"""Starts committed as `calling` at once where the vendor can prove what became of each."""
+
 BATCH = 500
 """Intents claimed at a time: few enough to be called within the minute the platform's word stays fresh."""
 
@@ -86,8 +92,8 @@ def settle_uncertain(store: Store, platform: EmailPlatform, done: Enrolled | Non
     """
     settled = 0
     with store.writing() as tx:
-        enrolments.strand_expired(tx)
-        rows = enrolments.by_state(tx, EnrolmentState.UNCERTAIN, vendor=platform.vendor)
+        enrolments.strand_expired(tx, clock.replaced())
+        rows = enrolments.by_state(tx, EnrolmentState.UNCERTAIN)
     for row in rows:
         proof = platform.entered(row.journey, row.address)
         if proof is None or (proof is False and not platform.repeatable(row.journey)):
@@ -115,18 +121,15 @@ def _one_batch(
     now = clock.now()
     with store.writing() as tx:
         enrolments.expire(tx, now)
-        allowed = gate.allowance(
-            guards,
-            audience=lead_store.contactable(tx),
-            last_hour=enrolments.made_since(tx, now - timedelta(hours=1)),
-            last_day=enrolments.made_since(tx, now - timedelta(days=1)),
-        )
+        audience = ranking.contactable(tx)
+        allowed = _allowance(tx, guards, audience, now)
         claims = enrolments.claim_enrolments(
             tx,
             (EnrolmentState.WANTED, EnrolmentState.CHECKED),
             limit=min(BATCH, allowed),
             owner=owner,
             lease_seconds=LEASE,
+            now=clock.replaced(),
         )
         if not claims:
             done.waiting = enrolments.counts(tx).get(EnrolmentState.WANTED, 0)
@@ -138,43 +141,56 @@ def _one_batch(
     progressed = False
     for portion in platform.read_members(list(by_address)):
         asked = [(by_address[address], member) for address, member in portion.items()]
-        for group in _groups(asked, simultaneous):
-            progressed |= _call_group(store, platform, group, pool, done)
+        for group in _groups(platform, asked, simultaneous):
+            progressed |= _call_group(store, platform, guards, audience, group, pool, done)
     return progressed
 
 
-def _groups(
-    asked: Sequence[tuple[enrolments.EnrolmentRow, Member]], size: int
-) -> Iterable[Sequence[tuple[enrolments.EnrolmentRow, Member]]]:
-    """Those who cannot be called in one group, then small groups of calls: a kill leaves few of them open."""
-    if refused := [pair for pair in asked if pair[1].status is not MemberStatus.SUBSCRIBED]:
-        yield refused
+Asked: TypeAlias = Sequence[tuple[enrolments.EnrolmentRow, Member]]
+"""Intents, each with the platform's word on its member."""
+
+
+def _groups(platform: EmailPlatform, asked: Asked, simultaneous: int) -> Iterator[Asked]:
+    """Those who cannot be called in one group, then the calls in groups that are committed and made together.
+
+    What a kill leaves open is one group: small where a start cannot be repeated and each open one needs a human.
+    """
+    yield [pair for pair in asked if pair[1].status is not MemberStatus.SUBSCRIBED]
     calls = [pair for pair in asked if pair[1].status is MemberStatus.SUBSCRIBED]
-    for start in range(0, len(calls), size):
-        yield calls[start : start + size]
+    for repeatable, size in ((True, REPEATABLE_GROUP), (False, simultaneous)):
+        sort = [pair for pair in calls if platform.repeatable(pair[0].journey) is repeatable]
+        for start in range(0, len(sort), size):
+            yield sort[start : start + size]
 
 
 def _call_group(
     store: Store,
     platform: EmailPlatform,
-    group: Sequence[tuple[enrolments.EnrolmentRow, Member]],
+    guards: Guards,
+    audience: int,
+    group: Asked,
     pool: ThreadPoolExecutor,
     done: Enrolled,
 ) -> bool:
-    calling = _commit_intent_to_call(store, group, done)
-    if not calling:
-        return any(member.status is not MemberStatus.SUBSCRIBED for _, member in group)
+    """Gate, call and settle one group. True when something ended, so that another batch is worth a look."""
+    if not group:
+        return False
+    calling, ended = _commit_intent_to_call(store, guards, audience, group, done)
     answers = list(pool.map(lambda row: _call(platform, row), calling))
-    operator: NeedsOperator | None = None
-    ended = False
+    now = clock.now()
+    moves = [
+        enrolments.Move(row.id, row.token, EnrolmentState.CALLING, FINAL_STATE[entry], words)
+        for row, (entry, words, _) in zip(calling, answers, strict=True)
+    ]
     with store.writing() as tx:
-        for row, (entry, words, error) in zip(calling, answers, strict=True):
-            operator = operator or error
-            if enrolments.move(tx, row.id, row.token, EnrolmentState.CALLING, FINAL_STATE[entry], words, clock.now()):
-                _count(done, entry, words)
-                ended |= entry is not Entry.NOTHING_HAPPENED  # those wait until their lease is over
-    if operator:
-        raise operator
+        moved = enrolments.move_all(tx, moves, now)
+    for row, (entry, words, _) in zip(calling, answers, strict=True):
+        if row.id in moved:
+            _count(done, entry, words)
+            ended |= entry is not Entry.NOTHING_HAPPENED  # those wait until their lease is over
+    for _, _, error in answers:
+        if error is not None:
+            raise error
     return ended
 
 
@@ -189,49 +205,81 @@ def _call(platform: EmailPlatform, row: enrolments.EnrolmentRow) -> tuple[Entry,
 
 
 def _commit_intent_to_call(
-    store: Store, group: Sequence[tuple[enrolments.EnrolmentRow, Member]], done: Enrolled
-) -> list[enrolments.EnrolmentRow]:
-    """Ask the gate a last time and commit `calling` for those who pass; everyone else is settled here."""
+    store: Store, guards: Guards, audience: int, group: Asked, done: Enrolled
+) -> tuple[list[enrolments.EnrolmentRow], bool]:
+    """Ask the gate a last time and commit `calling` for those who pass; settle or give back everyone else.
+
+    Returns those to call now, and whether anybody else's row came to its end.
+    """
     now = clock.now()
-    calling: list[enrolments.EnrolmentRow] = []
     people = [row.person_id for row, _ in group]
+    go: list[enrolments.EnrolmentRow] = []
+    back: list[enrolments.EnrolmentRow] = []
+    ends: list[enrolments.Move] = []
     with store.writing() as tx:
-        left = [
-            (row.address, LEFT[member.status], row.vendor, member.read_at)
-            for row, member in group
-            if member.status in LEFT
-        ]
-        suppressed: Mapping[int, SuppressionReason] = suppressions.suppressed(tx, store.vault, people)
+        exclusive(tx, "contact")  # counting and calling within a cap is one act, over all workers
+        allowed = _allowance(tx, guards, audience, now)
+        suppressed = suppressions.suppressed(tx, store.vault, people)
         known = lead_store.people(tx, people)
         for row, member in group:
-            person = known.get(row.person_id)
-            if person is None or addresses.canonical(person.email) != row.address:
-                verdict = gate.Verdict(go=False, why="the person left the CRM or has another address now")
+            verdict = _verdict(row, member, known.get(row.person_id), suppressed.get(row.person_id), now)
+            if verdict.go and len(go) < allowed:
+                go.append(row)
+            elif verdict.go or not verdict.final:
+                back.append(row)
             else:
-                verdict = gate.before_call(
-                    suppressed=suppressed.get(row.person_id),
-                    opted_out=person.opted_out,
-                    status=member.status.value,
-                    read_at=member.read_at,
-                    expires_at=row.expires_at,
-                    now=now,
-                )
-            if verdict.go:
-                if row.state is EnrolmentState.WANTED:
-                    enrolments.move(tx, row.id, row.token, EnrolmentState.WANTED, EnrolmentState.CHECKED, "", now)
-                if enrolments.move(tx, row.id, row.token, EnrolmentState.CHECKED, EnrolmentState.CALLING, "", now):
-                    calling.append(row)
-            elif verdict.final:
                 refused = member.status is not MemberStatus.SUBSCRIBED
                 target = EnrolmentState.REFUSED if refused else EnrolmentState.CANCELLED
-                if enrolments.move(tx, row.id, row.token, row.state, target, verdict.why, now):
-                    done.refused += refused
-                    done.cancelled += not refused
-                    done.reasons[verdict.why] += 1
-            else:
-                enrolments.release(tx, row.id, row.token)
+                ends.append(enrolments.Move(row.id, row.token, row.state, target, verdict.why))
+        wanted = [row for row in go if row.state is EnrolmentState.WANTED]
+        enrolments.move_all(
+            tx,
+            [enrolments.Move(row.id, row.token, row.state, EnrolmentState.CHECKED) for row in wanted],
+            now,
+        )
+        calling = enrolments.move_all(
+            tx,
+            [enrolments.Move(row.id, row.token, EnrolmentState.CHECKED, EnrolmentState.CALLING) for row in go],
+            now,
+        )
+        ended = enrolments.move_all(tx, ends, now)
+        enrolments.release(tx, back)
+        left = [(row.address, LEFT[m.status], row.vendor, m.read_at) for row, m in group if m.status in LEFT]
         suppressions.suppress(tx, store.vault, left, now)
-    return calling
+    for move in ends:
+        if move.id in ended:
+            done.refused += move.to_state is EnrolmentState.REFUSED
+            done.cancelled += move.to_state is EnrolmentState.CANCELLED
+            done.reasons[move.words] += 1
+    return [row for row in go if row.id in calling], bool(ended)
+
+
+def _verdict(
+    row: enrolments.EnrolmentRow,
+    member: Member,
+    person: lead_store.PersonRow | None,
+    suppressed: SuppressionReason | None,
+    now: datetime,
+) -> gate.Verdict:
+    if person is None or addresses.canonical(person.email) != row.address:
+        return gate.Verdict(go=False, why="the person left the CRM or has another address now")
+    return gate.before_call(
+        suppressed=suppressed,
+        opted_out=person.opted_out,
+        status=member.status.value,
+        read_at=member.read_at,
+        expires_at=row.expires_at,
+        now=now,
+    )
+
+
+def _allowance(tx: Connection, guards: Guards, audience: int, now: datetime) -> int:
+    return gate.allowance(
+        guards,
+        audience=audience,
+        last_hour=enrolments.made_since(tx, now - timedelta(hours=1)),
+        last_day=enrolments.made_since(tx, now - timedelta(days=1)),
+    )
 
 
 def _count(done: Enrolled, entry: Entry, words: str) -> None:

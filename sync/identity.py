@@ -11,7 +11,6 @@ from datetime import datetime
 from sqlalchemy import Connection
 
 from leadbridge import addresses
-from leadbridge.store import activities as activity_store
 from leadbridge.store import leads as lead_store
 from leadbridge.types import Lead, PersonId, Value, email_key
 
@@ -46,20 +45,19 @@ def absorb(tx: Connection, leads: Sequence[Lead], now: datetime) -> set[PersonId
         zip((lead.ref.key for lead in strangers), lead_store.new_people(tx, len(strangers), now), strict=True)
     )
     links = {key: person_of[lead.ref.key] for lead in leads for key in _keys(lead)}
-    lead_store.link_keys(tx, links)
+    gained = lead_store.link_keys(tx, links)  # activities that waited for these keys
     touched = lead_store.save_records(tx, [(person_of[lead.ref.key], lead) for lead in leads], now)
     for lead in leads:
         if lead.aliases:
             lead_store.retire_records(tx, lead.aliases, now)
-    changed = reunite(tx, touched | set(person_of.values()))
-    return changed | activity_store.adopt(tx, links)
+    return reunite(tx, touched | set(person_of.values()), now) | gained
 
 
-def reunite(tx: Connection, people: Iterable[PersonId]) -> set[PersonId]:
+def reunite(tx: Connection, people: Iterable[PersonId], now: datetime) -> set[PersonId]:
     """Work out these people's united attributes from their records; return those whose inputs changed."""
-    records = lead_store.records_of(tx, sorted(set(people)))
-    rows = [unite(person, [record for record in found if record.gone_at is None]) for person, found in records.items()]
-    return lead_store.save_people(tx, rows)
+    ids = sorted(set(people))
+    records = lead_store.records_of(tx, ids)
+    return lead_store.save_people(tx, [unite(person, records.get(person, ())) for person in ids], now)
 
 
 def unite(person: PersonId, records: Sequence[lead_store.StoredRecord]) -> lead_store.PersonRow:
@@ -72,11 +70,17 @@ def unite(person: PersonId, records: Sequence[lead_store.StoredRecord]) -> lead_
             if attributes.get(name) is None:
                 attributes[name] = value
     return lead_store.PersonRow(
-        person_id=person,
+        id=person,
         email=email,
         attributes=attributes,
         opted_out=any(record.opted_out for record in records),
+        lifecycle_stage=_text(attributes.get("lifecycle_stage")),
+        created_at=min((record.created_at for record in records if record.created_at), default=None),
     )
+
+
+def _text(value: Value) -> str | None:
+    return value if isinstance(value, str) else None
 
 
 def _newest(leads: Sequence[Lead]) -> list[Lead]:
@@ -103,7 +107,6 @@ def _owner_by_address(
     if person is None:
         return None
     same_system = any(
-        record.ref.vendor == lead.ref.vendor and record.ref != lead.ref and record.gone_at is None
-        for record in records.get(person, ())
+        record.ref.vendor == lead.ref.vendor and record.ref != lead.ref for record in records.get(person, ())
     )
     return None if same_system else person

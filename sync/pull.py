@@ -1,7 +1,7 @@
 """Pages to store. Progress is committed with the rows it covers, so a killed pull goes on where it stood (G12)."""
 
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from connectors.base import Crm, EmailPlatform, Outcome, Settled
@@ -44,7 +44,8 @@ def pull(
     pulled = Pulled()
     for crm in crms:
         _pull_leads(store, crm, pulled, full=full, tell=tell)
-    for room in [*crms, *([platform] if platform else [])]:
+    rooms: list[Crm | EmailPlatform] = [*crms, *([platform] if platform else [])]
+    for room in rooms:
         for stream in room.streams():
             _pull_stream(store, room, stream, pulled, tell=tell)
     if platform:
@@ -59,7 +60,7 @@ def _pull_leads(store: Store, crm: Crm, pulled: Pulled, *, full: bool, tell: Cal
         now = clock.now()
         with store.writing() as tx:
             changed = identity.absorb(tx, page.rows, now)
-            due.mark_due(tx, changed, now, due.NORMAL)
+            due.mark_due(tx, changed, now, due.Lane.NORMAL)
             watermarks.save_progress(tx, crm.vendor, LEADS, page.progress, now)
         pulled.leads += len(page.rows)
         pulled.changed += len(changed)
@@ -77,7 +78,7 @@ def _pull_stream(
             now = clock.now()
             with store.writing() as tx:
                 added = activity_store.add_activities(tx, page.rows, now)
-                due.mark_due(tx, added.people, now, due.NORMAL)
+                due.mark_due(tx, added.people, now, due.Lane.NORMAL)
                 watermarks.save_progress(tx, room.vendor, stream, page.progress, now)
             pulled.activities += added.new
             pulled.skipped.update(page.skipped)
@@ -101,7 +102,7 @@ def _pull_opt_outs(store: Store, platform: EmailPlatform, pulled: Pulled, *, tel
         tell("opt-outs", pulled.opt_outs)
 
 
-def reread(store: Store, crm: Crm, record_ids: Sequence[str], lane: int) -> int:
+def reread(store: Store, crm: Crm, record_ids: Sequence[str], lane: due.Lane) -> int:
     """Read these records as they are now, and mark the people they changed as due. Returns how many are due.
 
     What a webhook says is a hint; this is where it becomes true (reliability pattern 9).
@@ -113,11 +114,11 @@ def reread(store: Store, crm: Crm, record_ids: Sequence[str], lane: int) -> int:
     with store.writing() as tx:
         changed = identity.absorb(tx, reading.found, now)
         gone = [RecordRef(crm.vendor, "contact", record_id) for record_id in reading.gone]
-        changed |= identity.reunite(tx, lead_store.retire_records(tx, gone, now))
+        changed |= identity.reunite(tx, lead_store.retire_records(tx, gone, now), now)
         due.mark_due(tx, changed, now, lane)
     return len(changed)
 
 
-def moved_records(settled: dict[RecordRef, Settled]) -> list[str]:
+def moved_records(settled: Mapping[RecordRef, Settled]) -> list[str]:
     """Ids to re-read because a write found the record merged into another."""
     return [row.moved_to for row in settled.values() if row.outcome is Outcome.MOVED and row.moved_to]

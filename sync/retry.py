@@ -11,4 +11,4 @@ def next_try(attempts: int, now: datetime) -> datetime | None:
     """The instant of the next try after `attempts` tries, doubling up to 15 minutes; None when tries are spent."""
     if attempts >= TRIES:
         return None
-    return now + min(FIRST * 2 ** max(0, attempts - 1), LONGEST)
+    return now + min(FIRST * float(2 ** max(0, attempts - 1)), LONGEST)

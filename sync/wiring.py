@@ -38,7 +38,7 @@ def build(config: Config, *, migrate: bool = True) -> Parts:
         store.migrate()
     crms = [registry.crm(name, config) for name in registry.crms(config)]
     platform = next((registry.email_platform(name, config) for name in registry.email_platforms(config)), None)
-    return Parts(config, store, Scorer(config, crms, platform), crms, platform, owner=owner())
+    return Parts(config, store, Scorer(config), crms, platform, owner=owner())
 
 
 def owner() -> str:

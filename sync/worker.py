@@ -55,7 +55,7 @@ class Worker:
                 for why in done.paused:
                     log.error("connection paused", why=why)
             except LeadbridgeError as error:
-                log.error("round failed", why=str(error), kind=type(error).__name__)
+                log.warning("round failed", why=str(error), kind=type(error).__name__)
             except Exception:
                 # The thread is the only one that works: whatever befell this round, the next sweep tries again.
                 log.exception("round broke")

@@ -1,7 +1,7 @@
 """Changed values to the CRM, in batches of the vendor's size, each item accounted for (reliability G15, G16, G18)."""
 
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import timedelta
 
@@ -40,7 +40,9 @@ def write_back(
     done = Written()
     while True:
         with store.writing() as tx:
-            claims = outbox.claim_writes(tx, crm.vendor, limit=crm.write_batch, owner=owner, lease_seconds=LEASE)
+            claims = outbox.claim_writes(
+                tx, crm.vendor, limit=crm.write_batch, owner=owner, lease_seconds=LEASE, now=clock.replaced()
+            )
         if not claims:
             return done
         try:
@@ -58,12 +60,12 @@ def _settle(
     store: Store,
     crm: Crm,
     claims: list[outbox.ClaimedWrite],
-    settled: dict[RecordRef, Settled] | object,
+    answers: Mapping[RecordRef, Settled],
     done: Written,
 ) -> None:
-    answers: dict[RecordRef, Settled] = dict(settled)  # type: ignore[call-overload]
     now = clock.now()
     moved = pull.moved_records(answers)
+    refused: list[tuple[outbox.ClaimedWrite, str]] = []
     with store.writing() as tx:
         outbox.settle_written(tx, [c for c in claims if answers[c.ref].outcome is Outcome.WRITTEN], now)
         for claim in claims:
@@ -73,24 +75,23 @@ def _settle(
                 case Outcome.WRITTEN:
                     done.written += 1
                 case Outcome.REFUSED:
-                    outbox.refuse_write(tx, store.vault, claim, answer.reason, now)
-                    done.refused += 1
+                    refused.append((claim, answer.reason))
                 case Outcome.UNANSWERED:
                     again = retry.next_try(claim.attempts, now)
                     if again is None:
-                        outbox.refuse_write(tx, store.vault, claim, f"no answer: {answer.reason}", now)
-                        done.refused += 1
+                        refused.append((claim, f"no answer: {answer.reason}"))
                     else:
-                        outbox.retry_write(tx, claim, again)
+                        outbox.retry_write(tx, [claim], again)
                         done.waiting += 1
                 case Outcome.GONE | Outcome.MOVED:
-                    outbox.drop(tx, [claim])
                     people = lead_store.retire_records(tx, [claim.ref], now)
-                    due.mark_due(tx, identity.reunite(tx, people), now, due.NORMAL)
+                    due.mark_due(tx, identity.reunite(tx, people, now), now, due.Lane.NORMAL)
                     done.gone += answer.outcome is Outcome.GONE
                     done.moved += answer.outcome is Outcome.MOVED
+        outbox.refuse_write(tx, store.vault, refused, now)
+        done.refused += len(refused)
     if moved:
-        pull.reread(store, crm, moved, due.NORMAL)
+        pull.reread(store, crm, moved, due.Lane.NORMAL)
 
 
 def _put_back(store: Store, claims: list[outbox.ClaimedWrite], error: VendorError, done: Written) -> None:
@@ -101,5 +102,5 @@ def _put_back(store: Store, claims: list[outbox.ClaimedWrite], error: VendorErro
         for claim in claims:
             wait = getattr(error, "after", None)
             again = now + timedelta(seconds=wait) if wait else retry.next_try(claim.attempts, now)
-            outbox.retry_write(tx, claim, again or now + retry.LONGEST)
+            outbox.retry_write(tx, [claim], again or now + retry.LONGEST)
     done.waiting += len(claims)

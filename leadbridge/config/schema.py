@@ -1,16 +1,32 @@
 """Every key a user may write in `leadbridge.yaml`: type, default, one-line help.
 
-Pydantic checks shapes here; what needs the whole file (a rule naming an unknown field, two rules of one name) is
-checked in `check_whole`, so that every fault is reported in one go.
+Pydantic checks shapes here, one section at a time; what needs the whole file (a rule naming an unknown field, two
+rules of one name) is checked in `bind` and `whole`, so that every fault is reported in one go. A file is loaded by
+`load`; a Config made in Python from plain data passes the checks of this module only.
 """
 
-from collections.abc import Iterator
-from typing import Annotated, Any, Literal, TypeAlias
+import re
+from collections.abc import Iterable, Iterator, Mapping
+from typing import Annotated, Any, ClassVar, Literal, TypeAlias
 
-from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, SecretStr, model_validator
+from pydantic import Field, SecretStr, model_validator
 
 from leadbridge.config.conditions import Condition, Duration, When, fields_of
-from leadbridge.types import ActivityKind, BuyerJourney, LifecycleStage
+from leadbridge.config.kinds import (
+    HttpAddress,
+    HubSpotSource,
+    HubSpotTarget,
+    MergeField,
+    Name,
+    OneOrMany,
+    PathSecret,
+    Section,
+    Share,
+    StoreAddress,
+    TriggerAddress,
+    across,
+)
+from leadbridge.types import BOUND_LINE, ActivityKind, BuyerJourney, LifecycleStage
 
 BUILT_IN_FIELDS = {
     "email": "text",
@@ -24,38 +40,6 @@ BUILT_IN_FIELDS = {
 DAY = 86400.0
 
 FieldType: TypeAlias = Literal["text", "integer", "number", "boolean", "date", "datetime"]
-
-
-class Section(BaseModel):
-    """A part of the file: unknown keys are faults, values never change after loading."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True, hide_input_in_errors=True)
-
-
-def _share(text: Any) -> float:
-    if isinstance(text, float) and 0 <= text < 1:  # already read
-        return text
-    if isinstance(text, str) and text.strip().endswith("%"):
-        try:
-            share = float(text.strip()[:-1]) / 100
-        except ValueError:
-            raise ValueError(f"{text!r} is not a share; write 10%") from None
-        if 0 <= share <= 1:
-            return share
-    raise ValueError(f"{text!r} is not a share; write a percentage from 0% to 100%")
-
-
-Share: TypeAlias = Annotated[float, BeforeValidator(_share)]
-"""A share of a whole, 0..1, written "10%"."""
-
-
-def _http_address(text: str) -> str:
-    if not text.startswith(("https://", "http://127.0.0.1", "http://localhost", "http://[::1]")):
-        raise ValueError("must begin with https:// (plain http only on this machine)")
-    return text.rstrip("/")
-
-
-HttpAddress: TypeAlias = Annotated[str, AfterValidator(_http_address)]
 
 
 # --- connections ---------------------------------------------------------------------------------------------------
@@ -78,6 +62,16 @@ class HubSpotConnection(Section):
     searches_per_second: float = Field(3, gt=0, le=5, description="searches we allow ourselves (HubSpot: 5)")
     lookback: Duration = Field(10 * 60, description="overlap of two pulls: HubSpot's search index lags")
 
+    @model_validator(mode="after")
+    def _new_before_old(self) -> "HubSpotConnection":
+        if self.webhook_secret_previous is not None and self.webhook_secret is None:
+            raise across(
+                "webhook_secret_previous needs webhook_secret, the one valid now",
+                "webhook_secret_previous",
+                "webhook_secret",
+            )
+        return self
+
 
 class MailchimpConnection(Section):
     """Mailchimp: key and audience."""
@@ -85,18 +79,33 @@ class MailchimpConnection(Section):
     api_key: SecretStr = Field(description="API key, ends in -usNN")
     audience: str = Field(min_length=1, description="audience (list) id")
     base_url: HttpAddress | None = Field(None, description="where the API is; default: from the key's ending")
-    webhook_secret: SecretStr | None = Field(None, description="random part of our webhook's path")
+    webhook_secret: PathSecret | None = Field(None, description="random part of our webhook's path")
+    webhook_secret_previous: PathSecret | None = Field(None, description="the old one, valid too while you rotate")
+    webhook_signing_secret: SecretStr | None = Field(
+        None, description="signing secret that Mailchimp showed when the webhook was made, if it showed one"
+    )
     simultaneous: int = Field(4, ge=1, le=9, description="calls in flight at once (Mailchimp: 10 for all your apps)")
     lookback: Duration = Field(DAY, description="overlap of two engagement pulls: reports trail")
     history: Duration = Field(30 * DAY, description="how far back campaigns are followed")
     activities: list[Literal["campaigns"]] = Field(default=["campaigns"], description="sources of activity to read")
 
+    @model_validator(mode="after")
+    def _somewhere_to_call(self) -> "MailchimpConnection":
+        # The account's data centre is the key's ending, and part of the address (vendor page, section 1).
+        if self.base_url is None and not re.search(r"-[a-z]{2,4}\d{1,4}$", self.api_key.get_secret_value()):
+            raise across(
+                "has no ending such as -us21, which says where the account is; copy the whole key, or add base_url",
+                "api_key",
+                "base_url",
+            )
+        return self
+
 
 class Connections(Section):
     """The systems leadbridge runs beside."""
 
-    hubspot: HubSpotConnection | None = None
-    mailchimp: MailchimpConnection | None = None
+    hubspot: HubSpotConnection | None = Field(None, description="the CRM")
+    mailchimp: MailchimpConnection | None = Field(None, description="the e-mail platform")
 
 
 # --- fields and write-back -----------------------------------------------------------------------------------------
@@ -105,22 +114,30 @@ class Connections(Section):
 class FieldMapping(Section):
     """One field of ours: where each CRM keeps it."""
 
-    hubspot: str | None = Field(None, description="contact property, or company.PROPERTY of the primary company")
+    hubspot: HubSpotSource | None = Field(
+        None, description="contact property, or company.PROPERTY of the primary company"
+    )
     type: FieldType = Field("text", description="what the value is")
     empty: list[str] = Field(default=[], description='values that mean "not known", such as Select')
 
     @model_validator(mode="after")
     def _somewhere(self) -> "FieldMapping":
         if self.hubspot is None:
-            raise ValueError("says nowhere where to read it; add hubspot: PROPERTY")
+            raise across("does not say where to read it; add hubspot: PROPERTY", "hubspot")
         return self
 
 
 class WriteBackTarget(Section):
     """One value of ours: the property (HubSpot) and merge field (Mailchimp) to create and fill."""
 
-    hubspot: str | None = Field(None, pattern=r"^[a-z][a-z0-9_]{0,99}$", description="contact property")
-    mailchimp: str | None = Field(None, pattern=r"^[A-Z0-9_]{1,10}$", description="merge field tag, at most 10 letters")
+    hubspot: HubSpotTarget | None = Field(None, description="contact property")
+    mailchimp: MergeField | None = Field(None, description="merge field tag, at most 10 letters")
+
+    @model_validator(mode="after")
+    def _somewhere(self) -> "WriteBackTarget":
+        if self.hubspot is None and self.mailchimp is None:
+            raise across("does not say where to write it; add hubspot: PROPERTY", "hubspot", "mailchimp")
+        return self
 
 
 # --- scores --------------------------------------------------------------------------------------------------------
@@ -135,12 +152,8 @@ class Category(Section):
     @model_validator(mode="after")
     def _in_order(self) -> "Category":
         if self.min > self.max:
-            raise ValueError(f"min {self.min:g} is above max {self.max:g}")
+            raise across(f"min {self.min:g} is above max {self.max:g}", "min", "max")
         return self
-
-
-def _one_or_many(raw: Any) -> Any:
-    return [raw] if isinstance(raw, str) else raw
 
 
 class Rule(Section):
@@ -150,7 +163,7 @@ class Rule(Section):
     category: str = Field(description="the part of the score it counts for")
     points: float = Field(description="points given; negative takes away", ge=-1000, le=1000)
     when: When | None = Field(None, description="condition on the person; with an activity: on both")
-    activity: Annotated[list[ActivityKind], BeforeValidator(_one_or_many)] | None = Field(
+    activity: Annotated[list[ActivityKind], OneOrMany()] | None = Field(
         None, description="kind of activity, or a list of kinds"
     )
     where: When | None = Field(None, description="condition on the activity's own values, such as url")
@@ -166,40 +179,63 @@ class Rule(Section):
     @model_validator(mode="after")
     def _one_sort(self) -> "Rule":
         if self.no_activity_for is None and self.activity is None and self.when is None:
-            raise ValueError("needs one of: when (attribute rule), activity, no_activity_for")
+            raise across(
+                "needs one of: when (attribute rule), activity, no_activity_for", "when", "activity", "no_activity_for"
+            )
         if self.activity is None:
-            given = [
-                k
-                for k in ("where", "within", "half_life", "at_most", "at_least", "cap", "each")
-                if getattr(self, k) is not None
-            ]
+            given = [key for key in OF_ACTIVITY if getattr(self, key) is not None]
             if given:
-                raise ValueError(f"{', '.join(given)} needs activity: KIND")
+                raise across(f"{', '.join(given)} needs activity: KIND", "activity", *given)
+        if BOUND_LINE.fullmatch(self.name):
+            raise across(f"{self.name!r} is what explanations call a bound; choose another name", "name")
+        counting = [key for key in OF_COUNTING if getattr(self, key) is not None]
+        if self.no_activity_for is not None and counting:
+            raise across(
+                f"{', '.join(counting)} counts activity, so it does not go with no_activity_for",
+                "no_activity_for",
+                *counting,
+            )
         if self.at_least is not None and (self.each is not None or self.half_life is not None):
-            raise ValueError("at_least gives its points once, so it goes with neither each nor half_life")
+            raise across(
+                "at_least gives its points once, so it goes with neither each nor half_life",
+                "at_least",
+                "each",
+                "half_life",
+            )
         return self
+
+
+OF_ACTIVITY = ("where", "within", "half_life", "at_most", "at_least", "cap", "each")
+"""Keys of a rule that mean nothing without an activity."""
+OF_COUNTING = tuple(key for key in OF_ACTIVITY if key != "where")
+"""Keys of a rule that mean nothing to silence: whoever is silent has nothing to count."""
 
 
 class ScoreModel(Section):
     """One score: categories, rules, grades."""
 
     applies_to: When | None = Field(None, description="who has this score; default: everyone")
-    categories: dict[str, Category] = Field(min_length=1)
-    rules: list[Rule] = Field(min_length=1)
+    categories: dict[Name, Category] = Field(min_length=1, description="parts of the score, each with its bounds")
+    rules: list[Rule] = Field(min_length=1, description="reasons for points")
     grades: dict[str, float] = Field(default={}, description="letter: points of the grade category it begins at")
     grade_from: str = Field("fit", description="the category that grades are read from")
 
     @model_validator(mode="after")
     def _grades_from_somewhere(self) -> "ScoreModel":
         if self.grades and self.grade_from not in self.categories:
-            raise ValueError(f"grades are read from category {self.grade_from!r}, which is not there; set grade_from")
+            raise across(
+                f"grades are read from category {self.grade_from!r}, which is not there; set grade_from",
+                "grades",
+                "grade_from",
+                "categories",
+            )
         return self
 
 
 class StageRule(Section):
     """When a person enters a stage, and below what they leave it again."""
 
-    when: When
+    when: When = Field(description="who enters it")
     until: When | None = Field(None, description="leave when this holds; default: when `when` no longer does")
 
 
@@ -210,23 +246,21 @@ class MailchimpTrigger(Section):
     """How a journey is started: a tag (repeatable, preferred) or its Customer Journeys API address."""
 
     tag: str | None = Field(None, min_length=1, max_length=100, description="tag that starts it")
-    trigger: str | None = Field(
-        None, pattern=r"journeys/\d+/steps/\d+", description="address shown by the journey builder"
-    )
+    trigger: TriggerAddress | None = Field(None, description="address shown by the journey builder")
 
     @model_validator(mode="after")
     def _one_way(self) -> "MailchimpTrigger":
         if (self.tag is None) == (self.trigger is None):
-            raise ValueError("needs exactly one of tag and trigger")
+            raise across("needs exactly one of tag and trigger", "tag", "trigger")
         return self
 
 
 class Journey(Section):
     """One nurture journey, in order of preference."""
 
-    name: str = Field(min_length=1, max_length=100)
-    mailchimp: MailchimpTrigger
-    when: When
+    name: str = Field(min_length=1, max_length=100, description="name in the ledger and in reports")
+    mailchimp: MailchimpTrigger = Field(description="how it is started")
+    when: When = Field(description="who gets it")
     re_enter_after: Duration | None = Field(None, description="may be entered again after this long; default: never")
     holdout: Share = Field(0.0, description="share kept out, to measure what the journey does")
 
@@ -241,15 +275,17 @@ class Nurture(Section):
     """Who gets which journey: the first whose `when` holds."""
 
     enabled: bool = Field(True, description="false: score only, enrol nobody")
-    journeys: list[Journey] = Field(default=[])
-    pressure: Pressure = Pressure()
+    journeys: list[Journey] = Field(default=[], description="in order of preference: the first that fits is taken")
+    pressure: Pressure = Field(Pressure(), description="how much a person is written to")
 
 
 class Cap(Section):
     """The larger of a count and a share of the audience."""
 
-    count: int = Field(ge=0)
-    share: Share
+    short_form: ClassVar[tuple[str, ...]] = ("count", "share")
+
+    count: int = Field(ge=0, description="people")
+    share: Share = Field(description="share of the audience")
 
     @model_validator(mode="before")
     @classmethod
@@ -264,9 +300,30 @@ class Cap(Section):
 class Guards(Section):
     """Caps on contact (reliability G23): beyond them intents wait, nobody is mailed."""
 
-    per_hour: Cap = Cap(count=100, share=0.01)
-    per_day: Cap = Cap(count=500, share=0.05)
+    per_hour: Cap = Field(Cap(count=100, share=0.01), description="enrolments in any hour: [count, share], the larger")
+    per_day: Cap = Field(Cap(count=500, share=0.05), description="enrolments in any day: [count, share], the larger")
+    loosened_on_purpose: bool = Field(False, description="true: I know that my caps are above the defaults")
     intents_expire_after: Duration = Field(DAY, description="an enrolment not made by then is dropped")
+
+    @model_validator(mode="after")
+    def _loosened_out_loud(self) -> "Guards":
+        looser = [
+            name
+            for name, cap, default in (
+                ("per_hour", self.per_hour, Cap(count=100, share=0.01)),
+                ("per_day", self.per_day, Cap(count=500, share=0.05)),
+            )
+            if cap.count > default.count or cap.share > default.share
+        ]
+        if looser and not self.loosened_on_purpose:
+            raise across(
+                f"{' and '.join(looser)} above the default, which guards people against a mistake of ours; "
+                "if that is meant, add loosened_on_purpose: true",
+                "per_hour",
+                "per_day",
+                "loosened_on_purpose",
+            )
+        return self
 
 
 class Web(Section):
@@ -275,45 +332,70 @@ class Web(Section):
     host: str = Field("127.0.0.1", description="address to listen on")
     port: int = Field(8080, ge=0, le=65535, description="port to listen on (0: any free one)")
     public_url: HttpAddress | None = Field(None, description="address vendors call us at; HubSpot signs it")
+    status_password: SecretStr | None = Field(
+        None, description="password of the status page; without one it is shown only while public_url is not public"
+    )
 
 
 class Config(Section):
     """The whole file."""
 
-    store: str = Field("sqlite:///leadbridge.db", description="sqlite:///FILE or postgresql://…")
-    connections: Connections
-    fields: dict[str, FieldMapping] = Field(default={}, description="our name: where each CRM keeps it")
+    store: StoreAddress = Field("sqlite:///leadbridge.db", description="sqlite:///FILE or postgresql://…", repr=False)
+    connections: Connections = Field(description="the systems leadbridge runs beside")
+    fields: dict[Name, FieldMapping] = Field(default={}, description="our name: where each CRM keeps it")
     write_back: dict[str, WriteBackTarget] = Field(default={}, description="our value: property to create and fill")
-    scores: dict[str, ScoreModel] = Field(min_length=1)
+    scores: dict[Name, ScoreModel] = Field(min_length=1, description="score by name; the first is the main one")
     stages: dict[LifecycleStage, StageRule] = Field(default={}, description="first match from the top")
-    buyer_journey: dict[BuyerJourney, When] = Field(default={}, description="first match from the bottom up")
+    buyer_journey: dict[BuyerJourney, When] = Field(default={}, description="the furthest phase that holds")
     segments: dict[str, When] = Field(default={}, description="named conditions")
-    nurture: Nurture = Nurture()
-    guards: Guards = Guards()
-    web: Web = Web()
+    nurture: Nurture = Field(Nurture(), description="who gets which journey")
+    guards: Guards = Field(Guards(), description="caps on contact: beyond them people wait, nobody is mailed")
+    web: Web = Field(Web(), description="the web process")
+
+
+Outline: TypeAlias = Mapping[str, Iterable[str]]
+"""Scores by name, each with the names of its categories."""
+
+
+def attributes(fields: Mapping[str, str]) -> dict[str, str]:
+    """Every field a condition of a rule may look at, with its type: built-in and mapped ones."""
+    return {**BUILT_IN_FIELDS, **fields}
+
+
+def facts(fields: Mapping[str, str], scores: Outline) -> dict[str, str]:
+    """Every field a condition outside rules may look at, with its type: attributes, scores, stage, segments."""
+    found = attributes(fields)
+    for name, categories in scores.items():
+        found[f"score.{name}"] = "number"
+        found[f"grade.{name}"] = "text"
+        found.update({f"score.{name}.{category}": "number" for category in categories})
+    found.update(stage="text", buyer_journey="text", segment="text")
+    return found
+
+
+def values(scores: Outline) -> dict[str, str]:
+    """Every name `write_back` may use, with the kind of property it fills ("number", "text", "choice")."""
+    found = {"score": "number", "grade": "choice", "stage": "choice", "reasons": "text",
+             "buyer_journey": "choice", "journey": "text"}  # fmt: skip
+    for name, categories in scores.items():
+        found |= {f"score.{name}": "number", f"grade.{name}": "choice", f"reasons.{name}": "text"}
+        found.update({f"score.{name}.{category}": "number" for category in categories})
+    found.update({f"score.{category}": "number" for category in next(iter(scores.values()), ())})
+    return found
 
 
 def known_facts(config: Config) -> dict[str, str]:
-    """Every field a condition outside rules may look at, with its type: attributes, scores, stage, segments."""
-    facts: dict[str, str] = {**BUILT_IN_FIELDS, **{name: mapping.type for name, mapping in config.fields.items()}}
-    for name, model in config.scores.items():
-        facts[f"score.{name}"] = "number"
-        facts[f"grade.{name}"] = "text"
-        facts.update({f"score.{name}.{category}": "number" for category in model.categories})
-    facts.update(stage="text", buyer_journey="text", segment="text")
-    return facts
+    """`facts` of a configuration."""
+    return facts({name: mapping.type for name, mapping in config.fields.items()}, _outline(config))
 
 
 def known_values(config: Config) -> dict[str, str]:
-    """Every name `write_back` may use, with the kind of property it fills ("number", "text", "choice")."""
-    first = next(iter(config.scores))
-    values = {"score": "number", "grade": "choice", "stage": "choice", "reasons": "text",
-              "buyer_journey": "choice", "journey": "text"}  # fmt: skip
-    for name, model in config.scores.items():
-        values |= {f"score.{name}": "number", f"grade.{name}": "choice", f"reasons.{name}": "text"}
-        values.update({f"score.{name}.{category}": "number" for category in model.categories})
-    values.update({f"score.{category}": "number" for category in config.scores[first].categories})
-    return values
+    """`values` of a configuration."""
+    return values(_outline(config))
+
+
+def _outline(config: Config) -> Outline:
+    return {name: model.categories for name, model in config.scores.items()}
 
 
 def conditions_of(config: Config) -> Iterator[tuple[tuple[str | int, ...], Condition, bool]]:

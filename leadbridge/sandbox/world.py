@@ -202,11 +202,16 @@ class Vendor(Protocol):
     """What the server asks of a stand-in besides answering calls."""
 
     name: str  # as in the journal: "hubspot"
-    roots: tuple[str, ...]  # first parts of the paths it answers: ("/3.0",)
-    acts: frozenset[str]  # names of methods the control interface may call: seeding, and what people do in the UI
+    roots: tuple[str, ...]  # first parts of the paths it answers: ("/3.0",); none: all that nobody else does
+    acts: frozenset[str]  # methods the control interface may call: seeding, and what people do themselves
+    fault_content_type: str  # of an error body
 
     @property
     def app(self) -> "WSGIApplication": ...
+
+    @property
+    def settings(self) -> object:
+        """Switches as attributes; the control interface sets them by name."""
 
     def operation_of(self, method: str, path: str) -> str:
         """The journal's name of a call, for scripted faults."""
@@ -222,3 +227,6 @@ class Vendor(Protocol):
 
     def restore(self, snapshot: Any) -> None:
         """Be as at ``snapshot`` again; a snapshot can be restored many times."""
+
+    def close(self) -> None:
+        """End what runs in the background."""

@@ -34,44 +34,44 @@ def past(name: str, days: float, state: EnrolmentState = EnrolmentState.DONE, en
 
 
 def test_the_first_journey_that_fits_is_chosen() -> None:
-    found = match(NURTURE, BOTH, [], NOW)
+    found = match(NURTURE, BOTH, [], (), NOW)
     assert found is not None
     assert (found.journey.name, found.entry) == ("first", 1)
 
 
 def test_a_journey_that_does_not_fit_is_passed_over() -> None:
-    found = match(NURTURE, {"second": True}, [], NOW)
+    found = match(NURTURE, {"second": True}, [], (), NOW)
     assert found is not None
     assert found.journey.name == "second"
 
 
 def test_nobody_is_written_to_twice_within_the_quiet_time() -> None:
-    assert match(NURTURE, BOTH, [past("first", days=6)], NOW) is None
+    assert match(NURTURE, BOTH, [past("first", days=6)], (), NOW) is None
 
 
 def test_a_journey_once_had_is_not_entered_again_but_the_next_one_is() -> None:
-    found = match(NURTURE, BOTH, [past("first", days=400)], NOW)
+    found = match(NURTURE, BOTH, [past("first", days=400)], (), NOW)
     assert found is not None
     assert found.journey.name == "second"
 
 
 def test_a_journey_may_be_entered_again_after_its_time_as_the_next_entry() -> None:
     rows = [past("first", days=400), past("second", days=91)]
-    found = match(NURTURE, BOTH, rows, NOW)
+    found = match(NURTURE, BOTH, rows, (), NOW)
     assert found is not None
     assert (found.journey.name, found.entry) == ("second", 2)
-    assert match(NURTURE, BOTH, [past("first", days=400), past("second", days=89)], NOW) is None
+    assert match(NURTURE, BOTH, [past("first", days=400), past("second", days=89)], (), NOW) is None
 
 
 def test_who_was_kept_out_for_comparison_stays_out_but_is_free_for_other_journeys() -> None:
-    found = match(NURTURE, BOTH, [past("first", days=0, state=EnrolmentState.HELD_OUT)], NOW)
+    found = match(NURTURE, BOTH, [], {"first"}, NOW)
     assert found is not None
     assert found.journey.name == "second"
 
 
 def test_a_refused_journey_is_tried_again_only_after_the_quiet_time() -> None:
-    soon = match(NURTURE, {"first": True}, [past("first", days=1, state=EnrolmentState.REFUSED)], NOW)
-    later = match(NURTURE, {"first": True}, [past("first", days=8, state=EnrolmentState.REFUSED)], NOW)
+    soon = match(NURTURE, {"first": True}, [past("first", days=1, state=EnrolmentState.REFUSED)], (), NOW)
+    later = match(NURTURE, {"first": True}, [past("first", days=8, state=EnrolmentState.REFUSED)], (), NOW)
     assert soon is None
     assert later is not None
     assert later.entry == 2
@@ -91,7 +91,7 @@ rows = st.lists(
 
 @given(rows)
 def test_no_history_lets_a_journey_without_re_entry_in_twice(history: list[Past]) -> None:
-    found = match(NURTURE, BOTH, history, NOW)
+    found = match(NURTURE, BOTH, history, (), NOW)
     if found is not None:
         had = [row for row in history if row.journey == found.journey.name]
         assert all(row.entry < found.entry for row in had)

@@ -1,0 +1,1 @@
+"""Figures to hold (DESIGN section 11): `python -m benchmarks.NAME [--quick] [--json]`."""

@@ -1,0 +1,1 @@
+"""HubSpot: leads, their activity, and the write-back of scores."""

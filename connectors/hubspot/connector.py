@@ -1,0 +1,71 @@
+"""HubSpot as a CRM: the contract fulfilled, each part by the module that knows it."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from datetime import timedelta
+
+from pydantic import Field
+
+from connectors.base import Change, Crm, Page, Progress, PropertySpec, Reading, Settled
+from connectors.hubspot.auth import Api
+from connectors.hubspot.leads import Leads
+from connectors.hubspot.mapping import Fields
+from connectors.hubspot.properties import Properties
+from connectors.hubspot.streams import Streams
+from connectors.hubspot.wire import VENDOR, Id, Shape
+from connectors.hubspot.writing import BATCH, Writes
+from leadbridge.call import Pace
+from leadbridge.config.schema import Config, HubSpotConnection
+from leadbridge.types import Activity, Lead, RecordRef, Value
+
+
+class Account(Shape):
+    portal_id: Id = Field(alias="portalId")
+
+
+class HubSpot(Crm):
+    """One HubSpot account. Thread-safe; keeps one SDK client and one rate budget, so build one per connection."""
+
+    vendor = VENDOR
+    write_batch = BATCH
+
+    def __init__(self, connection: HubSpotConnection, config: Config, *, pace: Pace | None = None) -> None:
+        self._api = Api(connection, pace)
+        self._fields = Fields(config)
+        lookback = timedelta(seconds=connection.lookback)
+        self._leads = Leads(self._api, self._fields, lookback)
+        self._writes = Writes(self._api, self._leads)
+        self._properties = Properties(self._api, self._fields)
+        self._sources = tuple(dict.fromkeys(connection.activities))
+        history = timedelta(seconds=connection.history)
+        self._streams = Streams(self._api, self._sources, history=history, lookback=lookback)
+
+    def account(self) -> str:
+        """The account's portal id: to be pinned, so that a wrong token never writes into another account."""
+        return self._api.ask("account.details", Account).portal_id
+
+    def pull_leads(self, progress: Progress | None, *, full: bool = False) -> Iterator[Page[Lead]]:
+        return self._leads.pull(progress, full=full)
+
+    def read_leads(self, record_ids: Sequence[str]) -> Reading:
+        return self._leads.read(record_ids)
+
+    def streams(self) -> Sequence[str]:
+        return self._sources
+
+    def pull_activities(self, stream: str, progress: Progress | None) -> Iterator[Page[Activity]]:
+        return self._streams.pull(stream, progress)
+
+    def changes(self, wanted: Mapping[str, Value], current: Mapping[str, str]) -> dict[str, str]:
+        return self._fields.changes(wanted, current)
+
+    def write(self, changes: Sequence[Change]) -> Mapping[RecordRef, Settled]:
+        return self._writes.write(changes)
+
+    def specs(self) -> list[PropertySpec]:
+        return self._fields.specs()
+
+    def missing(self, specs: Sequence[PropertySpec]) -> list[PropertySpec]:
+        return self._properties.missing(specs)
+
+    def create(self, specs: Sequence[PropertySpec]) -> None:
+        self._properties.create(specs)

@@ -1,0 +1,77 @@
+"""HubSpot's paths, one table per API version (vendors/hubspot.md section 2).
+
+v3/v4 paths end in 2027, the dated family has another shape; everything else here is the same in both.
+"""
+
+from dataclasses import dataclass
+from typing import Literal
+from urllib.parse import quote
+
+ApiVersion = Literal["v3", "2026-09"]
+
+_ROOTS: dict[ApiVersion, dict[str, str]] = {
+    "v3": {
+        "objects": "/crm/v3/objects",
+        "properties": "/crm/v3/properties",
+        "associations": "/crm/v4/associations",
+        "events": "/events/v3/events",
+        "forms": "/marketing/v3/forms",
+        "account": "/account-info/v3",
+        "submissions": "/form-integrations/v1/submissions/forms",  # no dated form
+        "email": "/email/public/v1",  # no dated form
+    },
+    "2026-09": {
+        "objects": "/crm/objects/2026-09",
+        "properties": "/crm/properties/2026-09",
+        "associations": "/crm/associations/2026-09",
+        "events": "/events/event-occurrences/2026-09",
+        "forms": "/marketing/forms/2026-09-beta",  # only as beta
+        "account": "/account-info/2026-09",
+        "submissions": "/form-integrations/v1/submissions/forms",
+        "email": "/email/public/v1",
+    },
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Route:
+    """One operation: how it is sent, and which budgets it costs."""
+
+    method: str
+    root: str
+    tail: str = ""  # "{name}" takes an argument, percent-encoded
+    repeatable: bool = True  # sent twice is the same as sent once (section 14.1)
+    optional: bool = False  # a source of activity that accounts and tiers may lack: 403 switches it off
+    search: bool = False
+
+
+ROUTES = {
+    "account.details": Route("GET", "account", "/details"),
+    "contacts.list": Route("GET", "objects", "/contacts"),
+    "contacts.get": Route("GET", "objects", "/contacts/{id}"),
+    "contacts.search": Route("POST", "objects", "/contacts/search", search=True),
+    "contacts.batch.read": Route("POST", "objects", "/contacts/batch/read"),
+    "contacts.batch.update": Route("POST", "objects", "/contacts/batch/update"),
+    "companies.batch.read": Route("POST", "objects", "/companies/batch/read"),
+    "meetings.search": Route("POST", "objects", "/meetings/search", optional=True, search=True),
+    "calls.search": Route("POST", "objects", "/calls/search", optional=True, search=True),
+    "meetings.contacts": Route("POST", "associations", "/meetings/contacts/batch/read", optional=True),
+    "calls.contacts": Route("POST", "associations", "/calls/contacts/batch/read", optional=True),
+    "events.types": Route("GET", "events", "/event-types", optional=True),
+    "events.list": Route("GET", "events", optional=True),
+    "forms.list": Route("GET", "forms", optional=True),
+    "forms.submissions": Route("GET", "submissions", "/{form}", optional=True),
+    "email.events": Route("GET", "email", "/events", optional=True),
+    "properties.list": Route("GET", "properties", "/contacts"),
+    "properties.create": Route("POST", "properties", "/contacts"),
+    "properties.update": Route("PATCH", "properties", "/contacts/{name}"),
+    "groups.list": Route("GET", "properties", "/contacts/groups"),
+    "groups.create": Route("POST", "properties", "/contacts/groups"),
+}
+
+
+def path_of(version: ApiVersion, operation: str, **arguments: str) -> str:
+    """The path of an operation, its arguments percent-encoded."""
+    route = ROUTES[operation]
+    encoded = {name: quote(value, safe="") for name, value in arguments.items()}
+    return _ROOTS[version][route.root] + route.tail.format(**encoded)

@@ -1,0 +1,1 @@
+"""Mailchimp: who may be mailed, journeys, engagement, and merge fields."""

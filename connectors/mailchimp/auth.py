@@ -1,0 +1,151 @@
+"""The kept client of one Mailchimp account, and the one way through it.
+
+The client of 3.0.80 is generated code with traps (vendors/mailchimp.md section 13). Its `ApiClient` is kept, its one
+method that touches the network is replaced: connections are kept, redirects are not followed, and an answer has a
+deadline. API keys do not expire, so there is nothing to renew.
+"""
+
+import json
+import threading
+from collections.abc import Callable
+from dataclasses import dataclass
+from http.cookiejar import DefaultCookiePolicy
+from typing import Any, TypeVar
+
+import requests
+from mailchimp_marketing.api.campaigns_api import CampaignsApi
+from mailchimp_marketing.api.customer_journeys_api import CustomerJourneysApi
+from mailchimp_marketing.api.lists_api import ListsApi
+from mailchimp_marketing.api.reports_api import ReportsApi
+from mailchimp_marketing.api.root_api import RootApi
+from mailchimp_marketing.api_client import ApiClient
+from requests.adapters import HTTPAdapter
+
+from connectors.mailchimp.wire import VENDOR, accepted, name_error, shaped
+from connectors.mailchimp.wire import Shape as _Shape
+from leadbridge import __version__, logs
+from leadbridge.call import Caller, Pace, Simultaneous, read_within
+from leadbridge.config.schema import MailchimpConnection
+from leadbridge.errors import VendorError
+
+S = TypeVar("S", bound=_Shape)
+
+
+class KeptClient(ApiClient):  # type: ignore[misc]  # the client ships no types
+    """The client's own `ApiClient`, over kept connections and with deadlines. Thread-safe."""
+
+    def __init__(self, key: str, host: str, connections: int, connect: float) -> None:
+        # An empty server name switches off its replacement in addresses, which also hits ids that contain "server".
+        super().__init__({"api_key": key, "server": ""})
+        self.host = host
+        self.default_headers["User-Agent"] = f"leadbridge/{__version__}"
+        self._connect = connect
+        self._connections = connections
+        self._kept = self._session()
+        self._per_thread = threading.local()
+
+    def within(self, seconds: float, *, fresh: bool) -> None:
+        """The next call of this thread may take so long. `fresh`: over a connection of its own.
+
+        A kept connection may be closed by the other side at the moment we use it, and nobody can tell then whether
+        the call arrived: not for calls that must not be repeated.
+        """
+        self._per_thread.seconds = seconds
+        self._per_thread.fresh = fresh
+
+    def _session(self) -> requests.Session:
+        session = requests.Session()
+        session.mount("https://", HTTPAdapter(pool_maxsize=self._connections))
+        session.mount("http://", HTTPAdapter(pool_maxsize=self._connections))
+        session.cookies.set_policy(DefaultCookiePolicy(allowed_domains=[]))
+        return session
+
+    def request(
+        self, method: str, url: str, query_params: Any = None, headers: Any = None, body: Any = None
+    ) -> requests.Response:
+        """One call, as the client makes it, but for what the class says."""
+        seconds: float = self._per_thread.seconds
+        session = self._session() if self._per_thread.fresh else self._kept
+        response = session.request(
+            method,
+            url,
+            params=query_params,
+            headers=headers,
+            data=None if method in ("GET", "HEAD", "OPTIONS", "DELETE") else json.dumps(body),
+            auth=("leadbridge", self.api_key),
+            timeout=(min(self._connect, seconds), seconds),
+            allow_redirects=False,
+            stream=True,
+        )
+        # The client asks the response for its whole body later; given here, it was read within the deadline.
+        response._content = read_within(response.raw, seconds)
+        if self._per_thread.fresh:
+            session.close()
+        return response
+
+
+@dataclass(frozen=True, slots=True)
+class Sdk:
+    """The parts of the client we use."""
+
+    lists: ListsApi
+    campaigns: CampaignsApi
+    reports: ReportsApi
+    journeys: CustomerJourneysApi
+    root: RootApi
+
+
+class Api:
+    """The calls of one account. Thread-safe."""
+
+    def __init__(self, connection: MailchimpConnection, pace: Pace | None = None) -> None:
+        pace = pace or Pace()
+        key = connection.api_key.get_secret_value()
+        logs.hide(key)
+        # A call counts as one in flight at Mailchimp until it is answered, so places are what is rationed (section 12).
+        budgets = {"calls": Simultaneous(connection.simultaneous, ticks=pace.ticks)}
+        self._caller = Caller(VENDOR, name_error, budgets, pace=pace)
+        self._client = KeptClient(key, _host(connection, key), connection.simultaneous, pace.patience.connect)
+        client = self._client
+        self._sdk = Sdk(
+            ListsApi(client), CampaignsApi(client), ReportsApi(client), CustomerJourneysApi(client), RootApi(client)
+        )
+
+    def ask(self, operation: str, shape: type[S], call: Callable[[Sdk], Any]) -> S:
+        """One call that may be repeated, and its answer in the given shape. Raises VendorError."""
+        answer: S = self._send(operation, call, lambda answer: shaped(shape, answer), repeatable=True)
+        return answer
+
+    def tell(
+        self,
+        operation: str,
+        call: Callable[[Sdk], Any],
+        *,
+        repeatable: bool,
+        failures: list[VendorError] | None = None,
+    ) -> None:
+        """One call that answers 204. Raises VendorError; `failures` collects every failed try."""
+        self._send(operation, call, accepted, repeatable=repeatable, failures=failures)
+
+    def _send(
+        self,
+        operation: str,
+        call: Callable[[Sdk], Any],
+        read: Callable[[Any], Any],
+        *,
+        repeatable: bool,
+        failures: list[VendorError] | None = None,
+    ) -> Any:
+        def send(seconds: float) -> Any:
+            self._client.within(seconds, fresh=not repeatable)
+            return read(call(self._sdk))
+
+        return self._caller(operation, send, repeatable=repeatable, failures=failures)
+
+
+def _host(connection: MailchimpConnection, key: str) -> str:
+    """Where the API is: as configured, or in the data centre that the key's ending names (section 1)."""
+    if connection.base_url is None:
+        return f"https://{key.rpartition('-')[2]}.api.mailchimp.com/3.0"
+    base: str = connection.base_url
+    return base if base.endswith("/3.0") else f"{base}/3.0"

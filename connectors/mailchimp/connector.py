@@ -1,0 +1,75 @@
+"""Mailchimp as an e-mail platform: the contract fulfilled, each part by the module that knows it."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from datetime import timedelta
+
+from connectors.base import EmailPlatform, Entry, Member, OptOut, Page, Progress, PropertySpec, Settled
+from connectors.mailchimp.auth import Api
+from connectors.mailchimp.journeys import Journeys
+from connectors.mailchimp.mapping import CAMPAIGNS, Fields
+from connectors.mailchimp.members import Members
+from connectors.mailchimp.streams import Streams
+from connectors.mailchimp.wire import VENDOR, Root
+from leadbridge.call import Pace
+from leadbridge.config.schema import Config, MailchimpConnection
+from leadbridge.types import Activity, Value
+
+
+class Mailchimp(EmailPlatform):
+    """One audience of one Mailchimp account. Thread-safe; build one per connection, so that limits are shared."""
+
+    vendor = VENDOR
+
+    def __init__(self, connection: MailchimpConnection, config: Config, *, pace: Pace | None = None) -> None:
+        self._api = Api(connection, pace)
+        self._fields = Fields(config)
+        lookback = timedelta(seconds=connection.lookback)
+        audience = connection.audience
+        self._members = Members(self._api, self._fields, audience, connection.simultaneous, lookback)
+        journeys = {journey.name: journey for journey in config.nurture.journeys}
+        self._journeys = Journeys(self._api, audience, journeys)
+        self._sources = tuple(dict.fromkeys(connection.activities))
+        history = timedelta(seconds=connection.history)
+        self._streams = Streams(self._api, audience, history=history, lookback=lookback)
+
+    def account(self) -> str:
+        """The account's id: to be pinned, so that a wrong key never touches another account."""
+        return self._api.ask("account", Root, lambda sdk: sdk.root.get_root(fields=["account_id"])).account_id
+
+    def read_members(self, emails: Sequence[str]) -> Iterator[Mapping[str, Member]]:
+        return self._members.read(emails)
+
+    def repeatable(self, journey: str) -> bool:
+        return self._journeys.repeatable(journey)
+
+    def enrol(self, journey: str, email: str) -> tuple[Entry, str]:
+        return self._journeys.enrol(journey, email)
+
+    def entered(self, journey: str, email: str) -> bool | None:
+        return self._journeys.entered(journey, email)
+
+    def pull_opt_outs(self, progress: Progress | None) -> Iterator[Page[OptOut]]:
+        return self._members.opt_outs(progress)
+
+    def streams(self) -> Sequence[str]:
+        return self._sources
+
+    def pull_activities(self, stream: str, progress: Progress | None) -> Iterator[Page[Activity]]:
+        if stream != CAMPAIGNS:
+            raise ValueError(f"Mailchimp has no source {stream!r}; there is {CAMPAIGNS}")
+        return self._streams.campaigns(progress)
+
+    def changes(self, wanted: Mapping[str, Value], current: Mapping[str, str]) -> dict[str, str]:
+        return self._fields.changes(wanted, current)
+
+    def write(self, changes: Mapping[str, Mapping[str, str]]) -> Mapping[str, Settled]:
+        return self._members.write(changes)
+
+    def specs(self) -> list[PropertySpec]:
+        return self._fields.specs()
+
+    def missing(self, specs: Sequence[PropertySpec]) -> list[PropertySpec]:
+        return self._members.missing(specs)
+
+    def create(self, specs: Sequence[PropertySpec]) -> None:
+        self._members.create(specs)

@@ -1,0 +1,143 @@
+"""What a condition may look at, in each part of the file, read off the tree before anything is built from it.
+
+The order of working (sync.rescore) decides: rules see a person's own fields; stages see scores too; the buyer's
+journey sees the stage too; journeys and segments see everything.
+"""
+
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from typing import get_args
+
+from leadbridge.config.conditions import test_names
+from leadbridge.config.document import Node, Path
+from leadbridge.config.schema import BUILT_IN_FIELDS, FieldType, attributes, facts, values
+from leadbridge.config.wording import did_you_mean, listed
+from leadbridge.types import BuyerJourney, LifecycleStage
+
+RESERVED = ("all", "any", "not", "stage", "buyer_journey", "segment", *BUILT_IN_FIELDS)
+"""Words that a field of one's own cannot be called."""
+
+
+IS = {
+    "text": "a text",
+    "number": "a number",
+    "integer": "a whole number",
+    "boolean": "true or false",
+    "date": "a date",
+    "datetime": "a date",
+}
+_SAME = ("equals", "is_not", "in", "not_in", "present")
+_COMPARED = (*_SAME, "at_least", "at_most", "above", "below", "between")
+_DATED = (*_SAME, "within", "older_than")
+_TESTS = {
+    "text": (*_SAME, "words", "contains", "starts_with", "ends_with"),
+    "number": _COMPARED,
+    "integer": _COMPARED,
+    "boolean": ("equals", "is_not", "present"),
+    "date": _DATED,
+    "datetime": _DATED,
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Fact:
+    """What is known of a name in a condition."""
+
+    kind: str | None = None  # type of the value; None: not known, so any test may be right
+    choices: tuple[str, ...] = ()  # every value it can have
+    problem: str = ""  # why it cannot stand here
+    hint: Callable[[], str] = lambda: ""
+    segment: bool = False
+
+    @property
+    def tests(self) -> tuple[str, ...]:
+        """Tests that make sense of it."""
+        if self.segment:  # a person may be in several, so that "is not" has no plain meaning (nurture.segments)
+            return ("equals", "in")
+        if self.choices:
+            return _SAME
+        return _TESTS[self.kind] if self.kind else tuple(test_names())
+
+
+class Facts:
+    """Names and types as the tree declares them; what is declared wrongly is there, without a type."""
+
+    def __init__(self, tree: Node) -> None:
+        types = get_args(FieldType)
+        declared = {name: node.written("type") or "text" for name, node in tree.below("fields").items()}
+        self.scores = {name: tuple(node.below("categories")) for name, node in tree.below("scores").items()}
+        self.attributes = attributes(declared)
+        self.all = facts(declared, self.scores)
+        self.values = values(self.scores)
+        self._untyped = {name for name, kind in declared.items() if kind not in types}
+        self._choices: dict[str, tuple[str, ...]] = {
+            "lifecycle_stage": tuple(LifecycleStage),  # the CRM's, in our words
+            "stage": tuple(LifecycleStage),
+            "buyer_journey": tuple(BuyerJourney),
+            "segment": tuple(tree.below("segments")),
+        }
+        for name, node in tree.below("scores").items():
+            if not _unreadable(node.at("grades")):
+                self._choices[f"grade.{name}"] = tuple(node.below("grades"))
+        # Names of a section that could not be read are not known, so nothing about them can be called wrong.
+        self._open = tuple(key for key in ("fields", "scores", "segments") if _unreadable(tree.at(key)))
+        if "segments" in self._open:
+            del self._choices["segment"]
+        self._by_part: dict[str, dict[str, str]] = {}
+        self._half_read = {name for name, node in tree.below("scores").items() if _unreadable(node.at("categories"))}
+
+    @property
+    def scores_unsure(self) -> bool:
+        """Could there be scores or categories that were not read?"""
+        return "scores" in self._open or bool(self._half_read)
+
+    def look_up(self, path: Path, name: str) -> Fact:
+        """What `name` is in the condition at this path."""
+        if path[0] == "scores" and path[4:5] == ("where",):
+            return Fact()  # an activity's own values: whatever its source sends
+        allowed = self._allowed(str(path[0]))
+        if name in allowed:
+            return self._known(name, allowed[name])
+        if self._unsure(name):
+            return Fact()
+        if name in self.all:
+            what = {
+                "scores": "is worked out from the rules, so that a rule cannot look at it",
+                "stages": "is worked out after the stages, so that a stage cannot look at it",
+            }.get(str(path[0]), "is what this decides, so that it cannot look at it")
+            return Fact(problem=f"{what}; it may look at: {listed(allowed)}")
+        if name.partition(".")[0] in ("score", "grade") and name in self.values:
+            return Fact(problem=f"is not a field; say of which score, such as {_of_which(name, self.scores)}")
+        return Fact(problem=f"is not a field; there is: {listed(allowed)}", hint=lambda: did_you_mean(name, allowed))
+
+    def _allowed(self, part: str) -> dict[str, str]:
+        """What conditions in this part of the file may look at."""
+        if part not in self._by_part:
+            later = {"stages": ("stage", "buyer_journey"), "buyer_journey": ("buyer_journey",)}.get(part, ())
+            seen = self.attributes if part == "scores" else self.all
+            self._by_part[part] = {fact: kind for fact, kind in seen.items() if fact not in later}
+        return self._by_part[part]
+
+    def _known(self, name: str, kind: str) -> Fact:
+        if name in self._untyped:
+            return Fact()
+        choices = self._choices.get(name, ())
+        if choices or name not in self._choices:
+            return Fact(kind, choices, segment=name == "segment")
+        what = "there are no segments" if name == "segment" else "this score has no grades"
+        return Fact(problem=f"can have no value: {what}")
+
+    def _unsure(self, name: str) -> bool:
+        if name.startswith(("score.", "grade.")):
+            return "scores" in self._open or any(name.startswith(f"score.{score}.") for score in self._half_read)
+        return "fields" in self._open
+
+
+def _of_which(name: str, scores: Iterable[str]) -> str:
+    first = next(iter(scores), "lead")
+    head, _, tail = name.partition(".")
+    return f"{head}.{first}.{tail}" if tail else f"{head}.{first}"
+
+
+def _unreadable(node: Node | None) -> bool:
+    return node is not None and node.kind != "table" and not node.blank

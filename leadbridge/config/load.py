@@ -1,0 +1,59 @@
+"""YAML plus environment to Config: all faults at once, each with its line (style principle 10)."""
+
+import os
+from collections.abc import Mapping
+from pathlib import Path
+
+from leadbridge.config import document, whole
+from leadbridge.config.bind import LEFT_OUT, Binder
+from leadbridge.config.editors import json_schema
+from leadbridge.config.facts import Facts
+from leadbridge.config.faults import Faults
+from leadbridge.config.schema import Config
+from leadbridge.errors import ConfigError
+
+__all__ = ["json_schema", "load"]
+
+
+def load(path: str | Path, environ: Mapping[str, str] | None = None) -> Config:
+    """The configuration in a file, with its secrets from `environ` (default: the process's).
+
+    Raises ConfigError, and nothing else, with every fault found: syntax, unknown keys, wrong values, missing
+    variables, and what contradicts itself across the file. Takes a bounded time whatever the file holds; shows no
+    secret in any message.
+    """
+    faults = Faults()
+    config = _load(Path(path), os.environ if environ is None else environ, faults)
+    if faults or config is None:
+        raise ConfigError(str(path), faults.listed())
+    return config
+
+
+def _load(path: Path, environ: Mapping[str, str], faults: Faults) -> Config | None:
+    raw = _read(path, faults)
+    tree = None if raw is None else document.read(raw, faults)
+    if tree is None:
+        if not faults:
+            faults.add(0, (), "is empty; start from examples/hubspot-mailchimp.yaml")
+        return None
+    if tree.kind != "table":
+        faults.add(tree.line, (), "needs keys such as connections: and scores:, each on a line of its own")
+        return None
+    facts = Facts(tree)
+    config = Binder(faults, facts, environ).section(tree, Config)
+    whole.check(tree, facts, faults)
+    return None if config is LEFT_OUT else config
+
+
+def _read(path: Path, faults: Faults) -> bytes | None:
+    try:
+        with path.open("rb") as file:
+            return file.read(document.MAX_BYTES + 1)
+    except FileNotFoundError:
+        faults.add(
+            0, (), "is not there; copy examples/hubspot-mailchimp.yaml to this name, or name another with --config"
+        )
+    except (OSError, ValueError) as error:
+        reason = error.strerror if isinstance(error, OSError) else "not a file name"
+        faults.add(0, (), f"cannot be read: {reason}")
+    return None

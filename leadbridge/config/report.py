@@ -1,0 +1,83 @@
+"""What a configuration says, in plain words: shown by `leadbridge check`. Holds no secret."""
+
+import re
+from collections import Counter
+from collections.abc import Iterable
+
+from leadbridge.config.conditions import fields_of
+from leadbridge.config.schema import Cap, Config, Rule, conditions_of
+
+
+def describe(config: Config) -> list[tuple[str, str]]:
+    """(subject, what the file says about it), in the order of the file; every subject occurs once."""
+    lines = [("store", _store(config.store)), *_connections(config)]
+    unused = sorted(config.fields.keys() - _used(config))
+    lines.append(("fields", f"{len(config.fields)} mapped" + (f"; in no rule: {', '.join(unused)}" if unused else "")))
+    lines.append(("write back", ", ".join(config.write_back) or "nothing"))
+    for name, model in config.scores.items():
+        kinds = Counter(_kind(rule) for rule in model.rules)
+        told = _joined(f"{count} {kind}" for kind, count in kinds.items())
+        categories = ", ".join(f"{key} {part.min:g} to {part.max:g}" for key, part in model.categories.items())
+        grades = f"; grades {', '.join(model.grades)} by {model.grade_from}" if model.grades else ""
+        lines.append((f"score {name}", f"{_count(len(model.rules), 'rule')} ({told}); {categories}{grades}"))
+    lines.append(("stages", ", ".join(stage.value for stage in config.stages) or "none"))
+    lines.append(("buyer's journey", ", ".join(phase.value for phase in config.buyer_journey) or "none"))
+    lines.append(("segments", ", ".join(config.segments) or "none"))
+    nurture = config.nurture
+    journeys = ", ".join(journey.name + _held(journey.holdout) for journey in nurture.journeys)
+    lines.append(("journeys", (journeys or "none") + ("" if nurture.enabled else "; switched off, nobody is mailed")))
+    guards = config.guards
+    loosened = "; loosened on purpose" if guards.loosened_on_purpose else ""
+    lines.append(("guards", f"an hour {_cap(guards.per_hour)}, a day {_cap(guards.per_day)}{loosened}"))
+    public = f", reached at {config.web.public_url}" if config.web.public_url else ""
+    lines.append(("web", f"listens on {config.web.host}:{config.web.port}{public}"))
+    return lines
+
+
+def _connections(config: Config) -> list[tuple[str, str]]:
+    lines = []
+    if hubspot := config.connections.hubspot:
+        webhooks = "with webhooks" if hubspot.webhook_secret else "without webhooks"
+        read = ", ".join(hubspot.activities) or "no activity"
+        lines.append(("HubSpot", f"{hubspot.base_url} (API {hubspot.api_version}), {webhooks}; reads {read}"))
+    if mailchimp := config.connections.mailchimp:
+        place = mailchimp.base_url or "address from the key"
+        webhooks = "with webhooks" if mailchimp.webhook_secret else "without webhooks"
+        lines.append(("Mailchimp", f"audience {mailchimp.audience}, {place}, {webhooks}"))
+    return lines or [("connections", "none")]
+
+
+def _store(address: str) -> str:
+    """Kind and place of the store, without user or password."""
+    if address.startswith("sqlite"):
+        return f"SQLite, {address.partition('://')[2].removeprefix('/') or 'in memory'}"
+    found = re.fullmatch(r"[a-z+0-9]+://(?:.*@)?([^/?]*)/?([^?]*).*", address)
+    host, database = found.groups() if found else ("", "")
+    return f"PostgreSQL, database {database or 'by default'} at {host or 'this machine'}"
+
+
+def _used(config: Config) -> set[str]:
+    return {name for _path, condition, _scores in conditions_of(config) for name in fields_of(condition)}
+
+
+def _kind(rule: Rule) -> str:
+    if rule.no_activity_for is not None:
+        return "on silence"
+    return "on activity" if rule.activity else "on attributes"
+
+
+def _held(share: float) -> str:
+    return f" ({share * 100:g}% held out)" if share else ""
+
+
+def _cap(cap: Cap) -> str:
+    return f"{cap.count} people or {cap.share * 100:g}%"
+
+
+def _count(number: int, what: str) -> str:
+    return f"{number} {what}" + ("" if number == 1 else "s")
+
+
+def _joined(parts: Iterable[str]) -> str:
+    every = list(parts)
+    return " and ".join([", ".join(every[:-1]), every[-1]] if len(every) > 1 else every)

@@ -1,0 +1,232 @@
+"""What only the whole file can say. Each check looks at the tree, so that it speaks even when other parts are wrong."""
+
+import re
+from collections.abc import Callable, Iterable, Iterator
+from graphlib import CycleError, TopologicalSorter
+from itertools import islice, pairwise
+
+from leadbridge.config.bind import number
+from leadbridge.config.document import Node
+from leadbridge.config.facts import RESERVED, Facts
+from leadbridge.config.faults import Faults
+from leadbridge.config.wording import did_you_mean, listed, shown
+from leadbridge.types import LifecycleStage
+
+Found = Iterator[tuple[Node, str] | tuple[Node, str, str]]
+"""Where, what is wrong, and the hint."""
+
+OWN = frozenset(
+    """
+    email firstname lastname phone mobilephone website company jobtitle industry annualrevenue numemployees seniority
+    city state country zip address message hubspot_owner_id hubspotscore createdate lastmodifieddate
+    EMAIL FNAME LNAME ADDRESS PHONE BIRTHDAY COMPANY
+    """.split()  # noqa: SIM905 - thirty quoted words read worse
+)
+"""What vendors keep about a person under these names (hubspot.md 8.2, 8.3): a score written there would destroy it."""
+
+MOST_TESTS = 2000
+"""Of one segment, with the segments it names written out: more is an accident, and grows without bound."""
+
+MOST_CIRCLES = 10
+"""Told at once; with more, what follows from segments is not checked."""
+
+
+def check(tree: Node, facts: Facts, faults: Faults) -> None:
+    """Add every fault that concerns several sections."""
+    for look in CHECKS:
+        for node, problem, *hint in look(tree, facts):
+            faults.add(node.line, node.path, problem, *hint)
+
+
+def _fields(tree: Node, _facts: Facts) -> Found:
+    for name, node in tree.below("fields").items():
+        if name in RESERVED:
+            yield node, f"is a word of leadbridge's own; call the field something else than {listed(RESERVED)}"
+
+
+def _scores(tree: Node, _facts: Facts) -> Found:
+    scores = tree.below("scores")
+    for name, score in scores.items():
+        categories = score.below("categories")
+        if name == next(iter(scores)):
+            for category, node in categories.items():
+                if category in scores:
+                    yield node, f"has the name of a score, so that score.{category} would mean two things; rename one"
+        yield from _twice(score.each("rules"), "name", "is the name of another rule of this score")
+        for rule in score.each("rules"):
+            given = rule.at("category")
+            if given and categories and given.kind == "text" and given.text not in categories:
+                problem = f"{shown(given.text)} is no category of this score; allowed: {listed(categories)}"
+                yield given, problem, did_you_mean(given.text, categories)
+        yield from _grades(score)
+
+
+def _grades(score: Node) -> Found:
+    start = score.written("grade_from") or "fit"
+    top = number(score.written("categories", start, "max") or ("100" if score.at("categories", start) else ""))
+    seen: dict[float, str] = {}
+    for letter, node in score.below("grades").items():
+        points = number(node.text) if node.kind == "text" else None
+        if points is None:
+            continue
+        if points in seen:
+            yield node, f"begins at {node.text}, as {seen[points]} does; give each letter a number of its own"
+        elif top is not None and points > top:
+            yield node, f"begins at {node.text}, which {start} cannot reach: its max is {top:g}"
+        seen.setdefault(points, letter)
+
+
+def _stages(tree: Node, _facts: Facts) -> Found:
+    known = {stage.value: stage.rank for stage in LifecycleStage}
+    stages = [(name, node) for name, node in tree.below("stages").items() if name in known]
+    for (above, _), (below, node) in pairwise(stages):
+        if known[below] > known[above]:
+            yield node, f"stands below {above}, which then always comes first: write it above {above}"
+    for name, node in stages:
+        if name in (LifecycleStage.OPPORTUNITY, LifecycleStage.CUSTOMER):
+            yield node, "comes from the CRM (deals say it), so that no rule can give it; remove it here"
+
+
+def _segments(tree: Node, _facts: Facts) -> Found:
+    """Segments stand for their conditions wherever they are named (nurture.segments): no circles, no explosions."""
+    segments = tree.below("segments")
+    named = {name: [other for other in _named(node) if other in segments] for name, node in segments.items()}
+    for circle in islice(_circles(named), MOST_CIRCLES):
+        way = " → ".join(circle)
+        yield segments[circle[0]], f"goes round in a circle: {way}; a segment cannot be part of itself"
+    if next(_circles(named), None):
+        return
+    tests: dict[str, int] = {}
+    looks_at: dict[str, set[str]] = {}
+    for name in TopologicalSorter(named).static_order():
+        own = [fact for fact, _ in _tests(segments[name]) if fact != "segment"]
+        tests[name] = len(own) + sum(tests[other] for other in named[name])
+        looks_at[name] = set(own).union(*(looks_at[other] for other in named[name]))
+        if tests[name] > MOST_TESTS:
+            yield segments[name], f"stands for more than {MOST_TESTS} tests, with the segments it names written out"
+            tests[name] = 0
+    later = {"stages": ("stage", "buyer_journey"), "buyer_journey": ("buyer_journey",)}
+    for part, hidden in later.items():
+        for node in tree.below(part).values():
+            for condition in (node.at("when"), node.at("until")) if part == "stages" else (node,):
+                for name in _named(condition) if condition else ():
+                    for fact in looks_at.get(name, set()).intersection(hidden):
+                        yield node, f"names segment {name}, which looks at {fact}; that is worked out only afterwards"
+
+
+def _circles(named: dict[str, list[str]]) -> Iterator[list[str]]:
+    """Circles of names, each cut open in `named` once it is told."""
+    while True:
+        try:
+            TopologicalSorter(named).prepare()
+        except CycleError as error:
+            circle = list(reversed(error.args[1]))
+            yield circle
+            named[circle[0]] = [other for other in named[circle[0]] if other != circle[1]]
+        else:
+            return
+
+
+def _named(condition: Node) -> Iterator[str]:
+    """Segments that a condition names."""
+    for fact, test in _tests(condition):
+        if fact == "segment":
+            yield from _values(test)
+
+
+def _tests(condition: Node) -> Iterator[tuple[str, Node]]:
+    """(field, its test) for every test below."""
+    for key, node in condition.entries.items():
+        if key in ("all", "any"):
+            for part in node.items:
+                yield from _tests(part)
+        elif key == "not":
+            yield from _tests(node)
+        else:
+            yield key, node
+
+
+def _values(test: Node) -> Iterator[str]:
+    """Texts that a test on a segment names."""
+    given = (test, test.at("equals"), test.at("in"))
+    for node in (below for one in given if one for below in (one, *one.items)):
+        if node.kind == "text" and node.text:
+            yield node.text
+
+
+def _connections(tree: Node, _facts: Facts) -> Found:
+    known = tree.at("connections")
+    if known is None or known.kind == "broken":
+        return
+    connected = known.entries
+    for part, verb in (("fields", "is read from"), ("write_back", "is written to")):
+        for node in tree.below(part).values():
+            for vendor, title in (("hubspot", "HubSpot"), ("mailchimp", "Mailchimp")):
+                place = node.at(vendor)
+                if place and vendor not in connected and (part, vendor) != ("fields", "mailchimp"):
+                    yield place, f"{verb} {title}, which is not under connections; add connections.{vendor}"
+    journeys = tree.at("nurture", "journeys")
+    if journeys and journeys.items and "mailchimp" not in connected and tree.written("nurture", "enabled") != "false":
+        yield journeys, "need Mailchimp, which is not under connections; add connections.mailchimp"
+    secret = tree.at("connections", "hubspot", "webhook_secret")
+    if secret and not tree.at("web", "public_url"):
+        yield secret, "needs web.public_url: HubSpot signs the address it calls, so leadbridge has to know it"
+
+
+def _write_back(tree: Node, facts: Facts) -> Found:
+    wanted = tree.below("write_back")
+    for name, node in wanted.items():
+        if name not in facts.values and not facts.scores_unsure:
+            problem = f"is no value of leadbridge's; there is: {listed(facts.values)}"
+            yield node, problem, did_you_mean(name, facts.values)
+    read = {text: name for name, node in tree.below("fields").items() if (text := node.written("hubspot"))}
+    for vendor in ("hubspot", "mailchimp"):
+        places = [place for node in wanted.values() if (place := node.at(vendor)) and place.kind == "text"]
+        yield from _twice_over(places, "already takes another value of ours; give each value a place of its own")
+        for place in places:
+            if vendor == "hubspot" and place.text in read:
+                # Our own value coming back as an input would drive the score in circles (reliability G17).
+                yield place, f"is read as the field {read[place.text]} too; a score must not feed on itself"
+            elif place.text == "lifecyclestage" and place.path[1] != "stage":
+                yield place, "is HubSpot's own stage, which only our stage may be written to"
+            elif place.text in OWN or place.text.startswith("hs_"):
+                yield place, "holds data of the vendor's own, which would be overwritten; choose a property of your own"
+
+
+def _journeys(tree: Node, _facts: Facts) -> Found:
+    journeys = tree.each("nurture", "journeys")
+    yield from _twice(journeys, "name", "is the name of another journey")
+    starts = [start for journey in journeys if (start := journey.at("mailchimp")) and start.kind == "table"]
+    same = "starts the same journey in Mailchimp as another one here, so that people could get it twice"
+    yield from _twice((start for start in starts), "tag", same)
+    yield from _twice((start for start in starts), "trigger", same, _steps)
+
+
+def _steps(trigger: str) -> str:
+    found = re.search(r"journeys/(\d+)/steps/(\d+)", trigger)
+    return found[0] if found else trigger
+
+
+def _twice(nodes: Iterable[Node], key: str, problem: str, same: Callable[[str], str] = str) -> Found:
+    places = [place for node in nodes if (place := node.at(key)) and place.kind == "text" and place.text]
+    yield from _twice_over(places, problem, same)
+
+
+def _twice_over(places: Iterable[Node], problem: str, same: Callable[[str], str] = str) -> Found:
+    seen: dict[str, Node] = {}
+    for place in places:
+        word = same(place.text.strip().casefold())
+        if word in seen:
+            yield place, f"{problem} (line {seen[word].line})"
+        seen.setdefault(word, place)
+
+
+CHECKS: tuple[Callable[[Node, Facts], Found], ...] = (
+    _fields,
+    _scores,
+    _stages,
+    _segments,
+    _connections,
+    _write_back,
+    _journeys,
+)

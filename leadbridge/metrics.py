@@ -1,0 +1,75 @@
+"""Every counter of the process, declared once with its help text.
+
+Plain numbers in memory, safe to raise from any thread. Label values are stable codes of ours, never text from outside,
+so that their number stays small.
+"""
+
+import threading
+from collections.abc import Mapping
+
+_lock = threading.Lock()
+_all: dict[str, "Counter"] = {}
+
+
+class Counter:
+    """A number that only grows, one per combination of label values."""
+
+    def __init__(self, name: str, help_text: str, *labels: str) -> None:
+        if name in _all:
+            raise ValueError(f"counter {name} is declared twice")
+        self.name = name
+        self.help = help_text
+        self.labels = labels
+        self._values: dict[tuple[str, ...], int] = {}
+        _all[name] = self
+
+    def add(self, amount: int = 1, **labels: str) -> None:
+        """Raise by `amount`. Every declared label must be given. Raises KeyError for a missing or unknown label."""
+        key = self._key(labels)
+        with _lock:
+            self._values[key] = self._values.get(key, 0) + amount
+
+    def value(self, **labels: str) -> int:
+        """The number for these label values; 0 when never raised."""
+        return self._values.get(self._key(labels), 0)
+
+    def values(self) -> dict[tuple[str, ...], int]:
+        """All numbers, by label values in the order of declaration."""
+        with _lock:
+            return dict(self._values)
+
+    def _key(self, labels: Mapping[str, str]) -> tuple[str, ...]:
+        if len(labels) != len(self.labels):
+            raise KeyError(f"{self.name} has labels {self.labels}, not {tuple(labels)}")
+        return tuple(labels[name] for name in self.labels)
+
+
+def counters() -> tuple[Counter, ...]:
+    """Every counter declared, in order of declaration."""
+    return tuple(_all.values())
+
+
+def reset() -> None:
+    """Set every counter back to nothing. For tests."""
+    with _lock:
+        for counter in _all.values():
+            counter._values.clear()
+
+
+WEBHOOK_EVENTS = Counter(
+    "webhook_events",
+    "Events of verified deliveries, by what became of them: new, repeated, quarantined",
+    "vendor",
+    "outcome",
+)
+WEBHOOK_REFUSED = Counter("webhook_refused", "Requests refused at the door, by reason", "vendor", "reason")
+WEBHOOK_UNAVAILABLE = Counter(
+    "webhook_unavailable", "Genuine deliveries answered 503 for a fault of ours, by reason", "vendor", "reason"
+)
+VENDOR_CALLS = Counter(
+    "vendor_calls", "Tries of vendor calls, by outcome: ok, retry_later, unknown, record_refused, feature_missing, "
+    "needs_operator", "vendor", "operation", "outcome"
+)  # fmt: skip
+VENDOR_WORDS = Counter(
+    "vendor_unknown_words", "Words of a vendor that we do not know, kept as OTHER or UNKNOWN", "vendor", "source"
+)

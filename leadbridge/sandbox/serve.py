@@ -1,0 +1,52 @@
+"""`leadbridge sandbox`: the stand-ins as a process of their own."""
+
+import json
+import sys
+import threading
+from datetime import UTC, datetime
+from pathlib import Path
+
+from leadbridge.sandbox import leads_file, people
+from leadbridge.sandbox.server import Sandbox
+
+
+def serve(
+    *,
+    port: int,
+    people_count: int,
+    seed: int,
+    data: Path | None = None,
+    mapping: Path | None = None,
+    limit: int | None = None,
+    until_stdin_closes: bool = False,
+) -> None:
+    """Serve seeded stand-ins on this machine until interrupted.
+
+    A caller that reads our output gets one JSON line {"url", "people"} when everything is ready. With
+    `until_stdin_closes` the sandbox also ends when its caller does, however the caller ends.
+    """
+    now = datetime.now(UTC)
+    population = (
+        leads_file.read(data, mapping, now, limit=limit)
+        if data is not None and mapping is not None
+        else people.invent(people_count, seed, now)
+    )
+    sandbox = Sandbox(port=port, index_delay=2.0)
+    people.load(population, sandbox.hubspot, sandbox.mailchimp)
+    sandbox.start()
+    ready = {"url": sandbox.url, "people": len(population.contacts)}
+    if sys.stdout.isatty():
+        print(f"HubSpot    {sandbox.url}      token {sandbox.hubspot.token}")
+        print(f"Mailchimp  {sandbox.url}/3.0  key {sandbox.mailchimp.api_key}  audience {sandbox.mailchimp.audience}")
+        print(f"{ready['people']} people. Journal: {sandbox.url}/_sandbox/journal  (Ctrl-C to stop)")
+    else:
+        print(json.dumps(ready), flush=True)
+    try:
+        if until_stdin_closes:
+            sys.stdin.buffer.read()
+        else:
+            threading.Event().wait()
+    except KeyboardInterrupt:
+        pass
+    finally:
+        sandbox.stop()

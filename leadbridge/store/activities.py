@@ -1,0 +1,122 @@
+"""What people did: append-only, unique by (source, source id).
+
+An activity whose subject nobody has a key for yet is kept as an orphan. `leads.link_keys` adopts orphans as it links
+keys; `adopt(tx)` without keys is the sweep for those that slipped in beside it.
+"""
+
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from functools import cached_property
+from typing import Any
+
+from sqlalchemy import BigInteger, Connection, Text, select, type_coerce, update
+
+from leadbridge.store.columns import from_json
+from leadbridge.store.engine import among, upsert
+from leadbridge.store.tables import activities, person_keys
+from leadbridge.store.text import clean_key, from_micros
+from leadbridge.types import Activity
+
+_NOTHING: dict[str, Any] = {}
+
+
+@dataclass(frozen=True, slots=True)
+class Added:
+    """What `add_activities` did."""
+
+    people: set[int]  # who has done something new
+    new: int  # stored now, orphans included
+    repeated: int  # stored before
+    orphans: int  # new, and nobody's yet
+
+
+@dataclass(frozen=True)
+class ActivityRows:
+    """Activities as columns of equal length, ordered by person, instant, id."""
+
+    person_id: list[int]
+    kind: list[str]
+    micros: list[int]  # microseconds since 1970, UTC
+    raw: list[str]  # attributes as JSON text
+    id: list[int]
+
+    @cached_property
+    def at(self) -> list[datetime]:
+        return [from_micros(micros) for micros in self.micros]
+
+    @cached_property
+    def attributes(self) -> list[dict[str, Any]]:
+        return [_NOTHING if text == "{}" else from_json(text) for text in self.raw]
+
+    def __len__(self) -> int:
+        return len(self.id)
+
+
+def add_activities(tx: Connection, rows: Sequence[Activity], now: datetime) -> Added:
+    """Store activities; what is stored already is left as it is, and counted."""
+    unique = {(row.source, row.source_id): row for row in rows}
+    keys = sorted({row.subject for row in rows})
+    owned = select(person_keys.c.key, person_keys.c.person_id).where(among(tx, person_keys.c.key, keys))
+    owner = dict(tx.execute(owned).tuples().all())
+    stored = upsert(
+        tx,
+        activities,
+        [
+            {
+                "person_id": owner.get(clean_key(row.subject)),
+                "subject": row.subject,
+                "kind": row.kind,
+                "at": row.at,
+                "source": row.source,
+                "source_id": row.source_id,
+                "attributes": row.attributes,
+                "stored_at": now,
+            }
+            for _, row in sorted(unique.items())
+        ],
+        key=["source", "source_id"],
+        returning=[activities.c.person_id],
+    )
+    people = [row.person_id for row in stored]
+    return Added(set(people) - {None}, len(people), len(rows) - len(people), people.count(None))
+
+
+def adopt(tx: Connection, keys: Collection[str] | None = None) -> set[int]:
+    """Give orphans whose subject now has an owner to that person; returns who gained some.
+
+    Of these keys, or, without keys, of all: the sweep.
+    """
+    owner = select(person_keys.c.person_id).where(person_keys.c.key == activities.c.subject).scalar_subquery()
+    among_keys = select(person_keys.c.key)
+    if keys is not None:
+        among_keys = among_keys.where(among(tx, person_keys.c.key, sorted(keys)))
+    adopted = tx.execute(
+        update(activities)
+        .where(activities.c.person_id.is_(None), activities.c.subject.in_(among_keys))
+        .values(person_id=owner)
+        .returning(activities.c.person_id)
+    )
+    return set(adopted.scalars())
+
+
+def activities_of(tx: Connection, person_ids: Sequence[int], since: datetime | None = None) -> ActivityRows:
+    """Activities of these people, from `since` on (inclusive). Built for bulk: attributes are read when asked for."""
+    columns = activities.c
+    query = (
+        select(
+            columns.person_id,
+            columns.kind,
+            type_coerce(columns.at, BigInteger),
+            type_coerce(columns.attributes, Text),
+            columns.id,
+        )
+        .where(among(tx, columns.person_id, sorted(set(person_ids))))
+        .order_by(columns.person_id, columns.at, columns.id)
+    )
+    if since is not None:
+        query = query.where(columns.at >= since)
+    with tx.execute(query) as result:  # past SQLAlchemy's rows, which would double the time
+        found = result.cursor.fetchall()
+    people, kinds, at, raw, ids = map(list, zip(*found, strict=True)) if found else ([], [], [], [], [])
+    return ActivityRows(people, kinds, at, raw, ids)

@@ -1,0 +1,73 @@
+"""Column types that read back the same from both databases (reliability G9)."""
+
+# ruff: noqa: ARG002 - the arguments are SQLAlchemy's
+
+import json
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import BigInteger, Dialect, Text
+from sqlalchemy.types import TypeDecorator
+
+from leadbridge.store.engine import EXACT_TEXT
+from leadbridge.store.text import MARK_IN_JSON, clean_key, clean_text, from_micros, settle, to_micros, unsettle
+
+
+class Instant(TypeDecorator[datetime]):
+    """An aware datetime, kept as whole microseconds since 1970: exact, ordered and the same everywhere."""
+
+    impl = BigInteger
+    cache_ok = True
+
+    def process_bind_param(self, value: datetime | None, dialect: Dialect) -> int | None:
+        return None if value is None else to_micros(value)
+
+    def process_result_value(self, value: int | None, dialect: Dialect) -> datetime | None:
+        return None if value is None else from_micros(value)
+
+
+class CleanText(TypeDecorator[str]):
+    """Any text, after `clean_text`."""
+
+    impl = Text
+    cache_ok = True
+
+    def process_bind_param(self, value: str | None, dialect: Dialect) -> str | None:
+        return None if value is None else clean_text(value)
+
+
+class Key(TypeDecorator[str]):
+    """Text that is looked up, after `clean_key`; compared and ordered by code point on both databases."""
+
+    impl = EXACT_TEXT
+    cache_ok = True
+
+    def process_bind_param(self, value: str | None, dialect: Dialect) -> str | None:
+        return None if value is None else clean_key(value)
+
+
+class Json(TypeDecorator[Any]):
+    """A value of ours as JSON text. Not the databases' own types: they disagree on numbers, order and NUL."""
+
+    impl = Text
+    cache_ok = True
+
+    def process_bind_param(self, value: Any, dialect: Dialect) -> str | None:
+        return None if value is None else to_json(value)
+
+    def process_result_value(self, value: str | None, dialect: Dialect) -> Any:
+        return None if value is None else from_json(value)
+
+
+_encode = json.JSONEncoder(ensure_ascii=False, allow_nan=False, separators=(",", ":"), sort_keys=True).encode
+
+
+def to_json(value: Any) -> str:
+    """JSON text: keys sorted, so that equal values give equal text."""
+    return _encode(settle(value))
+
+
+def from_json(text: str) -> Any:
+    """The value behind `to_json`."""
+    value = json.loads(text)
+    return unsettle(value) if MARK_IN_JSON in text else value

@@ -1,0 +1,123 @@
+"""Who has to be looked at: the table of due work is the queue, everything else a doorbell (reliability pattern 3).
+
+A person is due at most once. Each mark bumps the row's version, so that a mark made while a worker is at it is not
+settled away with the work that did not see it.
+"""
+
+from collections import defaultdict
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from enum import IntEnum
+
+from sqlalchemy import Connection, case, delete, func, select, update
+
+from leadbridge.store.engine import among, database_now, upsert
+from leadbridge.store.leases import SECONDS, UNHELD, claim_rows, held_ids, renew_rows
+from leadbridge.store.tables import due
+
+
+class Lane(IntEnum):
+    """Which due work goes first."""
+
+    HOT = 0
+    NORMAL = 1
+    BACKGROUND = 2
+
+
+@dataclass(frozen=True, slots=True)
+class Claim:
+    """One due person, claimed."""
+
+    person_id: int
+    version: int
+    token: int
+
+    @property
+    def id(self) -> int:
+        return self.person_id
+
+
+def mark_due(tx: Connection, person_ids: Iterable[int], at: datetime, lane: int = Lane.NORMAL) -> None:
+    """Have these people looked at, at `at`. Marked twice, the earlier instant and the more urgent lane count.
+
+    To set the next look while settling a claim, settle first and mark then: the mark makes a new row.
+    """
+    rows = [{"person_id": person, "due_at": at, "lane": int(lane), "version": 1} for person in sorted(set(person_ids))]
+    upsert(
+        tx,
+        due,
+        rows,
+        key=["person_id"],
+        change=lambda new: {
+            "version": due.c.version + 1,
+            "due_at": case((new.due_at < due.c.due_at, new.due_at), else_=due.c.due_at),
+            "lane": case((new.lane < due.c.lane, new.lane), else_=due.c.lane),
+        },
+    )
+
+
+def claim_due(
+    tx: Connection, *, limit: int, owner: str, lease_seconds: float = SECONDS, now: datetime | None = None
+) -> list[Claim]:
+    """Claim up to `limit` people who are due: by lane, then longest due first. A dead lease is claimed again.
+
+    `now` stands in for the database's clock. Commit before working, so that others see the claim.
+    """
+    now = now or database_now(tx)
+    claims: list[Claim] = []
+    for lane in Lane:
+        if limit > len(claims):
+            rows = claim_rows(
+                tx, due, [due.c.lane == int(lane), due.c.due_at <= now], [due.c.due_at, due.c.person_id],
+                limit=limit - len(claims), owner=owner, seconds=lease_seconds, now=now,
+            )  # fmt: skip
+            claims += [Claim(row.person_id, row.version, row.lease_token) for row in rows]
+    return claims
+
+
+def still_held(tx: Connection, claims: Sequence[Claim]) -> list[Claim]:
+    """Those of the claims nobody has taken over. First in the transaction that stores the work, it fences the rest:
+    on PostgreSQL the rows stay locked until the transaction ends, on SQLite no one else writes anyway."""
+    ids = held_ids(tx, due, claims)
+    return [claim for claim in claims if claim.person_id in ids]
+
+
+def settle_due(tx: Connection, claims: Sequence[Claim]) -> None:
+    """The work is done: these are no longer due. Who was marked meanwhile stays due, and free to be claimed."""
+    by_claim = defaultdict(list)
+    for claim in still_held(tx, claims):
+        by_claim[claim.token, claim.version].append(claim.person_id)
+    for (token, version), people in by_claim.items():
+        mine = (among(tx, due.c.person_id, people), due.c.lease_token == token)
+        tx.execute(delete(due).where(*mine, due.c.version == version))
+        tx.execute(update(due).where(*mine).values(UNHELD))
+
+
+def release_due(tx: Connection, claims: Sequence[Claim], at: datetime | None = None) -> None:
+    """Give claims back undone; they are due again at once, or at `at`."""
+    people = [claim.person_id for claim in still_held(tx, claims)]
+    tx.execute(
+        update(due).where(among(tx, due.c.person_id, people)).values(UNHELD | ({"due_at": at} if at else {}))
+    )  # fmt: skip
+
+
+def renew(tx: Connection, claims: Sequence[Claim], lease_seconds: float = SECONDS) -> list[Claim]:
+    """Prolong claims; returns those still held."""
+    ids = renew_rows(tx, due, claims, lease_seconds)
+    return [claim for claim in claims if claim.person_id in ids]
+
+
+def due_count(tx: Connection) -> int:
+    """How many people are due now, claimed ones included."""
+    return tx.execute(select(func.count()).select_from(due).where(due.c.due_at <= database_now(tx))).scalar_one()
+
+
+def oldest_due(tx: Connection) -> datetime | None:
+    """Since when the longest waiting person is due; None when nobody is (reliability G14)."""
+    now = database_now(tx)
+    oldest = (
+        tx.execute(select(func.min(due.c.due_at)).where(due.c.lane == int(lane), due.c.due_at <= now)).scalar()
+        for lane in Lane
+    )
+    return min((at for at in oldest if at), default=None)

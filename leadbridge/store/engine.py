@@ -1,0 +1,434 @@
+"""URL to open store, and the few things SQLite and PostgreSQL say differently. No other file tells them apart.
+
+Both behave alike: readers see one moment, writers begin as writers and wait at most 30 s for their turn, and a commit
+that has returned is on stable storage (reliability G1, G9, pattern 17).
+"""
+
+import hashlib
+import json
+import os
+import secrets
+import sqlite3
+import threading
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import sqlalchemy as sa
+from sqlalchemy import (
+    BigInteger,
+    Boolean,
+    Column,
+    ColumnElement,
+    Connection,
+    Engine,
+    Index,
+    Integer,
+    LargeBinary,
+    Row,
+    Table,
+    Text,
+    event,
+)
+from sqlalchemy.dialects import postgresql, sqlite
+from sqlalchemy.engine import URL, make_url
+from sqlalchemy.exc import ArgumentError, InterfaceError, OperationalError
+from sqlalchemy.exc import TimeoutError as PoolTimeout
+
+from leadbridge import clock
+from leadbridge.errors import StoreError
+from leadbridge.store.vault import Vault, load_key
+
+WAIT_SECONDS = 30
+"""How long a writer waits for another before it gives up."""
+
+BIG_ID = BigInteger().with_variant(Integer(), "sqlite")  # on SQLite only INTEGER PRIMARY KEY counts up by itself
+EXACT_TEXT = Text().with_variant(postgresql.TEXT(collation="C"), "postgresql")  # compared by code point, as SQLite does
+NEVER_REUSED: dict[str, Any] = {
+    "sqlite_autoincrement": True
+}  # a deleted id must not come back as somebody else; PostgreSQL never does
+
+_WRITING = "leadbridge_writing"
+_MIGRATING = "leadbridge_migrating"
+_POSTGRESQL = ("postgresql", "postgresql+psycopg", "postgres")
+_OLDEST_POSTGRESQL = 13
+_OLDEST_SQLITE = (3, 35)  # the first with RETURNING
+# What may be lost is lost silently, so a server that may lose is refused (reliability G1).
+_POSTGRESQL_MUST = {
+    "fsync": ("on",),
+    "full_page_writes": ("on",),
+    "synchronous_commit": ("on", "local", "remote_write", "remote_apply"),
+    "server_encoding": ("UTF8",),
+}
+
+
+class Store:
+    """An open store. Thread-safe; open it after a fork, not before. Made by `open_store`."""
+
+    def __init__(self, engine: Engine, vault: Vault, where: str) -> None:
+        self.vault = vault
+        self.where = where  # the address without its password, for people
+        self._engine = engine
+        self._ready = False
+        if engine.dialect.name == "sqlite":
+            self._readers = engine
+            self._writers = engine.execution_options(**{_WRITING: True})
+            self._turn: threading.Lock | None = threading.Lock()  # SQLite's own waiting polls; threads queue here first
+        else:
+            self._readers = engine.execution_options(isolation_level="REPEATABLE READ", postgresql_readonly=True)
+            self._writers = engine.execution_options(isolation_level="READ COMMITTED", **{_WRITING: True})
+            self._turn = None
+
+    @property
+    def dialect(self) -> str:
+        """ "sqlite" or "postgresql", for people; code that needs it belongs in this file."""
+        return self._engine.dialect.name
+
+    @contextmanager
+    def reading(self) -> Iterator[Connection]:
+        """A transaction that sees one moment and cannot write. Raises StoreError when the store cannot be used."""
+        self._be_ready()
+        with _store_errors(), self._readers.begin() as tx:
+            yield tx
+
+    @contextmanager
+    def writing(self) -> Iterator[Connection]:
+        """A transaction that begins as a writer: committed and synced at the end, undone by any error.
+
+        Keep it short and call no vendor inside. Raises StoreError when the store cannot be used, is full, or another
+        writer does not end within 30 s; then nothing was written, unless the connection broke during the commit itself.
+        """
+        self._be_ready()
+        with self._write() as tx:
+            yield tx
+
+    @contextmanager
+    def _write(self, **options: bool) -> Iterator[Connection]:
+        if self._turn is not None and not self._turn.acquire(timeout=WAIT_SECONDS):
+            raise StoreError(f"the store is busy: another write has not ended within {WAIT_SECONDS} s")
+        try:
+            with _store_errors(), self._writers.execution_options(**options).begin() as tx:
+                yield tx
+        finally:
+            if self._turn is not None:
+                self._turn.release()
+
+    def migrate(self) -> None:
+        """Bring the tables up to this version: all of it or, when killed, none of it. Repeating changes nothing."""
+        from leadbridge.store import migrations  # Alembic takes its time to import
+
+        with self._write(**{_MIGRATING: True}) as tx:
+            exclusive(tx, "migrate")
+            migrations.upgrade(tx)
+            if tx.dialect.name == "sqlite" and tx.exec_driver_sql("PRAGMA foreign_key_check").first():
+                raise StoreError("the store's rows do not fit together after migrating, so nothing was changed")
+            migrations.claim_key(tx, self.vault)
+
+    def is_current(self) -> bool:
+        """Are the tables those of this version?"""
+        from leadbridge.store import migrations
+
+        with _store_errors(), self._readers.begin() as tx:
+            return migrations.stamp(tx) == migrations.HEAD
+
+    def close(self) -> None:
+        """Close every connection. The store may be used again and reconnects then."""
+        self._engine.dispose()
+
+    def _be_ready(self) -> None:
+        if self._ready:
+            return
+        from leadbridge.store import migrations
+
+        with _store_errors(), self._readers.begin() as tx:
+            migrations.check(tx, self.vault, self.where)
+        self._ready = True
+
+
+def open_store(url: str, *, key: bytes | None = None) -> Store:
+    """Open `sqlite:///FILE` or `postgresql://USER@HOST/NAME`, making the SQLite file (0600) if there is none.
+
+    Without `key` it is read as `leadbridge.store.vault.load_key` says; the key file of `leads.db` is `leads.key`.
+    Raises StoreError for an address, server setting or key that cannot keep the promises of this module.
+    """
+    try:
+        parsed = make_url(url)
+    except (ArgumentError, ValueError):
+        raise StoreError("store: not an address; write sqlite:///FILE or postgresql://USER@HOST/NAME") from None
+    if parsed.drivername in ("sqlite", "sqlite+pysqlite"):
+        path = _sqlite_file(parsed)
+        vault = Vault(key or _key_beside(path))
+        engine = _sqlite_engine(path)
+    elif parsed.drivername in _POSTGRESQL:
+        vault = Vault(key or load_key(None, os.environ))
+        engine = _postgresql_engine(parsed.set(drivername="postgresql+psycopg"))
+    else:
+        raise StoreError(
+            f"store: {parsed.drivername!r} is no database we keep; write sqlite:///FILE or postgresql://USER@HOST/NAME"
+        )
+    store = Store(engine, vault, parsed.render_as_string(hide_password=True))
+    with _store_errors(), engine.connect():  # the checks at connect speak up now
+        return store
+
+
+# --- SQLite --------------------------------------------------------------------------------------------------------
+
+
+def _sqlite_file(url: URL) -> Path:
+    name = url.database or ":memory:"
+    if name == ":memory:" or name.startswith("file:"):
+        raise StoreError("store: SQLite needs a file that lasts; write sqlite:///leadbridge.db")
+    for setting, value in url.query.items():
+        if setting != "synchronous" or str(value).upper() not in ("FULL", "EXTRA"):
+            raise StoreError(f"store: {setting}={value} is refused, it could lose what was acknowledged; leave it out")
+    path = Path(name)
+    if not path.parent.is_dir():
+        raise StoreError(f"store: the folder {path.parent} is not there; make it, or name another file")
+    return path
+
+
+def _key_beside(path: Path) -> bytes:
+    key_file = path.with_suffix(".key")
+    made_here = "LEADBRIDGE_KEY" not in os.environ and "LEADBRIDGE_KEY_FILE" not in os.environ
+    if made_here and not key_file.exists() and path.exists() and path.stat().st_size:
+        raise StoreError(
+            f"the store {path} is there but its key file {key_file} is not: put it back from the backup, or give the "
+            "key in LEADBRIDGE_KEY (without it, suppressions cannot be read, so nothing is opened)"
+        )
+    return load_key(key_file, os.environ)
+
+
+def _sqlite_engine(path: Path) -> Engine:
+    try:
+        os.close(os.open(path, os.O_RDWR | os.O_CREAT, 0o600))  # SQLite gives its side files the same rights
+    except OSError as error:
+        raise StoreError(f"store: {path} cannot be opened for writing: {error.strerror}") from error
+    if sqlite3.sqlite_version_info < _OLDEST_SQLITE:
+        raise StoreError(f"store: SQLite 3.35 or later is needed; this Python has {sqlite3.sqlite_version}")
+    engine = sa.create_engine(
+        URL.create("sqlite", database=str(path)),
+        hide_parameters=True,  # parameters are people
+        connect_args={"timeout": WAIT_SECONDS, "cached_statements": 512},
+        pool_timeout=WAIT_SECONDS,
+    )
+
+    @event.listens_for(engine, "connect")
+    def _settings(connection: sqlite3.Connection, _record: object) -> None:
+        connection.isolation_level = None  # transactions begin below, not when Python's driver thinks fit
+        connection.create_function("leadbridge_from_hex", 1, _from_hex, deterministic=True)
+        run = connection.execute
+        if run("PRAGMA journal_mode=WAL").fetchone()[0] != "wal":
+            raise StoreError(f"store: {path} cannot use write-ahead logging; put it on a local disk, not a shared one")
+        for setting in ("synchronous=FULL", "fullfsync=ON", "checkpoint_fullfsync=ON", "foreign_keys=ON"):
+            run(f"PRAGMA {setting}")
+        if run("PRAGMA synchronous").fetchone()[0] < 2 or run("PRAGMA foreign_keys").fetchone()[0] != 1:
+            raise StoreError("this SQLite library was built without synchronous writes or foreign keys; use another")
+
+    @event.listens_for(engine, "begin")
+    def _begin(connection: Connection) -> None:
+        writing, migrating = is_writing(connection), _MIGRATING in connection.get_execution_options()
+        # SQLite changes a table by copying and dropping it, which must not delete the rows that refer to it.
+        connection.exec_driver_sql(f"PRAGMA foreign_keys={'OFF' if migrating else 'ON'}")
+        connection.exec_driver_sql(f"PRAGMA query_only={'OFF' if writing else 'ON'}")
+        connection.exec_driver_sql("BEGIN IMMEDIATE" if writing else "BEGIN")
+
+    return engine
+
+
+def _from_hex(text: str | None) -> bytes | None:  # SQLite has its own from 3.41 on
+    return None if text is None else bytes.fromhex(text)
+
+
+# --- PostgreSQL ----------------------------------------------------------------------------------------------------
+
+
+def _postgresql_engine(url: URL) -> Engine:
+    engine = sa.create_engine(
+        url,
+        hide_parameters=True,
+        pool_pre_ping=True,
+        pool_recycle=1800,
+        pool_timeout=WAIT_SECONDS,
+        connect_args={"connect_timeout": 10, "application_name": "leadbridge"},
+    )
+
+    @event.listens_for(engine, "connect")
+    def _settings(connection: Any, _record: object) -> None:
+        with connection.cursor() as cursor:
+            names = [*_POSTGRESQL_MUST, "server_version_num"]
+            *values, version = cursor.execute(
+                "SELECT " + ", ".join(f"current_setting('{name}')" for name in names)
+            ).fetchone()
+            # A process stopped inside a transaction must not hold its locks, and so an unsubscribe, for ever.
+            cursor.execute(f"SET lock_timeout = '{WAIT_SECONDS}s'; SET idle_in_transaction_session_timeout = '300s'")
+        connection.commit()
+        if int(version) < _OLDEST_POSTGRESQL * 10000:
+            raise StoreError(f"store: PostgreSQL {_OLDEST_POSTGRESQL} or later is needed")
+        for (name, allowed), value in zip(_POSTGRESQL_MUST.items(), values, strict=True):
+            if value not in allowed:
+                raise StoreError(
+                    f"store: PostgreSQL runs with {name}={value}, which could lose or change what was stored; "
+                    f"set {name} to {allowed[0]}"
+                )
+
+    return engine
+
+
+# --- for both ------------------------------------------------------------------------------------------------------
+
+
+@contextmanager
+def _store_errors() -> Iterator[None]:
+    try:
+        yield
+    except (OperationalError, InterfaceError) as error:
+        said = str(error.orig).strip().splitlines()
+        raise StoreError(f"the store cannot be used now: {said[0] if said else type(error.orig).__name__}") from error
+    except PoolTimeout as error:
+        raise StoreError(f"the store is busy: no connection became free within {WAIT_SECONDS} s") from error
+
+
+def is_writing(tx: Connection) -> bool:
+    """Was this transaction begun by `Store.writing`?"""
+    return bool(tx.get_execution_options().get(_WRITING))
+
+
+def database_now(tx: Connection) -> datetime:
+    """The database's own clock, by which leases run (reliability patterns 4 and 16); replaced time, while a test or a
+    replay has replaced it."""
+    if (replaced := clock.replaced()) is not None:
+        return replaced
+    if tx.dialect.name == "sqlite":
+        return datetime.fromisoformat(
+            tx.exec_driver_sql("SELECT strftime('%Y-%m-%dT%H:%M:%f+00:00', 'now')").scalar_one()
+        )
+    at: datetime = tx.exec_driver_sql("SELECT clock_timestamp()").scalar_one()
+    return at.astimezone(UTC)
+
+
+def exclusive(tx: Connection, name: str) -> None:
+    """Of all writing transactions that ask for this name, one at a time goes on from here, until it ends.
+
+    For a count and an act upon it, such as a cap. On SQLite every writing transaction is alone anyway.
+    """
+    if tx.dialect.name == "postgresql":
+        number = int.from_bytes(hashlib.sha256(name.encode()).digest()[:8], signed=True)
+        tx.execute(sa.select(sa.func.pg_advisory_xact_lock(number)))
+
+
+def among(tx: Connection, column: ColumnElement[Any], values: Sequence[Any]) -> ColumnElement[bool]:
+    """`column IN values` as one parameter: any number of values, one statement to plan and cache."""
+    if not values:
+        return sa.false()
+    process = column.type.dialect_impl(tx.dialect).bind_processor(tx.dialect)
+    settled = [process(value) for value in values] if process else list(values)
+    if tx.dialect.name == "sqlite":
+        return column.in_(sa.select(sa.func.json_each(json.dumps(settled)).table_valued("value").c.value))
+    kind: Any = Text() if isinstance(settled[0], str) else BigInteger()
+    return column == sa.any_(sa.literal(settled, postgresql.ARRAY(kind)))
+
+
+def upsert(
+    tx: Connection,
+    table: Table,
+    rows: Sequence[Mapping[str, Any]],
+    *,
+    key: Sequence[str],
+    change: Callable[[Any], Mapping[str, Any]] | None = None,
+    only_if: Callable[[Any], ColumnElement[bool]] | None = None,
+    returning: Sequence[ColumnElement[Any]] = (),
+) -> list[Row[Any]]:
+    """Insert rows, or where `key` is taken set what `change(new)` says, if `only_if(new)` holds (None: leave as is).
+
+    `new` has the columns of the row that was to be inserted. All rows name the same columns, and with `change` no two
+    have one key. `returning` answers with the rows that were inserted or changed, in no order.
+    """
+    if not rows:
+        return []
+    dialect: Any = sqlite if tx.dialect.name == "sqlite" else postgresql
+    statement = dialect.insert(table).from_select(list(rows[0]), _as_table(tx, table, rows))
+    if change is None:
+        statement = statement.on_conflict_do_nothing(index_elements=list(key))
+    else:
+        new = statement.excluded
+        statement = statement.on_conflict_do_update(
+            index_elements=list(key), set_=dict(change(new)), where=None if only_if is None else only_if(new)
+        )
+    return _run(tx, statement, returning)
+
+
+def insert_all(
+    tx: Connection, table: Table, rows: Sequence[Mapping[str, Any]], *, returning: Sequence[ColumnElement[Any]] = ()
+) -> list[Row[Any]]:
+    """Insert rows that name the same columns."""
+    if not rows:
+        return []
+    return _run(tx, sa.insert(table).from_select(list(rows[0]), _as_table(tx, table, rows)), returning)
+
+
+def update_each(tx: Connection, table: Table, rows: Sequence[Mapping[str, Any]], *, key: Sequence[str]) -> None:
+    """Set, in the row that each of `rows` names by its `key`, the rest of what it holds. All name the same columns."""
+    if not rows:
+        return
+    given = _as_table(tx, table, rows).subquery("given")
+    statement = sa.update(table).where(*(table.c[name] == given.c[name] for name in key))
+    tx.execute(statement.values({name: given.c[name] for name in rows[0] if name not in key}))
+
+
+def _run(tx: Connection, statement: Any, returning: Sequence[ColumnElement[Any]]) -> list[Row[Any]]:
+    if not returning:
+        tx.execute(statement)
+        return []
+    return list(tx.execute(statement.returning(*returning)).all())
+
+
+def _as_table(tx: Connection, table: Table, rows: Sequence[Mapping[str, Any]]) -> sa.Select[Any]:
+    """Rows as one parameter, a JSON document that the database unfolds: several times faster than one a value."""
+    names = list(rows[0])
+    kinds = [table.c[name].type.dialect_impl(tx.dialect) for name in names]
+    columns = []
+    for name, kind in zip(names, kinds, strict=True):
+        settle = bytes.hex if isinstance(kind, LargeBinary) else kind.bind_processor(tx.dialect)
+        values = [row[name] for row in rows]
+        columns.append([None if value is None else settle(value) for value in values] if settle else values)
+    settled = zip(*columns, strict=True)
+    unfold = _unfold_on_sqlite if tx.dialect.name == "sqlite" else _unfold_on_postgresql
+    # The condition keeps SQLite from taking ON CONFLICT for a join's ON.
+    return sa.select(*unfold(names, kinds, list(zip(*columns, strict=True)))).where(sa.true())
+
+
+def _unfold_on_sqlite(names: list[str], kinds: list[Any], rows: list[tuple[Any, ...]]) -> Iterator[ColumnElement[Any]]:
+    given = sa.func.json_each(json.dumps(rows, ensure_ascii=False)).table_valued("value")
+    for place, (name, kind) in enumerate(zip(names, kinds, strict=True)):
+        cell = sa.func.json_extract(given.c.value, sa.literal_column(f"'$[{place}]'"))
+        yield (sa.func.leadbridge_from_hex(cell) if isinstance(kind, LargeBinary) else cell).label(name)
+
+
+def _unfold_on_postgresql(
+    names: list[str], kinds: list[Any], rows: list[tuple[Any, ...]]
+) -> Iterator[ColumnElement[Any]]:
+    document = json.dumps([dict(zip(names, row, strict=True)) for row in rows], ensure_ascii=False)
+    columns = [sa.column(name, _in_json(kind)) for name, kind in zip(names, kinds, strict=True)]
+    rowset = sa.func.json_to_recordset(sa.cast(sa.literal(document, Text()), postgresql.JSON)).table_valued(*columns)
+    given = rowset.render_derived(with_types=True)
+    for name, kind in zip(names, kinds, strict=True):
+        cell = given.c[name]
+        yield (sa.func.decode(cell, sa.literal_column("'hex'")) if isinstance(kind, LargeBinary) else cell).label(name)
+
+
+def _in_json(kind: Any) -> Any:
+    """What PostgreSQL is to read a value of this type as, out of JSON."""
+    plain = kind.impl if isinstance(kind, sa.types.TypeDecorator) else kind
+    return BigInteger() if isinstance(plain, Integer) else Boolean() if isinstance(plain, Boolean) else Text()
+
+
+def partial_index(name: str, *columns: Column[Any], where: ColumnElement[bool]) -> Index:
+    """An index over the rows where `where` holds."""
+    return Index(name, *columns, sqlite_where=where, postgresql_where=where)
+
+
+def new_token(at: datetime) -> int:
+    """A fencing number: grows with time, and two claims never share one even within a millisecond."""
+    return (int(at.timestamp() * 1000) << 20) | secrets.randbits(20)

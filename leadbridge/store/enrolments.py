@@ -1,0 +1,346 @@
+"""The ledger of contact: who was to be put into which journey, and how it ended (reliability G19, pattern 5).
+
+Rows move one way, by the table below, each move fenced by the token of the claim. `calling` is committed before the
+first byte leaves; whoever finds it with a dead lease makes it `uncertain` and does not call.
+"""
+
+from collections import defaultdict
+from collections.abc import Collection, Iterable, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any
+
+from sqlalchemy import ColumnElement, Connection, Row, func, select, update
+
+from leadbridge.store.engine import among, database_now, update_each, upsert
+from leadbridge.store.leases import SECONDS, UNHELD, claim_rows, held_ids, renew_rows
+from leadbridge.store.tables import enrolments, holdouts
+from leadbridge.types import EnrolmentState
+
+S = EnrolmentState
+
+WAITING = frozenset({S.WANTED, S.CHECKED, S.HELD})
+"""Nothing has left yet: may still be cancelled, and expires."""
+
+CONTACT = frozenset({S.CALLING, S.DONE, S.UNCERTAIN})
+"""A mail may have been caused."""
+
+ENDED = frozenset({S.DONE, S.REFUSED, S.CANCELLED, S.EXPIRED})
+
+ALLOWED: dict[EnrolmentState, frozenset[EnrolmentState]] = {
+    S.WANTED: frozenset({S.CHECKED, S.HELD, S.REFUSED, S.CANCELLED, S.EXPIRED}),
+    S.CHECKED: frozenset({S.CHECKED, S.CALLING, S.HELD, S.REFUSED, S.CANCELLED, S.EXPIRED}),  # again: looked once more
+    S.HELD: frozenset({S.WANTED, S.REFUSED, S.CANCELLED, S.EXPIRED}),  # released: everything is asked again
+    S.CALLING: frozenset({S.DONE, S.REFUSED, S.UNCERTAIN, S.CHECKED}),  # checked: proven that nothing happened
+    # By the vendor's proof or by a human only. Checked: proven that nothing happened, and a repeat enters nobody twice.
+    S.UNCERTAIN: frozenset({S.DONE, S.REFUSED, S.CANCELLED, S.CHECKED}),
+} | dict.fromkeys(ENDED, frozenset())
+
+ADVANCE = (
+    S.EXPIRED, S.CANCELLED, S.HELD, S.WANTED, S.CHECKED, S.REFUSED, S.UNCERTAIN, S.CALLING, S.DONE,
+)  # fmt: skip
+"""How far a row has come: where two people turn out to be one, the later in this list keeps the entry."""
+
+_KEEPS_LEASE = {
+    (S.WANTED, S.CHECKED),
+    (S.CHECKED, S.CHECKED),
+    (S.CHECKED, S.CALLING),
+    (S.CALLING, S.CHECKED),  # nothing happened: tried again once the lease is over, not in a hot loop
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Intent:
+    """A wish to put one person into one journey. `entry` counts the person's entries, from 0."""
+
+    person_id: int
+    journey: str
+    entry: int
+    vendor: str
+    address: str  # canonical
+    trigger: str  # tag or trigger as configured
+    reason_in: str
+    expires_at: datetime
+    score: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class EnrolmentRow:
+    """One row of the ledger. `token` is good for moving it only when the row came from a claim."""
+
+    id: int
+    person_id: int
+    journey: str
+    entry: int
+    state: EnrolmentState
+    vendor: str
+    address: str
+    trigger: str
+    score: int | None
+    reason_in: str
+    words: str  # how it came to this state
+    created_at: datetime
+    state_at: datetime
+    called_at: datetime | None
+    due_at: datetime
+    expires_at: datetime
+    token: int
+
+
+@dataclass(frozen=True, slots=True)
+class Move:
+    """One move of a claimed row."""
+
+    id: int
+    token: int
+    from_state: EnrolmentState
+    to_state: EnrolmentState
+    words: str = ""
+    at: datetime | None = None  # not again before; None: at once
+
+
+def intend(tx: Connection, rows: Sequence[Intent], now: datetime) -> set[int]:
+    """Write down wishes; returns the ids of the new rows. An entry that was ever wished for is left as it is.
+
+    Ask `suppressions.suppressed` in the same transaction, before (G20).
+    """
+    unique = {(row.person_id, row.journey, row.entry): row for row in rows}
+    made = upsert(
+        tx,
+        enrolments,
+        [
+            {
+                "person_id": row.person_id,
+                "journey": row.journey,
+                "entry": row.entry,
+                "state": S.WANTED,
+                "vendor": row.vendor,
+                "address": row.address,
+                "trigger": row.trigger,
+                "score": row.score,
+                "reason_in": row.reason_in,
+                "created_at": now,
+                "state_at": now,
+                "due_at": now,
+                "expires_at": row.expires_at,
+            }
+            for _, row in sorted(unique.items())
+        ],
+        key=["person_id", "journey", "entry"],
+        returning=[enrolments.c.id],
+    )
+    return {row.id for row in made}
+
+
+def claim_enrolments(
+    tx: Connection,
+    states: Collection[EnrolmentState],
+    *,
+    limit: int,
+    owner: str,
+    lease_seconds: float = SECONDS,
+    now: datetime | None = None,
+) -> list[EnrolmentRow]:
+    """Claim rows in these states that are due, oldest first; waiting ones only while not expired.
+
+    Raises ValueError for `calling`: such a row is somebody's, or else to be stranded.
+    """
+    if S.CALLING in states:
+        raise ValueError("a call under way is nobody's to claim; strand_expired makes the dead ones uncertain")
+    now = now or database_now(tx)
+    lasting = {state for state in states if state not in WAITING}
+    claimed = claim_rows(
+        tx,
+        enrolments,
+        [
+            enrolments.c.state.in_(sorted(states)),
+            enrolments.c.due_at <= now,
+            (enrolments.c.expires_at > now) | enrolments.c.state.in_(sorted(lasting)),
+        ],
+        [enrolments.c.due_at, enrolments.c.id],
+        limit=limit, owner=owner, seconds=lease_seconds, now=now,
+    )  # fmt: skip
+    return [_row(row) for row in claimed]
+
+
+def move(
+    tx: Connection,
+    enrolment_id: int,
+    token: int,
+    from_state: EnrolmentState,
+    to_state: EnrolmentState,
+    words: str = "",
+    now: datetime | None = None,
+) -> bool:
+    """Move one claimed row; False when it is no longer mine. As `move_all`."""
+    return bool(move_all(tx, [Move(enrolment_id, token, from_state, to_state, words)], now))
+
+
+def move_all(
+    tx: Connection, moves: Sequence[Move], now: datetime | None = None, *, lease_seconds: float = SECONDS
+) -> set[int]:
+    """Move claimed rows; returns the ids of those moved. The others are no longer mine: drop them.
+
+    To `calling` moves only what has neither expired nor lost its lease, and the lease begins anew there.
+    Raises ValueError for a move the ledger does not know.
+    """
+    for wish in moves:
+        if wish.to_state not in ALLOWED[wish.from_state]:
+            raise ValueError(f"an enrolment does not move from {wish.from_state} to {wish.to_state}")
+    by_id = {wish.id: wish for wish in moves}
+    clock_now = database_now(tx)
+    now = now or clock_now
+    changes = []
+    for row in tx.execute(
+        select(enrolments).where(among(tx, enrolments.c.id, sorted(by_id))).order_by(enrolments.c.id).with_for_update()
+    ):
+        wish = by_id[row.id]
+        calling = wish.to_state is S.CALLING
+        if row.lease_token != wish.token or row.state != wish.from_state:
+            continue
+        if calling and (row.lease_until <= clock_now or row.expires_at <= now):
+            continue
+        values = {
+            "id": row.id,
+            "state": wish.to_state,
+            "words": wish.words,
+            "state_at": now,
+            "due_at": wish.at or row.due_at,
+            "called_at": now if calling else None if wish.to_state is S.CHECKED else row.called_at,
+            "lease_owner": row.lease_owner,
+            "lease_until": clock_now + timedelta(seconds=lease_seconds) if calling else row.lease_until,
+        }
+        changes.append(values if (wish.from_state, wish.to_state) in _KEEPS_LEASE else values | UNHELD)
+    update_each(tx, enrolments, changes, key=["id"])
+    return {change["id"] for change in changes}
+
+
+def renew(tx: Connection, rows: Sequence[EnrolmentRow], lease_seconds: float = SECONDS) -> set[int]:
+    """Prolong claims; returns the ids of those still held."""
+    return renew_rows(tx, enrolments, rows, lease_seconds)
+
+
+def release(tx: Connection, rows: Sequence[EnrolmentRow], at: datetime | None = None) -> None:
+    """Give claims back unmoved; they are due again at once, or at `at`. A row in `calling` is not given back."""
+    ids = held_ids(tx, enrolments, rows)
+    tx.execute(
+        update(enrolments)
+        .where(among(tx, enrolments.c.id, sorted(ids)), enrolments.c.state != S.CALLING)
+        .values(UNHELD | ({"due_at": at} if at else {}))
+    )
+
+
+def settle(tx: Connection, enrolment_id: int, to_state: EnrolmentState, words: str, now: datetime) -> bool:
+    """A human, or proof from the vendor, says how an uncertain row ended; False when it is not uncertain (any more)."""
+    if to_state not in ALLOWED[S.UNCERTAIN]:
+        raise ValueError(f"an uncertain enrolment ends as one of {', '.join(sorted(ALLOWED[S.UNCERTAIN]))}")
+    return bool(
+        _set_all(tx, (enrolments.c.id == enrolment_id) & (enrolments.c.state == S.UNCERTAIN), to_state, words, now)
+    )
+
+
+def release_held(tx: Connection, ids: Collection[int], words: str, now: datetime) -> int:
+    """Let held rows be wanted again (a releaser decided so); returns how many."""
+    return _set_all(tx, among(tx, enrolments.c.id, sorted(ids)) & (enrolments.c.state == S.HELD), S.WANTED, words, now)
+
+
+def strand_expired(tx: Connection, now: datetime | None = None) -> int:
+    """Make calls whose caller is gone `uncertain`; returns how many. Their callers' tokens are worth nothing then."""
+    now = now or database_now(tx)
+    dead = (enrolments.c.state == S.CALLING) & (enrolments.c.lease_until <= now)
+    return _set_all(tx, dead, S.UNCERTAIN, "the worker ended during the call; the outcome is not known", now)
+
+
+def expire(tx: Connection, now: datetime) -> int:
+    """End what has waited past its time (G24); returns how many."""
+    late = enrolments.c.state.in_(sorted(WAITING)) & (enrolments.c.expires_at <= now)
+    return _set_all(tx, late, S.EXPIRED, "not in time", now)
+
+
+def cancel_waiting(tx: Connection, person_ids: Collection[int], why: str, now: datetime) -> int:
+    """End whatever waits for these people, claimed or not (G22); returns how many."""
+    return _set_all(
+        tx,
+        among(tx, enrolments.c.person_id, sorted(set(person_ids))) & enrolments.c.state.in_(sorted(WAITING)),
+        S.CANCELLED,
+        why,
+        now,
+    )
+
+
+def cancel_rows(tx: Connection, ids: Collection[int], why: str, now: datetime) -> int:
+    """End those of these rows that wait; returns how many."""
+    return _set_all(
+        tx, among(tx, enrolments.c.id, sorted(ids)) & enrolments.c.state.in_(sorted(WAITING)), S.CANCELLED, why, now
+    )
+
+
+def _set_all(tx: Connection, which: ColumnElement[bool], to_state: EnrolmentState, words: str, now: datetime) -> int:
+    """Move rows whoever holds them: their holders' tokens are worth nothing afterwards."""
+    values = UNHELD | {"state": to_state, "words": words, "state_at": now, "lease_token": enrolments.c.lease_token + 1}
+    if to_state is S.CHECKED:
+        values["called_at"] = None
+    return tx.execute(update(enrolments).where(which).values(values)).rowcount
+
+
+# --- reading -------------------------------------------------------------------------------------------------------
+
+
+def history(tx: Connection, person_ids: Collection[int]) -> dict[int, list[EnrolmentRow]]:
+    """Every row of these people, by person, oldest first."""
+    found: dict[int, list[EnrolmentRow]] = defaultdict(list)
+    query = select(enrolments).where(among(tx, enrolments.c.person_id, sorted(set(person_ids))))
+    for row in tx.execute(query.order_by(enrolments.c.id)):
+        found[row.person_id].append(_row(row))
+    return dict(found)
+
+
+def made_since(tx: Connection, instant: datetime) -> int:
+    """How many calls left at or after the instant, whatever became of them: what the caps count (G23).
+
+    To count and call within a cap, take `engine.exclusive(tx, "contact")` first.
+    """
+    return tx.execute(
+        select(func.count()).select_from(enrolments).where(enrolments.c.called_at >= instant)
+    ).scalar_one()  # fmt: skip
+
+
+def counts(tx: Connection) -> dict[EnrolmentState, int]:
+    """How many rows are in each state."""
+    found = {
+        row[0]: row[1] for row in tx.execute(select(enrolments.c.state, func.count()).group_by(enrolments.c.state))
+    }
+    return {state: found.get(state.value, 0) for state in S}
+
+
+def by_state(tx: Connection, state: EnrolmentState, *, after: int = 0, limit: int = 100) -> list[EnrolmentRow]:
+    """Rows in this state with ids above `after`, in order of id."""
+    query = select(enrolments).where(enrolments.c.state == state, enrolments.c.id > after)
+    return [_row(row) for row in tx.execute(query.order_by(enrolments.c.id).limit(limit))]
+
+
+def _row(row: Row[Any]) -> EnrolmentRow:
+    return EnrolmentRow(
+        row.id, row.person_id, row.journey, row.entry, S(row.state), row.vendor, row.address, row.trigger, row.score,
+        row.reason_in, row.words, row.created_at, row.state_at, row.called_at, row.due_at, row.expires_at,
+        row.lease_token,
+    )  # fmt: skip
+
+
+# --- kept out ------------------------------------------------------------------------------------------------------
+
+
+def hold_out(tx: Connection, rows: Iterable[tuple[int, str]], now: datetime) -> None:
+    """Note that these (person, journey) were kept out to measure what the journey does; the first note stays."""
+    upsert(
+        tx,
+        holdouts,
+        [{"person_id": person, "journey": journey, "at": now} for person, journey in sorted(set(rows))],
+        key=["person_id", "journey"],
+    )
+
+
+def held_out(tx: Connection, person_ids: Collection[int]) -> set[tuple[int, str]]:
+    """The (person, journey) pairs kept out, of these people."""
+    query = select(holdouts.c.person_id, holdouts.c.journey)
+    return set(tx.execute(query.where(among(tx, holdouts.c.person_id, sorted(set(person_ids))))).tuples())

@@ -1,0 +1,280 @@
+"""People, the CRM records they unite, and the keys they are known by.
+
+Whoever decides who is who does it alone: `people_by_key` and `merge_people`, in a writing transaction, wait for any
+other transaction that does so to end.
+"""
+
+import hashlib
+from collections import defaultdict
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import Connection, Row, and_, delete, or_, select, true, update
+
+from leadbridge import clock
+from leadbridge.addresses import canonical
+from leadbridge.store.activities import adopt
+from leadbridge.store.columns import to_json
+from leadbridge.store.engine import among, exclusive, insert_all, is_writing, update_each, upsert
+from leadbridge.store.merging import IDENTITY, merge_people
+from leadbridge.store.tables import person_keys, persons, records, write_backs
+from leadbridge.store.text import clean_key
+from leadbridge.types import Lead, RecordRef, Value, email_key
+
+__all__ = [
+    "PersonRow", "StoredRecord", "addresses_of", "all_person_ids", "link_keys", "merge_people", "new_people", "people",
+    "people_by_key", "person_by_email", "records_of", "refs_of", "retire_records", "save_people", "save_records",
+]  # fmt: skip
+
+
+@dataclass(frozen=True, slots=True)
+class PersonRow:
+    """One person, united: what a score is computed from."""
+
+    id: int
+    email: str | None
+    attributes: Mapping[str, Value]
+    opted_out: bool = False
+    lifecycle_stage: str | None = None
+    created_at: datetime | None = None  # when a CRM first knew the person; None, when saving: leave as it is
+    changed_at: datetime | None = None  # when any of the above last changed here; not saved
+
+
+@dataclass(frozen=True, slots=True)
+class StoredRecord:
+    """One CRM record as last read."""
+
+    ref: RecordRef
+    person_id: int
+    email: str | None
+    attributes: Mapping[str, Value]
+    opted_out: bool
+    modified_at: datetime
+    created_at: datetime | None = None
+    written: Mapping[str, str] = field(default_factory=dict)  # our properties as the vendor last confirmed them
+    gone_at: datetime | None = None
+
+
+# --- keys ----------------------------------------------------------------------------------------------------------
+
+
+def people_by_key(tx: Connection, keys: Collection[str]) -> dict[str, int]:
+    """Whose these keys are; keys nobody has are left out."""
+    if is_writing(tx):
+        exclusive(tx, IDENTITY)
+    owned = select(person_keys.c.key, person_keys.c.person_id).where(among(tx, person_keys.c.key, sorted(keys)))
+    found = dict(tx.execute(owned).tuples().all())
+    return {key: found[kept] for key in keys if (kept := clean_key(key)) in found}
+
+
+def new_people(tx: Connection, count: int, now: datetime) -> list[int]:
+    """Make `count` people nothing is known of yet; returns their ids."""
+    rows = [{"created_at": now, "changed_at": now}] * count
+    return sorted(row.id for row in insert_all(tx, persons, rows, returning=[persons.c.id]))
+
+
+def link_keys(tx: Connection, owners: Mapping[str, int]) -> set[int]:
+    """Give each key to its person, whoever had it before. Returns who gained activities that waited for the key."""
+    unique = {clean_key(key): person for key, person in owners.items()}
+    upsert(
+        tx,
+        person_keys,
+        [{"key": key, "person_id": person} for key, person in sorted(unique.items())],
+        key=["key"],
+        change=lambda new: {"person_id": new.person_id},
+    )
+    return adopt(tx, unique)
+
+
+def person_by_email(tx: Connection, address: str) -> int | None:
+    """Whose canonical address this is; None when nobody's."""
+    by_key = select(person_keys.c.person_id).where(person_keys.c.key == email_key(address))
+    by_row = select(persons.c.id).where(persons.c.email_canonical == address).order_by(persons.c.id).limit(1)
+    found = tx.execute(by_key).scalar()
+    return found if found is not None else tx.execute(by_row).scalar()
+
+
+# --- records -------------------------------------------------------------------------------------------------------
+
+_SAVED = ("person_id", "email", "email_canonical", "attributes", "opted_out", "created_at", "modified_at", "read_at",
+          "written")  # fmt: skip
+
+
+def save_records(
+    tx: Connection, rows: Sequence[tuple[int, Lead]], now: datetime, *, read_now: bool = False
+) -> set[int]:
+    """Store records with the person each belongs to; returns the people whose records were stored.
+
+    Older never overwrites newer (by `modified_at`), equal may. A record held for gone comes back only when modified
+    since; with `read_now` (the rows answer a question for these very records, not a search that may lag) also when not.
+    """
+    newest: dict[RecordRef, tuple[int, Lead]] = {}
+    for person, lead in rows:
+        if lead.ref not in newest or newest[lead.ref][1].modified_at <= lead.modified_at:
+            newest[lead.ref] = person, lead
+    kept = upsert(
+        tx,
+        records,
+        [
+            {
+                **_place(ref),
+                "person_id": person,
+                "email": lead.email,
+                "email_canonical": canonical(lead.email),
+                "attributes": lead.attributes,
+                "opted_out": lead.opted_out,
+                "created_at": lead.created_at,
+                "modified_at": lead.modified_at,
+                "read_at": now,
+                "written": lead.written,
+            }
+            for ref, (person, lead) in sorted(newest.items())
+        ],
+        key=["vendor", "object_type", "record_id"],
+        change=lambda new: {**{name: new[name] for name in _SAVED}, "gone_at": None},
+        only_if=lambda new: or_(
+            new.modified_at > records.c.modified_at,
+            and_(new.modified_at == records.c.modified_at, true() if read_now else records.c.gone_at.is_(None)),
+        ),
+        returning=[records.c.person_id],
+    )
+    return {row.person_id for row in kept}
+
+
+def records_of(tx: Connection, person_ids: Collection[int], *, gone: bool = False) -> dict[int, list[StoredRecord]]:
+    """The records of these people, by person; with `gone`, also those the vendor no longer has."""
+    query = select(records).where(among(tx, records.c.person_id, sorted(set(person_ids))))
+    if not gone:
+        query = query.where(records.c.gone_at.is_(None))
+    order = (records.c.person_id, records.c.vendor, records.c.object_type, records.c.record_id)
+    found: dict[int, list[StoredRecord]] = defaultdict(list)
+    for row in tx.execute(query.order_by(*order)):
+        found[row.person_id].append(_record(row))
+    return dict(found)
+
+
+def refs_of(tx: Connection, person_ids: Collection[int], vendor: str) -> dict[int, list[StoredRecord]]:
+    """The records these people have at one vendor now, by person."""
+    found = {
+        person: [record for record in kept if record.ref.vendor == vendor]
+        for person, kept in records_of(tx, person_ids).items()
+    }
+    return {person: kept for person, kept in found.items() if kept}
+
+
+def retire_records(tx: Connection, refs: Iterable[RecordRef], now: datetime) -> set[int]:
+    """These records are gone at the vendor: they no longer count, and nothing waits to be written to them.
+
+    Returns the people they belonged to. The rows stay: a record that was opted out keeps its person opted out.
+    """
+    people_hit: set[int] = set()
+    by_kind = defaultdict(set)
+    for ref in refs:
+        by_kind[ref.vendor, ref.object_type].add(ref.record_id)
+    for (vendor, object_type), ids in sorted(by_kind.items()):
+        gone = tx.execute(
+            update(records)
+            .where(
+                records.c.vendor == vendor,
+                records.c.object_type == object_type,
+                among(tx, records.c.record_id, sorted(ids)),
+                records.c.gone_at.is_(None),
+            )
+            .values(gone_at=now)
+            .returning(records.c.person_id)
+        )
+        people_hit.update(gone.scalars())
+        tx.execute(
+            delete(write_backs).where(
+                write_backs.c.vendor == vendor,
+                write_backs.c.object_type == object_type,
+                among(tx, write_backs.c.record_id, sorted(ids)),
+            )
+        )
+    return people_hit
+
+
+def _place(ref: RecordRef) -> dict[str, str]:
+    return {"vendor": ref.vendor, "object_type": ref.object_type, "record_id": ref.record_id}
+
+
+def _record(row: Row[Any]) -> StoredRecord:
+    return StoredRecord(
+        RecordRef(row.vendor, row.object_type, row.record_id),
+        row.person_id,
+        row.email,
+        row.attributes,
+        row.opted_out,
+        row.modified_at,
+        row.created_at,
+        row.written,
+        row.gone_at,
+    )
+
+
+# --- people --------------------------------------------------------------------------------------------------------
+
+
+def save_people(tx: Connection, rows: Sequence[PersonRow], now: datetime | None = None) -> set[int]:
+    """Store what these people are, united; returns the ids of those of whom something really changed.
+
+    Somebody with an opted-out record that is gone stays opted out. Ids that do not exist (any more) are left out.
+    """
+    by_id = {row.id: row for row in rows}
+    held = tx.execute(
+        select(persons.c.id, persons.c.inputs_hash, persons.c.created_at)
+        .where(among(tx, persons.c.id, sorted(by_id)))
+        .order_by(persons.c.id)
+        .with_for_update(key_share=True)
+    ).all()
+    left = set(
+        tx.execute(
+            select(records.c.person_id).where(
+                among(tx, records.c.person_id, sorted(by_id)), records.c.gone_at.is_not(None), records.c.opted_out
+            )
+        ).scalars()
+    )
+    changed = []
+    for person, old_hash, created_at in held:
+        row = by_id[person]
+        values = {
+            "email": row.email,
+            "attributes": row.attributes,
+            "opted_out": row.opted_out or person in left,
+            "lifecycle_stage": row.lifecycle_stage,
+            "created_at": row.created_at or created_at,
+        }
+        new_hash = hashlib.sha256(to_json(values).encode()).hexdigest()
+        if new_hash != old_hash:
+            changed.append(
+                {"id": person, **values, "email_canonical": canonical(row.email), "inputs_hash": new_hash,
+                 "changed_at": now or clock.now()}
+            )  # fmt: skip
+    update_each(tx, persons, changed, key=["id"])
+    return {row["id"] for row in changed}
+
+
+def people(tx: Connection, person_ids: Collection[int]) -> dict[int, PersonRow]:
+    """These people; ids that do not exist are left out."""
+    return {
+        row.id: PersonRow(
+            row.id, row.email, row.attributes, row.opted_out, row.lifecycle_stage, row.created_at, row.changed_at
+        )
+        for row in tx.execute(select(persons).where(among(tx, persons.c.id, sorted(set(person_ids)))))
+    }
+
+
+def all_person_ids(tx: Connection, after: int, limit: int) -> list[int]:
+    """The next ids above `after`, rising: partitions for work over everybody."""
+    return list(
+        tx.execute(select(persons.c.id).where(persons.c.id > after).order_by(persons.c.id).limit(limit)).scalars()
+    )
+
+
+def addresses_of(tx: Connection, person_ids: Collection[int]) -> set[str]:
+    """Every canonical address ever known to be these people's."""
+    prefix = email_key("")
+    keys = tx.execute(select(person_keys.c.key).where(among(tx, person_keys.c.person_id, sorted(person_ids)))).scalars()
+    return {key.removeprefix(prefix) for key in keys if key.startswith(prefix)}

@@ -1,0 +1,155 @@
+"""Who must not be mailed (reliability G20-G22, pattern 8). Added to, never taken from, here.
+
+A suppression belongs to the person: it holds for every address the person has or had, and through merges. What is kept
+of an address is its keyed hash, so that it outlives even the erasure of the person.
+"""
+
+from collections import defaultdict
+from collections.abc import Collection, Sequence
+from datetime import datetime
+
+from sqlalchemy import Connection, select, union
+
+from leadbridge.addresses import canonical
+from leadbridge.store.engine import among, is_writing, upsert
+from leadbridge.store.enrolments import cancel_waiting
+from leadbridge.store.tables import person_keys, persons, records, suppressed_people, suppressions
+from leadbridge.store.text import clean_key
+from leadbridge.store.vault import Vault
+from leadbridge.types import SuppressionReason, email_key
+
+STRICTEST_FIRST = (
+    SuppressionReason.ERASED,
+    SuppressionReason.COMPLAINED,
+    SuppressionReason.UNSUBSCRIBED,
+    SuppressionReason.BOUNCED,
+    SuppressionReason.OPERATOR,
+    SuppressionReason.CRM_OPT_OUT,
+)
+"""Of several reasons, the one that is named."""
+
+_EMAIL = email_key("")
+
+
+def suppress(
+    tx: Connection, vault: Vault, rows: Sequence[tuple[str, SuppressionReason, str, datetime]], now: datetime
+) -> set[int]:
+    """Suppress addresses: (canonical address, reason, source, when it was said). Repeating changes nothing.
+
+    Whoever has such an address is suppressed as a person, and what waits for them is cancelled, all in this
+    transaction. Returns those people; for an address nobody has, the hash stays and waits.
+    """
+    said = {(_canonical(address), reason): (source, at) for address, reason, source, at in rows}
+    upsert(
+        tx,
+        suppressions,
+        sorted(
+            (
+                {"digest": _digest(vault, address), "reason": reason, "source": source, "at": at}
+                for (address, reason), (source, at) in said.items()
+            ),
+            key=lambda row: (row["digest"], row["reason"]),
+        ),
+        key=["digest", "reason"],
+    )
+    owners = _owners(tx, {address for address, _ in said})
+    hit = {
+        (person, reason): (source, at)
+        for (address, reason), (source, at) in said.items()
+        for person in owners.get(address, ())
+    }
+    people = sorted({person for person, _ in hit})
+    # Waits for transactions that have asked `suppressed` and go on to record an intent, and makes later ones wait.
+    tx.execute(select(persons.c.id).where(among(tx, persons.c.id, people)).order_by(persons.c.id).with_for_update())
+    upsert(
+        tx,
+        suppressed_people,
+        [
+            {"person_id": person, "reason": reason, "source": source, "at": at}
+            for (person, reason), (source, at) in sorted(hit.items())
+        ],
+        key=["person_id", "reason"],
+    )
+    cancel_waiting(tx, people, "suppressed", now)
+    return set(people)
+
+
+def suppressed(tx: Connection, vault: Vault, person_ids: Collection[int]) -> dict[int, SuppressionReason]:
+    """Those of these people who must not be mailed, with the strictest reason: by person, by every address of theirs,
+    and by the CRM's own opt-out.
+
+    In a writing transaction the people are held until it ends: a suppression made before is seen, one made later waits
+    and then finds, and cancels, whatever this transaction intends.
+    """
+    ids = sorted(set(person_ids))
+    query = select(persons.c.id, persons.c.opted_out).where(among(tx, persons.c.id, ids)).order_by(persons.c.id)
+    if is_writing(tx):
+        query = query.with_for_update(read=True, key_share=True)
+    reasons: dict[int, set[str]] = defaultdict(set)
+    for person, opted_out in tx.execute(query):
+        if opted_out:
+            reasons[person].add(SuppressionReason.CRM_OPT_OUT)
+    by_person = select(suppressed_people.c.person_id, suppressed_people.c.reason)
+    for person, reason in tx.execute(by_person.where(among(tx, suppressed_people.c.person_id, ids))):
+        reasons[person].add(reason)
+    people_of: dict[str, set[int]] = defaultdict(set)
+    for person, address in _addresses(tx, ids):
+        people_of[_digest(vault, address)].add(person)
+    by_address = select(suppressions.c.digest, suppressions.c.reason)
+    for digest, reason in tx.execute(by_address.where(among(tx, suppressions.c.digest, sorted(people_of)))):
+        for person in people_of[digest]:
+            reasons[person].add(reason)
+    return {person: strictest for person, found in reasons.items() if (strictest := _strictest(found))}
+
+
+def is_suppressed(tx: Connection, vault: Vault, address: str) -> SuppressionReason | None:
+    """Why this address must not be mailed: on its own account, or because of who has it. None when it may be."""
+    address = _canonical(address)
+    by_address = tx.execute(select(suppressions.c.reason).where(suppressions.c.digest == _digest(vault, address)))
+    reasons = set(by_address.scalars())
+    reasons.update(suppressed(tx, vault, _owners(tx, {address}).get(address, set())).values())
+    return _strictest(reasons)
+
+
+def _strictest(reasons: Collection[str]) -> SuppressionReason | None:
+    return next((reason for reason in STRICTEST_FIRST if reason in reasons), None)
+
+
+def _canonical(address: str) -> str:
+    return clean_key(canonical(address) or address.strip().lower())
+
+
+def _digest(vault: Vault, address: str) -> str:
+    return vault.digest(email_key(address))
+
+
+def _owners(tx: Connection, addresses: Collection[str]) -> dict[str, set[int]]:
+    """Who has each canonical address: by key, as the person's own, or on one of their records."""
+    wanted = sorted(addresses)
+    found = tx.execute(
+        union(
+            select(person_keys.c.key, person_keys.c.person_id).where(
+                among(tx, person_keys.c.key, [email_key(address) for address in wanted])
+            ),
+            select(persons.c.email_canonical, persons.c.id).where(among(tx, persons.c.email_canonical, wanted)),
+            select(records.c.email_canonical, records.c.person_id).where(among(tx, records.c.email_canonical, wanted)),
+        )
+    )
+    owners: dict[str, set[int]] = defaultdict(set)
+    for address, person in found:
+        owners[address.removeprefix(_EMAIL)].add(person)
+    return owners
+
+
+def _addresses(tx: Connection, ids: Sequence[int]) -> list[tuple[int, str]]:
+    """Every canonical address of these people."""
+    found = tx.execute(
+        union(
+            select(person_keys.c.person_id, person_keys.c.key).where(
+                among(tx, person_keys.c.person_id, ids), person_keys.c.key >= _EMAIL, person_keys.c.key < "email;"
+            ),
+            select(persons.c.id, persons.c.email_canonical).where(among(tx, persons.c.id, ids)),
+            select(records.c.person_id, records.c.email_canonical).where(among(tx, records.c.person_id, ids)),
+        )
+    )
+    return [(person, address.removeprefix(_EMAIL)) for person, address in found if address]

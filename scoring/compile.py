@@ -1,0 +1,231 @@
+"""One configured score made ready, once per configuration: words folded, lists looked up, points in whole units.
+
+Points are counted in units of ten billionths (`UNIT` to the point) as integers. Integers add up exactly in any order,
+so contributions sum to the score exactly, nothing depends on the order of activities, and points written in decimals
+meet thresholds written in decimals (3.3 + 3.3 + 3.4 reaches `at_least: 10`).
+"""
+
+import hashlib
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from leadbridge.columns import MICROS, plain, spelled
+from leadbridge.conditions import Lists, Prepared, named_list, prepare
+from leadbridge.config.conditions import AllOf, AnyOf, FieldTest, Not, Test, fields_of
+from leadbridge.config.schema import Rule, ScoreModel
+from scoring.frames import KIND_CODES
+
+UNIT = 10**10
+"""Units in one point."""
+
+RULE_LIMIT = 100_000 * UNIT
+"""A rule's contribution never exceeds this in size; it keeps every sum of rules inside a 64-bit integer."""
+
+SCORE_MAX = 100
+
+MEANING = 1
+"""Part of every model hash: raise it when the engine's arithmetic changes, and every score is computed anew."""
+
+
+def units(points: float) -> int:
+    """Points as whole units; ValueError for what is not finite."""
+    try:
+        return round(points * UNIT)
+    except (OverflowError, ValueError):
+        raise ValueError(f"{points} is not a number of points; write a finite number") from None
+
+
+@dataclass(frozen=True, slots=True)
+class CompiledRule:
+    """One rule; lengths of time in microseconds, points in units. Exactly one of three sorts, told by `sort`."""
+
+    sort: str  # "attribute" | "activity" | "silence"
+    points: int
+    when: Prepared | None
+    kinds: frozenset[int] | None  # codes of frames.KIND_CODES; None: any kind
+    where: Prepared | None
+    where_keys: frozenset[str]
+    within: int | None  # of a silence rule: how long silent
+    half_life: float | None
+    at_most: int | None
+    at_least: int | None
+    bound: int  # cap, or RULE_LIMIT
+    each: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class CompiledCategory:
+    """One category: its bounds in units, and the lines of its rules."""
+
+    name: str
+    low: int
+    high: int
+    rules: tuple[int, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class CompiledModel:
+    """A score ready to be computed. `hash` names its meaning (`model_hash`).
+
+    `lines` are all lines a contribution table can have, as (category, rule): first the rules in the file's order,
+    then "at most" and "at least" of each category, of the whole (category ""), and "rounding".
+    """
+
+    name: str
+    hash: str
+    applies: Prepared | None
+    rules: tuple[CompiledRule, ...]
+    exclusive: tuple[tuple[int, ...], ...]
+    categories: tuple[CompiledCategory, ...]
+    lines: tuple[tuple[str, str], ...]
+    grade_from: int  # index of a category
+    grades: tuple[tuple[str, int], ...]  # letter and the units it begins at, lowest first
+    fields: frozenset[str]  # of people, that it looks at
+    keys: frozenset[str]  # attributes of activities, that it looks at
+
+    @property
+    def kinds(self) -> frozenset[int] | None:
+        """Kinds of activity it looks at; None: all."""
+        asked = [rule.kinds for rule in self.rules if rule.sort != "attribute"]
+        return None if None in asked else frozenset().union(*(kinds for kinds in asked if kinds is not None))
+
+    @property
+    def reach(self) -> int | None:
+        """Microseconds before the instant of scoring beyond which no activity matters; None: all of it does."""
+        asked = [rule.within for rule in self.rules if rule.sort != "attribute"]
+        return None if None in asked else max((within for within in asked if within is not None), default=0)
+
+
+def compile_model(
+    name: str, model: ScoreModel, types: Mapping[str, str], *, lists: Lists | None = None
+) -> CompiledModel:
+    """Make the score `name` ready. `types`: the facts rules may look at (fields and built-in ones), with their types.
+
+    Raises ValueError naming every rule that asks for a fact or category that is not there. Scores, grades and stages
+    are no facts here: score fields are never inputs to the score (reliability G17).
+    """
+    wrong = [f"rule {rule.name!r}: no category {rule.category!r}" for rule in model.rules
+             if rule.category not in model.categories]  # fmt: skip
+    asking = [("applies_to", model.applies_to), *((f"rule {rule.name!r}", rule.when) for rule in model.rules)]
+    fields: set[str] = set()
+    for who, condition in asking:
+        asked = fields_of(condition) if condition is not None else set()
+        fields |= asked
+        wrong += [f"{who}: no fact {missing!r} to look at" for missing in sorted(asked - types.keys())]
+    if wrong:
+        raise ValueError(f"score {name}: " + "; ".join(wrong))
+
+    rules = tuple(_rule(rule, lists) for rule in model.rules)
+    words = dict.fromkeys(rule.exclusive for rule in model.rules if rule.exclusive is not None)
+    categories = tuple(
+        CompiledCategory(
+            label,
+            units(category.min),
+            units(category.max),
+            tuple(index for index, rule in enumerate(model.rules) if rule.category == label),
+        )
+        for label, category in model.categories.items()
+    )
+    bounds = [(label, (category.max, category.min)) for label, category in model.categories.items()]
+    lines = [(rule.category, rule.name) for rule in model.rules]
+    for label, (high, low) in [*bounds, ("", (SCORE_MAX, 0))]:
+        lines += [(label, f"at most {plain(high)}"), (label, f"at least {plain(low)}")]
+    return CompiledModel(
+        name=name,
+        hash=model_hash(name, model, lists=lists),
+        applies=None if model.applies_to is None else prepare(model.applies_to, lists),
+        rules=rules,
+        exclusive=tuple(
+            tuple(index for index, rule in enumerate(model.rules) if rule.exclusive == word) for word in words
+        ),
+        categories=categories,
+        lines=(*lines, ("", "rounding")),
+        grade_from=list(model.categories).index(model.grade_from) if model.grades else 0,
+        grades=tuple(sorted(((letter, units(begins)) for letter, begins in model.grades.items()), key=lambda g: g[1])),
+        fields=frozenset(fields),
+        keys=frozenset().union(*(rule.where_keys | ({rule.each} if rule.each else set()) for rule in rules)),
+    )
+
+
+def _rule(rule: Rule, lists: Lists | None) -> CompiledRule:
+    silent = rule.no_activity_for is not None
+    within = rule.no_activity_for if silent else rule.within
+    return CompiledRule(
+        sort="silence" if silent else "attribute" if rule.activity is None else "activity",
+        points=units(rule.points),
+        when=None if rule.when is None else prepare(rule.when, lists),
+        kinds=None if rule.activity is None else frozenset(KIND_CODES[kind] for kind in rule.activity),
+        where=None if rule.where is None else prepare(rule.where, lists),
+        where_keys=frozenset() if rule.where is None else frozenset(fields_of(rule.where)),
+        within=None if within is None else round(within * MICROS),
+        half_life=None if rule.half_life is None else rule.half_life * MICROS,
+        at_most=rule.at_most,
+        at_least=rule.at_least,
+        bound=RULE_LIMIT if rule.cap is None else min(units(rule.cap), RULE_LIMIT),
+        each=rule.each,
+    )
+
+
+# --- content hash --------------------------------------------------------------------------------------------------
+
+
+def model_hash(name: str, model: ScoreModel, *, lists: Lists | None = None) -> str:
+    """Content hash of a score: 16 hexadecimal digits.
+
+    The same under another order of keys, of parts of `all:` and `any:`, and of words in a list, and under comments
+    and spelled-out defaults; another one whenever the meaning may differ, the contents of a named list included.
+    The order of rules counts: of two equal rules in an exclusive group the first in the file wins.
+    """
+    meaning = {
+        "meaning": MEANING,
+        "name": name,
+        "applies_to": _plain(model.applies_to, lists),
+        "categories": {label: [_exact(each.min), _exact(each.max)] for label, each in model.categories.items()},
+        "rules": [
+            {key: _plain(value, lists) for key, value in dict(rule).items() if value is not None}
+            for rule in model.rules
+        ],
+        "grades": {letter: _exact(begins) for letter, begins in model.grades.items()},
+        "grade_from": model.grade_from if model.grades else None,
+    }
+    text = json.dumps(meaning, sort_keys=True, ensure_ascii=True, separators=(",", ":"))
+    return hashlib.sha256(text.encode()).hexdigest()[:16]
+
+
+def _exact(number: float) -> str:
+    return float(number).hex()
+
+
+def _sorted(items: list[Any]) -> list[Any]:
+    return sorted(items, key=lambda item: json.dumps(item, sort_keys=True))
+
+
+def _plain(value: Any, lists: Lists | None) -> Any:
+    """A part of the model in JSON's words, with everything that has no order put in one."""
+    match value:
+        case FieldTest():
+            return ["field", value.field, _plain(value.test, lists)]
+        case AllOf() | AnyOf():
+            return [type(value).__name__, _sorted([_plain(part, lists) for part in value.parts])]
+        case Not():
+            return ["not", _plain(value.part, lists)]
+        case Test():
+            return {key: _test_argument(key, given, lists) for key, given in dict(value).items() if given is not None}
+        case float():
+            return _exact(value)
+        case list() | tuple():
+            return _sorted([_plain(part, lists) for part in value])
+        case _:
+            return value
+
+
+def _test_argument(key: str, given: Any, lists: Lists | None) -> Any:
+    if key in ("in_", "not_in") and isinstance(given, str):
+        return sorted({spelled(item) for item in named_list(given, lists)})
+    if key == "between":  # the one list with an order
+        return [_exact(end) for end in given]
+    return _plain(
+        [given] if key in ("contains", "starts_with", "ends_with") and isinstance(given, str) else given, lists
+    )

@@ -1,0 +1,299 @@
+"""score(): people, their activities and a compiled model to scores with reasons. Pure: no clock, store or network.
+
+The whole sequence, for a batch of any size::
+
+    lead = compile_model("lead", config.scores["lead"], types)      # once per configuration
+    people = people_frame(ids, facts_by_person, types)              # types: known fields and built-in ones
+    activities = activities_frame(people, rows)                     # or Activities.by_id, from columns
+    frame = score(lead, people, activities, at)                     # one instant for everybody
+
+    for one in frame.scores():                                      # leadbridge.types.Score, with contributions
+        store(one, reasons=explain.reasons(one.contributions))
+    facts = people.facts.adding(score_facts([frame]))               # score.lead, score.lead.fit, grade.lead
+    found = stages(config.stages, facts, current_stages, at)        # then buyer_journey, segments, journeys likewise
+
+Meaning (DESIGN section 7), and what it leaves open, settled here:
+
+- Activity counts for t - within < at <= t, to the microsecond; what lies after t never counts, for silence neither.
+- An activity is worth points x 2^(-(t - at) / half_life) x each, rounded to ten decimals (`compile.UNIT`). One whose
+  `each` value is not a number is not a match: it takes no place in `at_most` either. Of several at one instant,
+  `at_most` keeps those with the larger `each` value (without `each` they are worth the same).
+- `at_least: n` gives the points once when n activities match; `at_most` means nothing to it.
+- `cap` bounds a rule's contribution in size; without one 100,000 points do.
+- Silent is who has no activity of the kinds named (of any kind, when none is) in the period. Someone who never did
+  anything is silent too, however new: `when: {created_at: {older_than: 60d}}` beside `no_activity_for: 60d` spares
+  the newcomer. The store's history must reach back that far.
+- Of an exclusive group, which may span categories, the rule with the largest contribution in size counts; of two of
+  one size the positive one, of two the same the first in the file.
+- A score that does not apply to a person has value 0, no grade, no lines and unknown facts; read `applies` first.
+
+Memory is about 16 bytes per person and line beside the frames: work in ranges of some 100,000 people.
+"""
+
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from datetime import datetime
+
+import numpy as np
+from numpy.typing import NDArray
+
+from leadbridge.columns import Coded, Column, Mask, Numbers, micros
+from leadbridge.types import Contribution, Score
+from scoring.compile import SCORE_MAX, UNIT, CompiledModel, CompiledRule
+from scoring.frames import KIND_CODES, Activities, People
+
+Units = NDArray[np.int64]
+
+_WORTH_MAX = 1e9 * UNIT  # of one activity; keeps every sum finite whatever number `each` meets
+
+
+@dataclass(frozen=True, eq=False)
+class Contributions:
+    """The table of lines that are not zero, in order of (person, line): rules as in the file, then bounds as applied.
+
+    `line` indexes CompiledModel.lines, `units` are ten billionths of a point; a person's sum to 10^10 x value, exactly.
+    """
+
+    person: NDArray[np.int32]
+    line: NDArray[np.int16]
+    units: Units
+
+    @property
+    def points(self) -> NDArray[np.float64]:
+        return self.units / UNIT
+
+
+@dataclass(frozen=True, eq=False)
+class ScoreFrame:
+    """Scores of one model at one instant; row i is person ids[i]."""
+
+    model: CompiledModel
+    at: datetime
+    ids: NDArray[np.int64]
+    applies: Mask
+    value: NDArray[np.int16]  # 0..100
+    categories: Mapping[str, NDArray[np.float64]]  # points, within the bounds of the category
+    grade: NDArray[np.int8]  # index into model.grades, -1: none
+    contributions: Contributions
+
+    def scores(self) -> Iterator[Score]:
+        """The scores of everyone they apply to, in the order of rows."""
+        return self._scores(0, len(self.ids))
+
+    def score(self, row: int) -> Score | None:
+        """One person's score; None when it does not apply to them."""
+        return next(self._scores(row, row + 1), None)
+
+    def _scores(self, start: int, stop: int) -> Iterator[Score]:
+        """Scores of some rows, turned into Python values all at once."""
+        table, names = self.contributions, self.model.lines
+        ends = np.searchsorted(table.person, np.arange(start, stop + 1))
+        whole = slice(ends[0], ends[-1])
+        lines = [
+            Contribution(names[line][0], names[line][1], points)
+            for line, points in zip(table.line[whole].tolist(), table.points[whole].tolist(), strict=True)
+        ]
+        ends = (ends - ends[0]).tolist()
+        letters = [letter for letter, _ in self.model.grades]
+        columns = (self.ids, self.applies, self.value, self.grade, *self.categories.values())
+        for row, (person, applies, value, grade, *points) in enumerate(
+            zip(*(column[start:stop].tolist() for column in columns), strict=True)
+        ):
+            if applies:
+                yield Score(
+                    person_id=person,
+                    name=self.model.name,
+                    value=value,
+                    grade=None if grade < 0 else letters[grade],
+                    categories=dict(zip(self.categories, points, strict=True)),
+                    contributions=tuple(lines[ends[row] : ends[row + 1]]),
+                    model=self.model.hash,
+                    at=self.at,
+                )
+
+
+def score(model: CompiledModel, people: People, activities: Activities, at: datetime) -> ScoreFrame:
+    """Score everybody at one instant. Raises ValueError when `at` names no zone."""
+    t, n = micros(at), len(people)
+    if any(rule.at_most is not None for rule in model.rules):
+        activities = activities.in_order()
+    matching = _Matching(activities, t)
+    table = np.zeros((len(model.lines), n), np.int64)
+    for index, rule in enumerate(model.rules):
+        table[index] = _contribution(rule, people, matching, t)
+    for group in model.exclusive:
+        _keep_largest(table, group)
+
+    line = len(model.rules)
+    total = np.zeros(n, np.int64)
+    categories: dict[str, Units] = {}
+    for category in model.categories:
+        points = table[list(category.rules)].sum(axis=0)
+        points = _bounded(points, category.low, category.high, table[line : line + 2])
+        categories[category.name] = points
+        total += points
+        line += 2
+    total = _bounded(total, 0, SCORE_MAX * UNIT, table[line : line + 2])
+    value = (total + UNIT // 2) // UNIT
+    table[-1] = value * UNIT - total
+    applies = people.facts.every(True) if model.applies is None else model.applies.check(people.facts, t)
+    for column in (table, value, *categories.values()):
+        column[..., ~applies] = 0
+
+    person, lines = np.nonzero(np.ascontiguousarray(table.T))
+    return ScoreFrame(
+        model=model,
+        at=at,
+        ids=people.ids,
+        applies=applies,
+        value=value.astype(np.int16),
+        categories={name: points / UNIT for name, points in categories.items()},
+        grade=_grade(model, categories, applies),
+        contributions=Contributions(person.astype(np.int32), lines.astype(np.int16), table[lines, person]),
+    )
+
+
+def score_facts(frames: Iterable[ScoreFrame]) -> dict[str, Column]:
+    """Columns for conditions outside rules: score.NAME, score.NAME.CATEGORY, grade.NAME (`schema.known_facts`).
+
+    `score.NAME` is the rounded value that the CRM shows. Where a score does not apply, all of its facts are unknown.
+    """
+    facts: dict[str, Column] = {}
+    for frame in frames:
+        name = f"score.{frame.model.name}"
+        facts[name] = Numbers(np.where(frame.applies, frame.value, np.nan))
+        for category, points in frame.categories.items():
+            facts[f"{name}.{category}"] = Numbers(np.where(frame.applies, points, np.nan))
+        letters = [letter for letter, _ in frame.model.grades]
+        facts[f"grade.{frame.model.name}"] = Coded(frame.grade.astype(np.int32), letters)
+    return facts
+
+
+# --- rules ---------------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Rows:
+    """Some of the activities, up to t: rows in the frame, whose they are, and how old."""
+
+    row: NDArray[np.intp]
+    person: NDArray[np.int32]
+    age: NDArray[np.int64]
+
+    def where(self, mask: Mask) -> "_Rows":
+        return self if mask.all() else _Rows(self.row[mask], self.person[mask], self.age[mask])
+
+
+class _Matching:
+    """Which activities a rule sees. Rows of one kind are looked for once, however many rules ask."""
+
+    def __init__(self, activities: Activities, t: int) -> None:
+        self._documents = activities.documents
+        self._t = t
+        past = np.flatnonzero(activities.at <= t)
+        self._kind = activities.kind[past]
+        self._past = _Rows(past, activities.person[past], t - activities.at[past])
+        self._of_kinds: dict[frozenset[int] | None, _Rows] = {None: self._past}
+
+    def rows(self, rule: CompiledRule) -> _Rows:
+        """Activities of the rule's kinds, in its period, that pass its `where`."""
+        found = self._kinds(rule.kinds)
+        if rule.within is not None:
+            found = found.where(found.age < rule.within)
+        if rule.where is not None:
+            passing = rule.where.check(self._documents.columns(rule.where_keys), self._t)
+            found = found.where(passing[self._documents.codes[found.row]])
+        return found
+
+    def numbers(self, key: str, rows: NDArray[np.intp]) -> NDArray[np.float64]:
+        """A numeric attribute of these rows; NaN where it has none."""
+        return self._documents.column(key).numbers[self._documents.codes[rows]]
+
+    def _kinds(self, kinds: frozenset[int] | None) -> _Rows:
+        if kinds is not None and kinds not in self._of_kinds:
+            asked = np.zeros(len(KIND_CODES), np.bool_)
+            asked[list(kinds)] = True
+            self._of_kinds[kinds] = self._past.where(asked[self._kind])
+        return self._of_kinds[kinds]
+
+
+def _contribution(rule: CompiledRule, people: People, matching: _Matching, t: int) -> Units:
+    """What the rule gives each person, in units."""
+    n = len(people)
+    if rule.sort == "attribute":
+        given = np.full(n, rule.points)
+    elif rule.sort == "silence":
+        given = np.full(n, rule.points)
+        given[matching.rows(rule).person] = 0
+    else:
+        given = _activity_points(rule, n, matching)
+    if rule.when is not None:
+        given = np.where(rule.when.check(people.facts, t), given, 0)
+    return given
+
+
+def _activity_points(rule: CompiledRule, n: int, matching: _Matching) -> Units:
+    rows = matching.rows(rule)
+    each = None
+    if rule.each is not None:
+        each = matching.numbers(rule.each, rows.row)
+        rows, each = rows.where(known := np.isfinite(each)), each[known]
+    if rule.at_least is not None:
+        sums = np.where(np.bincount(rows.person, minlength=n) >= rule.at_least, float(rule.points), 0.0)
+    else:
+        if rule.at_most is not None:
+            if each is not None:
+                order = np.lexsort((each, -rows.age, rows.person))
+                rows, each = _Rows(rows.row[order], rows.person[order], rows.age[order]), each[order]
+            newest = _newest(rows.person, rule.at_most)
+            rows, each = rows.where(newest), None if each is None else each[newest]
+        sums = _sums(rule, rows, each, n)
+    return _clipped(sums, rule.bound).astype(np.int64)
+
+
+def _clipped(values: NDArray[np.float64], bound: float) -> NDArray[np.float64]:
+    return np.minimum(np.maximum(values, -bound), bound)  # np.clip takes three times as long on a few values
+
+
+def _newest(person: NDArray[np.int32], count: int) -> Mask:
+    """The last `count` rows of each person; rows are in order of (person, at)."""
+    keep = np.ones(len(person), np.bool_)
+    keep[:-count] = person[count:] != person[:-count]  # the row `count` later is already another person's
+    return keep
+
+
+def _sums(rule: CompiledRule, rows: _Rows, each: NDArray[np.float64] | None, n: int) -> NDArray[np.float64]:
+    """Worth of all these activities by person: whole units, so their sum is exact in any order (up to 2^53)."""
+    points = float(rule.points)
+    if rule.half_life is None and each is None:
+        return np.multiply(np.bincount(rows.person, minlength=n), points, dtype=np.float64)
+    with np.errstate(over="ignore", under="ignore"):
+        worth = np.full(len(rows.row), points) if each is None else _clipped(points * each, _WORTH_MAX)
+        if rule.half_life is not None:
+            worth *= np.exp2(rows.age / -rule.half_life)
+    return np.bincount(rows.person, np.rint(worth), minlength=n).astype(np.float64)  # of nobody's, integers
+
+
+def _keep_largest(table: Units, group: tuple[int, ...]) -> None:
+    """Set all rules of the group to zero but each person's largest."""
+    given = table[list(group)]
+    largest = np.argmax(2 * np.abs(given) + (given > 0), axis=0)  # the first of equals
+    table[list(group)] = np.where(np.arange(len(group))[:, None] == largest, given, 0)
+
+
+def _bounded(points: Units, low: int, high: int, lines: Units) -> Units:
+    """The points within the bounds; what each bound changed goes into its line ("at most", then "at least")."""
+    capped = np.minimum(points, high)
+    bounded = np.maximum(capped, low)
+    lines[0] = capped - points
+    lines[1] = bounded - capped
+    return bounded
+
+
+def _grade(model: CompiledModel, categories: Mapping[str, Units], applies: Mask) -> NDArray[np.int8]:
+    """Index of the letter with the highest beginning that is reached; -1 below the lowest one."""
+    if not model.grades:
+        return np.full(len(applies), -1, np.int8)
+    begins = np.array([begin for _, begin in model.grades], np.int64)
+    points = categories[model.categories[model.grade_from].name]
+    return np.where(applies, np.searchsorted(begins, points, side="right") - 1, -1).astype(np.int8)

@@ -1,0 +1,415 @@
+"""Store to scoring to store: the desired state of each person, worked out in batches.
+
+One transaction saves everything that follows from a score: the score itself, the stage, the wish to write it back and
+the wish to enrol (transactional outbox, reliability pattern 2). Nothing here talks to a vendor.
+"""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any
+
+import numpy as np
+from sqlalchemy import Connection
+
+from connectors.base import Crm
+from leadbridge import addresses, clock, logs
+from leadbridge.columns import coded
+from leadbridge.conditions import Prepared, holds, prepare
+from leadbridge.config.schema import BUILT_IN_FIELDS, Config, StageRule
+from leadbridge.store import activities as activity_store
+from leadbridge.store import due, enrolments, models, outbox, suppressions
+from leadbridge.store import leads as lead_store
+from leadbridge.store import scores as score_store
+from leadbridge.store.engine import Store
+from leadbridge.types import BuyerJourney, LifecycleStage, PersonId, Score, Value
+from nurture import buyer_journey, gate
+from nurture.holdout import held_out
+from nurture.journeys import Match, Past, match
+from nurture.segments import expand
+from scoring import engine
+from scoring import explain as words
+from scoring.compile import compile_model
+from scoring.frames import KIND_CODES, Activities, Documents, People, people_frame
+from scoring.lifecycle import stages
+
+log = logs.logger(__name__)
+
+BATCH = 500
+"""People scored in one go: a transaction of some tens of milliseconds, so that the door never waits long."""
+
+LEASE = 60.0
+
+LOOK_AGAIN = timedelta(days=1)
+"""When somebody whose score depends on time is looked at again, although nothing happened."""
+
+
+@dataclass(slots=True)
+class Rescored:
+    """What rescoring did."""
+
+    people: int = 0
+    changed: int = 0  # of them, whose score moved
+    writes: int = 0  # records whose CRM properties have to change
+    intents: int = 0  # people who should enter a journey
+    held_out: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Outlook:
+    """All that follows for one person at one instant."""
+
+    person_id: PersonId
+    scores: tuple[Score, ...]
+    stage: LifecycleStage | None
+    buyer_journey: BuyerJourney | None
+    journeys: Mapping[str, bool]  # configured journey: does its condition hold?
+    reasons: Mapping[str, str]  # by score name
+    wanted: Mapping[str, Value]  # our write-back names
+
+
+class Scorer:
+    """The configuration's scores, stages and journeys, compiled once."""
+
+    def __init__(self, config: Config) -> None:
+        self.config = config
+        self.types = {**BUILT_IN_FIELDS, **{name: field.type for name, field in config.fields.items()}}
+        self.models = tuple(compile_model(name, model, self.types) for name, model in config.scores.items())
+        segments = config.segments
+
+        def ready(condition: Any) -> Prepared:
+            return prepare(expand(condition, segments))
+
+        self._stages = {
+            stage: StageRule(
+                when=expand(rule.when, segments), until=None if rule.until is None else expand(rule.until, segments)
+            )
+            for stage, rule in config.stages.items()
+        }
+        self._phases = {phase: ready(condition) for phase, condition in config.buyer_journey.items()}
+        self._journeys = {journey.name: ready(journey.when) for journey in config.nurture.journeys}
+
+    @property
+    def reach(self) -> timedelta | None:
+        """How far back activity matters to any score; None: all of it."""
+        found = [model.reach for model in self.models]
+        return None if None in found else timedelta(microseconds=max(reach for reach in found if reach is not None))
+
+    @property
+    def depends_on_time(self) -> bool:
+        """May a score move although nothing happens?"""
+        return any(
+            rule.activity is not None or rule.no_activity_for is not None
+            for model in self.config.scores.values()
+            for rule in model.rules
+        )
+
+    def outlook(
+        self,
+        people: People,
+        activities: Activities,
+        current: Sequence[LifecycleStage | None],
+        at: datetime,
+    ) -> list[Outlook]:
+        """Everything that follows for these people at one instant. Pure."""
+        frames = [engine.score(model, people, activities, at) for model in self.models]
+        facts = people.facts.adding(engine.score_facts(frames))
+        stage_of = stages(self._stages, facts, current, at)
+        facts = facts.adding({"stage": coded(stage_of)})
+        phase_holds = {phase: holds(test, facts, at) for phase, test in self._phases.items()}
+        phase_of = [
+            buyer_journey.phase({phase: bool(mask[row]) for phase, mask in phase_holds.items()})
+            for row in range(facts.n)
+        ]
+        facts = facts.adding({"buyer_journey": coded(phase_of)})
+        fits = {name: holds(test, facts, at) for name, test in self._journeys.items()}
+        return [
+            self._one(
+                int(people.ids[row]),
+                tuple(found for frame in frames if (found := frame.score(row)) is not None),
+                stage_of[row],
+                phase_of[row],
+                {name: bool(mask[row]) for name, mask in fits.items()},
+            )
+            for row in range(facts.n)
+        ]
+
+    def _one(
+        self,
+        person: PersonId,
+        scores: tuple[Score, ...],
+        stage: LifecycleStage | None,
+        phase: BuyerJourney | None,
+        journeys: Mapping[str, bool],
+    ) -> Outlook:
+        wanted: dict[str, Value] = {"stage": stage, "buyer_journey": phase}
+        first = next(iter(self.config.scores))
+        reasons = {score.name: words.reasons(score.contributions) for score in scores}
+        for score in scores:
+            text = reasons[score.name]
+            named: dict[str, Value] = {
+                f"score.{score.name}": score.value,
+                f"grade.{score.name}": score.grade,
+                f"reasons.{score.name}": text,
+                **{f"score.{score.name}.{category}": round(points, 1) for category, points in score.categories.items()},
+            }
+            if score.name == first:
+                named |= {"score": score.value, "grade": score.grade, "reasons": text}
+                named |= {f"score.{category}": round(points, 1) for category, points in score.categories.items()}
+            wanted |= named
+        shown = {name: wanted.get(name) for name in self.config.write_back}
+        return Outlook(person, scores, stage, phase, journeys, reasons, shown)
+
+
+def rescore(
+    store: Store,
+    scorer: Scorer,
+    crms: Sequence[Crm],
+    *,
+    owner: str,
+    tell: Callable[[str, int], None] = lambda _what, _count: None,
+) -> Rescored:
+    """Score everybody who is due. Killed anywhere, whoever was not saved is still due."""
+    done = Rescored()
+    _remember_models(store, scorer)
+    while True:
+        with store.writing() as tx:
+            claims = due.claim_due(tx, limit=BATCH, owner=owner, lease_seconds=LEASE, now=clock.replaced())
+        if not claims:
+            return done
+        _batch(store, scorer, crms, claims, done)
+        tell("scored", done.people)
+
+
+def _remember_models(store: Store, scorer: Scorer) -> None:
+    now = clock.now()
+    with store.reading() as tx:
+        unknown = [model for model in scorer.models if models.model(tx, model.hash) is None]
+    if unknown:
+        with store.writing() as tx:
+            for model in unknown:
+                body = scorer.config.scores[model.name].model_dump_json(exclude_none=True)
+                models.remember_model(tx, model.hash, model.name, body, now)
+
+
+@dataclass(slots=True)
+class _Loaded:
+    """What is stored of a batch of people."""
+
+    rows: dict[PersonId, lead_store.PersonRow]
+    people: People
+    activities: Activities
+    stages: list[LifecycleStage | None]
+
+
+def _load(
+    tx: Connection, scorer: Scorer, ids: Sequence[PersonId], at: datetime, pretend: Mapping[str, Value] | None = None
+) -> _Loaded:
+    """What is stored of these people; `pretend` replaces attributes of all of them."""
+    rows = lead_store.people(tx, ids)
+    known = [person for person in ids if person in rows]
+    people = people_frame(known, [{**facts_of(rows[person]), **(pretend or {})} for person in known], scorer.types)
+    since = None if scorer.reach is None else at - scorer.reach
+    found = activity_store.activities_of(tx, known, since)
+    activities = Activities.by_id(
+        people,
+        np.array(found.person_id, np.int64),
+        np.array([KIND_CODES[kind] for kind in found.kind], np.int8),
+        np.array(found.micros, np.int64),
+        Documents(np.arange(len(found), dtype=np.int32), found.attributes),
+    )
+    standings = score_store.standings(tx, known)
+    current = [standings[person].stage if person in standings else None for person in known]
+    return _Loaded(rows, people, activities, current)
+
+
+def facts_of(row: lead_store.PersonRow) -> dict[str, Value]:
+    """What conditions may look at of a person: mapped fields and built-in ones."""
+    return {
+        **row.attributes,
+        "email": row.email,
+        "email_domain": addresses.domain_of(row.email),
+        "opted_out": row.opted_out,
+    }
+
+
+def _batch(store: Store, scorer: Scorer, crms: Sequence[Crm], claims: Sequence[due.Claim], done: Rescored) -> None:
+    at = clock.now()
+    ids = [claim.person_id for claim in claims]
+    with store.reading() as tx:
+        loaded = _load(tx, scorer, ids, at)
+    outlooks = scorer.outlook(loaded.people, loaded.activities, loaded.stages, at)
+    with store.writing() as tx:
+        held = due.still_held(tx, claims)
+        mine = {claim.person_id for claim in held}
+        outlooks = [outlook for outlook in outlooks if outlook.person_id in mine]
+        known = [outlook.person_id for outlook in outlooks]
+        changed = score_store.save_scores(tx, [score for outlook in outlooks for score in outlook.scores], at)
+        changed |= _unscore(tx, scorer, outlooks, at)
+        score_store.save_standings(
+            tx,
+            [
+                score_store.Standing(
+                    person_id=outlook.person_id,
+                    stage=outlook.stage,
+                    stage_since=at,
+                    buyer_journey=outlook.buyer_journey,
+                    reasons=outlook.reasons,
+                    at=at,
+                )
+                for outlook in outlooks
+            ],
+            at,
+        )
+        done.writes += _want_writes(tx, crms, outlooks, at)
+        if scorer.config.nurture.enabled and scorer.config.nurture.journeys:
+            _want_journeys(tx, store, scorer, loaded, outlooks, at, done)
+        due.settle_due(tx, held)
+        if scorer.depends_on_time:
+            due.mark_due(tx, known, at + LOOK_AGAIN, due.Lane.BACKGROUND)
+    done.people += len(outlooks)
+    done.changed += len(changed)
+
+
+def _unscore(tx: Connection, scorer: Scorer, outlooks: Sequence[Outlook], at: datetime) -> set[PersonId]:
+    """End the scores that do not apply to a person (any more)."""
+    gone: set[PersonId] = set()
+    for model in scorer.models:
+        out = [o.person_id for o in outlooks if all(score.name != model.name for score in o.scores)]
+        gone |= score_store.unscore(tx, [(person, model.name) for person in out], model.hash, at)
+    return gone
+
+
+def _want_writes(tx: Connection, crms: Sequence[Crm], outlooks: Sequence[Outlook], at: datetime) -> int:
+    """Put into the outbox what each record does not show yet; take out what it shows already."""
+    versions = score_store.versions(tx, [outlook.person_id for outlook in outlooks])
+    writes = 0
+    for crm in crms:
+        records = lead_store.refs_of(tx, [outlook.person_id for outlook in outlooks], crm.vendor)
+        wanted: list[outbox.Wanted] = []
+        for outlook in outlooks:
+            for record in records.get(outlook.person_id, ()):
+                values = crm.changes(outlook.wanted, record.written)
+                version = versions.get(outlook.person_id, 0)
+                wanted.append(outbox.Wanted(record.ref, outlook.person_id, values, version))
+        for ref in outbox.want(tx, wanted, at):
+            log.warning("record paused: too many writes in an hour", record=ref.key)
+        writes += sum(1 for row in wanted if row.values)
+    return writes
+
+
+def _want_journeys(
+    tx: Connection,
+    store: Store,
+    scorer: Scorer,
+    loaded: _Loaded,
+    outlooks: Sequence[Outlook],
+    at: datetime,
+    done: Rescored,
+) -> None:
+    """Record the wish to enrol whoever fits a journey and may be contacted, as far as we know."""
+    nurture = scorer.config.nurture
+    fitting = [outlook.person_id for outlook in outlooks if any(outlook.journeys.values())]
+    past = enrolments.history(tx, fitting)
+    kept_out = enrolments.held_out(tx, fitting)
+    suppressed = suppressions.suppressed(tx, store.vault, fitting)
+    intents: list[enrolments.Intent] = []
+    out: list[tuple[PersonId, str]] = []
+    for outlook in outlooks:
+        if outlook.person_id not in suppressed and any(outlook.journeys.values()):
+            row = loaded.rows[outlook.person_id]
+            address = addresses.canonical(row.email)
+            verdict = gate.before_intent(suppressed=None, opted_out=row.opted_out, address=address)
+            rows = [Past(old.journey, old.entry, old.state, old.state_at) for old in past.get(outlook.person_id, ())]
+            had = {journey for person, journey in kept_out if person == outlook.person_id}
+            if not verdict.go or address is None:
+                continue
+            if (found := match(nurture, outlook.journeys, rows, had, at)) is None:
+                continue
+            if held_out(f"email:{address}", found.journey.name, found.journey.holdout):
+                out.append((outlook.person_id, found.journey.name))
+            else:
+                intents.append(_intent(scorer, outlook, address, found, at))
+    enrolments.hold_out(tx, out, at)
+    done.held_out += len(out)
+    done.intents += len(enrolments.intend(tx, intents, at))
+
+
+def _intent(scorer: Scorer, outlook: Outlook, address: str, found: Match, at: datetime) -> enrolments.Intent:
+    journey = found.journey
+    return enrolments.Intent(
+        person_id=outlook.person_id,
+        journey=journey.name,
+        entry=found.entry,
+        vendor="mailchimp",
+        address=address,
+        trigger=journey.mailchimp.tag or journey.mailchimp.trigger or "",
+        score=outlook.scores[0].value if outlook.scores else None,
+        reason_in=next(iter(outlook.reasons.values()), ""),
+        expires_at=at + timedelta(seconds=scorer.config.guards.intents_expire_after),
+    )
+
+
+# --- explain -------------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class Explanation:
+    """How one person's scores come about now."""
+
+    email: str
+    scores: tuple[Score, ...]
+    stage: LifecycleStage | None
+    buyer_journey: BuyerJourney | None
+    wanted: Mapping[str, Value]  # what the CRM should show, by our write-back names
+    enrolments: tuple[enrolments.EnrolmentRow, ...]
+
+    def as_dict(self) -> dict[str, Any]:
+        return {
+            "email": self.email,
+            "scores": [
+                {
+                    "name": score.name,
+                    "value": score.value,
+                    "grade": score.grade,
+                    "model": score.model,
+                    "at": score.at.isoformat(),
+                    "contributions": [
+                        {"category": line.category, "rule": line.rule, "points": line.points}
+                        for line in score.contributions
+                    ],
+                }
+                for score in self.scores
+            ],
+            "stage": self.stage,
+            "buyer_journey": self.buyer_journey,
+            "write_back": dict(self.wanted),
+            "enrolments": [{"journey": row.journey, "state": row.state, "words": row.words} for row in self.enrolments],
+        }
+
+
+def what_if(
+    store: Store, scorer: Scorer, ids: Sequence[PersonId], pretend: Mapping[str, Value]
+) -> dict[PersonId, Mapping[str, int]]:
+    """The scores by name these people would have now if their attributes were as pretended. Reads the store only."""
+    at = clock.now()
+    with store.reading() as tx:
+        loaded = _load(tx, scorer, ids, at, pretend)
+    found = scorer.outlook(loaded.people, loaded.activities, loaded.stages, at)
+    return {one.person_id: {score.name: score.value for score in one.scores} for one in found}
+
+
+def explain(store: Store, scorer: Scorer, email: str) -> Explanation | None:
+    """One person's scores as they are now, computed from what is stored; None when nobody has the address."""
+    canonical = addresses.canonical(email)
+    if canonical is None:
+        return None
+    at = clock.now()
+    with store.reading() as tx:
+        person = lead_store.person_by_email(tx, canonical)
+        if person is None:
+            return None
+        loaded = _load(tx, scorer, [person], at)
+        ledger = enrolments.history(tx, [person]).get(person, [])
+    (found,) = scorer.outlook(loaded.people, loaded.activities, loaded.stages, at)
+    return Explanation(canonical, found.scores, found.stage, found.buyer_journey, found.wanted, tuple(ledger))

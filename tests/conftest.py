@@ -1,0 +1,90 @@
+"""What every test may ask for: a store on each database; and the rule that a run in CI leaves nothing out."""
+
+import os
+import shutil
+from collections.abc import Iterator
+from contextlib import ExitStack
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+if TYPE_CHECKING:  # rooms without a store need not wait for SQLAlchemy
+    from leadbridge.store import Store
+    from tests.helpers.databases import Server
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_configure_node(node: Any) -> None:
+    """Tell each worker of pytest-xdist which process is the run."""
+    node.workerinput["run_pid"] = os.getpid()
+
+
+@pytest.fixture(scope="session")
+def postgres_server(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> "Server":
+    """The PostgreSQL server of this run; the test is skipped where there is none."""
+    from tests.helpers.databases import NoPostgres, shared_server
+
+    worker = getattr(request.config, "workerinput", None)
+    folder = tmp_path_factory.getbasetemp()
+    try:
+        if worker is None:
+            return shared_server(folder, os.getpid())
+        return shared_server(folder.parent, worker["run_pid"])
+    except NoPostgres as error:
+        pytest.skip(f"PostgreSQL: {error}")
+
+
+@pytest.fixture(scope="session")
+def _sqlite_template(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    from tests.helpers.databases import sqlite_template
+
+    return sqlite_template(tmp_path_factory.mktemp("sqlite"))
+
+
+@pytest.fixture(params=["sqlite", "postgresql"])
+def store_url(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[str]:
+    """Address of a fresh, migrated store, on each database in turn. Its key is `tests.helpers.databases.KEY`."""
+    with ExitStack() as stack:
+        if request.param == "sqlite":
+            file = tmp_path / "store.db"
+            shutil.copyfile(request.getfixturevalue("_sqlite_template"), file)
+            yield f"sqlite:///{file}"
+        else:
+            server: Server = request.getfixturevalue("postgres_server")
+            yield stack.enter_context(server.database())
+
+
+@pytest.fixture
+def store(store_url: str) -> "Iterator[Store]":
+    """A fresh, migrated store, on each database in turn."""
+    from leadbridge.store import open_store
+    from tests.helpers.databases import KEY
+
+    opened = open_store(store_url, key=KEY)
+    yield opened
+    opened.close()
+
+
+# --- CI demands that nothing was skipped ------------------------------------------------------------------------------
+
+
+def _skipped(config: pytest.Config) -> list[Any]:
+    reporter: Any = config.pluginmanager.get_plugin("terminalreporter")
+    if reporter is None or os.environ.get("CI", "").lower() not in ("1", "true"):
+        return []
+    return list(reporter.stats.get("skipped", []))
+
+
+def pytest_sessionfinish(session: pytest.Session, exitstatus: int) -> None:
+    if exitstatus in (pytest.ExitCode.OK, pytest.ExitCode.NO_TESTS_COLLECTED) and _skipped(session.config):
+        session.exitstatus = pytest.ExitCode.TESTS_FAILED
+
+
+def pytest_terminal_summary(terminalreporter: Any, config: pytest.Config) -> None:
+    if skipped := _skipped(config):
+        terminalreporter.section("CI demands that nothing was skipped", red=True)
+        for report in skipped:
+            terminalreporter.line(
+                f"{report.nodeid}: {report.longrepr[2] if isinstance(report.longrepr, tuple) else ''}"
+            )

@@ -1,0 +1,363 @@
+"""One vendor call: deadline, budget, retry, naming, breaker."""
+
+import socket
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+
+import pytest
+import urllib3
+from urllib3.exceptions import NewConnectionError, ProtocolError
+
+from leadbridge import metrics
+from leadbridge.call import (
+    Breaker,
+    Caller,
+    Garbled,
+    Pace,
+    Patience,
+    RatePerSpan,
+    Simultaneous,
+    TooSlow,
+    calls_made,
+    masked,
+    per_second,
+    read_within,
+    retry_after,
+    transport_error,
+)
+from leadbridge.errors import NeedsOperator, RecordRefused, RetryLater, Unknown, VendorError
+from tests.helpers.rooms import Skipping
+
+PATIENCE = Patience(connect=1, answer=10, whole=100, tries=5, first_wait=1, longest_wait=30)
+
+
+def name(operation: str, error: Exception) -> VendorError | None:
+    return transport_error("vendor", operation, error)
+
+
+def caller(time_: Skipping, budgets: dict[str, object] | None = None, breaker: Breaker | None = None) -> Caller:
+    budgets = budgets or {"calls": RatePerSpan((1000, 1.0), ticks=time_.ticks)}
+    return Caller("vendor", name, budgets, pace=time_.pace(PATIENCE), breaker=breaker)  # type: ignore[arg-type]
+
+
+def failing(*errors: Exception, answer: str = "done") -> Callable[[float], str]:
+    """Fails with each error in turn, then answers."""
+    left = list(errors)
+
+    def send(_: float) -> str:
+        if left:
+            raise left.pop(0)
+        return answer
+
+    return send
+
+
+REFUSED_CONNECTION = NewConnectionError(None, "refused")  # type: ignore[arg-type]
+CUT = ProtocolError("cut")
+LIMITED = RetryLater("vendor", "read", "limit", status=429)
+
+
+@pytest.mark.parametrize("error", [REFUSED_CONNECTION, LIMITED])
+def test_what_is_proven_not_to_have_happened_is_tried_again_even_when_it_must_not_be_repeated(error: Exception) -> None:
+    assert caller(Skipping())("trigger", failing(error, error), repeatable=False) == "done"
+
+
+@pytest.mark.parametrize("error", [CUT, TimeoutError("slow"), Garbled("html"), TooSlow()])
+def test_an_unknown_outcome_is_tried_again_only_when_repeating_is_harmless(error: Exception) -> None:
+    assert caller(Skipping())("read", failing(error), repeatable=True) == "done"
+    with pytest.raises(Unknown):
+        caller(Skipping())("trigger", failing(error), repeatable=False)
+
+
+def test_a_refusal_is_never_repeated() -> None:
+    tries: list[VendorError] = []
+    with pytest.raises(RecordRefused):
+        caller(Skipping())("write", failing(RecordRefused("vendor", "write", "no")), repeatable=True, failures=tries)
+    assert len(tries) == 1
+
+
+def test_after_five_tries_the_last_error_is_the_answer() -> None:
+    tries: list[VendorError] = []
+    with pytest.raises(Unknown):
+        caller(Skipping())("read", failing(*[CUT] * 9), repeatable=True, failures=tries)
+    assert len(tries) == PATIENCE.tries
+
+
+def test_waits_are_drawn_from_a_window_that_doubles() -> None:
+    clock = Skipping()
+    with pytest.raises(RetryLater):
+        caller(clock)("read", failing(*[CUT] * 9), repeatable=True)
+    assert len(clock.waits) == 4
+    assert all(0 <= wait <= 2**n for n, wait in enumerate(clock.waits))
+
+
+def test_the_vendors_own_wish_is_honoured() -> None:
+    clock = Skipping()
+    wish = RetryLater("vendor", "read", "limit", status=503, after=7.0)
+    caller(clock)("read", failing(wish), repeatable=True)
+    assert 7.0 <= sum(clock.waits) <= 7.7
+
+
+def test_a_wish_longer_than_our_patience_is_left_to_the_caller() -> None:
+    clock = Skipping()
+    wish = RetryLater("vendor", "read", "daily limit", status=429, after=3600.0)
+    with pytest.raises(RetryLater) as caught:
+        caller(clock)("read", failing(wish), repeatable=True)
+    assert caught.value.after == 3600.0
+    assert clock.waits == []
+
+
+def test_after_a_429_the_other_calls_of_the_connection_keep_quiet_too() -> None:
+    clock = Skipping()
+    send = caller(clock)
+    wish = RetryLater("vendor", "read", "daily limit", status=429, after=3600.0)
+    with pytest.raises(RetryLater):
+        send("read", failing(wish), repeatable=True)
+    sent: list[float] = []
+    with pytest.raises(RetryLater) as caught:
+        send("write", lambda seconds: sent.append(seconds), repeatable=True)
+    assert sent == []
+    assert caught.value.after == pytest.approx(3600, abs=5)
+
+
+def test_a_try_gets_no_more_time_than_is_left_of_the_whole() -> None:
+    clock = Skipping()
+    given: list[float] = []
+
+    def send(seconds: float) -> str:
+        given.append(seconds)
+        clock.sleep(seconds)
+        raise CUT
+
+    with pytest.raises(Unknown):
+        caller(clock)("read", send, repeatable=True)
+    assert max(given) <= PATIENCE.answer
+    assert sum(clock.waits) <= PATIENCE.whole + 1
+
+
+def test_nothing_happened_after_a_try_that_may_have_arrived_proves_nothing() -> None:
+    with pytest.raises(Unknown):
+        caller(Skipping())("tag", failing(CUT, *[LIMITED] * 9), repeatable=True)
+    with pytest.raises(RetryLater) as caught:
+        caller(Skipping())("tag", failing(*[LIMITED] * 9), repeatable=True)
+    assert not isinstance(caught.value, Unknown)
+
+
+def test_a_stop_ends_a_wait_at_once() -> None:
+    stop = threading.Event()
+    pace = Pace(Patience(tries=5, first_wait=60, longest_wait=60, whole=600), stop=stop)
+    send = Caller("vendor", name, {"calls": RatePerSpan((100, 1.0))}, pace=pace)
+    threading.Timer(0.1, stop.set).start()
+    begin = time.monotonic()
+    with pytest.raises(RetryLater):
+        send("read", failing(*[LIMITED] * 9), repeatable=True)
+    assert time.monotonic() - begin < 5
+
+
+def test_a_fault_of_our_own_code_is_not_dressed_up_as_the_vendors() -> None:
+    with pytest.raises(KeyError):
+        caller(Skipping())("read", failing(KeyError("ours")), repeatable=True)
+
+
+def test_no_secret_and_no_address_is_in_the_error_or_behind_it() -> None:
+    leaky = ProtocolError("dana@acme.example pat-na1-11111111-2222-3333-4444-555555555555 Bearer abcdef")
+    told = RecordRefused("vendor", "write", f"{leaky}\n\x1b[31m {'x' * 9000}")
+    for error in (leaky, told):
+        with pytest.raises(VendorError) as caught:
+            caller(Skipping())("write", failing(error), repeatable=False)
+        shown = f"{caught.value} {caught.value.problem} {caught.value.args!r}"
+        assert "acme.example" not in shown
+        assert "pat-na1" not in shown
+        assert "abcdef" not in shown
+        assert len(caught.value.problem) <= 500
+        assert "\n" not in shown
+        assert caught.value.__context__ is None
+        assert caught.value.__cause__ is None
+
+
+def test_every_try_is_counted_by_vendor_operation_and_outcome() -> None:
+    metrics.reset()
+    caller(Skipping())("read", failing(CUT, LIMITED), repeatable=True)
+    assert metrics.VENDOR_CALLS.values() == {
+        ("vendor", "read", "unknown"): 1,
+        ("vendor", "read", "retry_later"): 1,
+        ("vendor", "read", "ok"): 1,
+    }
+    assert calls_made() == {"vendor": {"read": 3}}
+
+
+# --- budgets ---------------------------------------------------------------------------------------------------------
+
+
+def test_no_window_ever_holds_more_calls_than_allowed() -> None:
+    clock = Skipping()
+    send = caller(clock, {"calls": RatePerSpan((8, 10.0), (3, 1.0), ticks=clock.ticks)})
+    sent = []
+    for _ in range(40):
+        send("read", lambda _: sent.append(clock.ticks()), repeatable=True)
+    for limit, span in ((8, 10.0), (3, 1.0)):
+        assert all(later - earlier >= span for earlier, later in zip(sent, sent[limit:], strict=False))
+
+
+def test_the_budget_is_used_nearly_in_full_while_there_is_a_backlog() -> None:
+    clock = Skipping()
+    send = caller(clock, {"calls": RatePerSpan((80, 10.0), ticks=clock.ticks)})
+    begin = clock.ticks()
+    for _ in range(800):
+        send("read", lambda _: None, repeatable=True)
+    assert 800 / (clock.ticks() - begin + 10) >= 0.95 * 8
+
+
+def test_a_call_that_costs_two_budgets_waits_for_both() -> None:
+    clock = Skipping()
+    budgets = {"calls": RatePerSpan((100, 10.0), ticks=clock.ticks), "searches": per_second(0.5, ticks=clock.ticks)}
+    send = caller(clock, budgets)  # type: ignore[arg-type]
+    begin = clock.ticks()
+    for _ in range(3):
+        send("search", lambda _: None, repeatable=True, spend=("calls", "searches"))
+    assert clock.ticks() - begin >= 4.0
+    send("read", lambda _: None, repeatable=True)  # does not wait for the searches
+    assert clock.ticks() - begin < 6.0
+
+
+def test_no_more_calls_than_places_are_in_flight() -> None:
+    send = Caller("vendor", name, {"calls": Simultaneous(3)}, pace=Pace(PATIENCE))
+    lock, flying, most = threading.Lock(), 0, 0
+
+    def call(_: float) -> None:
+        nonlocal flying, most
+        with lock:
+            flying += 1
+            most = max(most, flying)
+        time.sleep(0.02)
+        with lock:
+            flying -= 1
+
+    threads = [threading.Thread(target=lambda: send("read", call, repeatable=True)) for _ in range(12)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert most == 3
+
+
+def test_a_failed_call_gives_its_place_back() -> None:
+    send = Caller("vendor", name, {"calls": Simultaneous(1)}, pace=Pace(PATIENCE))
+    for _ in range(3):
+        with pytest.raises(RecordRefused):
+            send("write", failing(RecordRefused("vendor", "write", "no")), repeatable=True)
+    assert send("write", failing(), repeatable=True) == "done"
+
+
+# --- breaker ---------------------------------------------------------------------------------------------------------
+
+
+def test_a_silent_vendor_is_left_alone_and_then_probed_by_one() -> None:
+    clock = Skipping()
+    breaker = Breaker(limit=2, rest=30, ticks=clock.ticks)
+    send = caller(clock, breaker=breaker)
+    sent: list[float] = []
+
+    def dead(seconds: float) -> str:
+        sent.append(seconds)
+        raise CUT
+
+    for _ in range(2):
+        with pytest.raises(Unknown):
+            send("write", dead, repeatable=False)
+    with pytest.raises(RetryLater) as caught:
+        send("write", dead, repeatable=False)
+    assert not isinstance(caught.value, Unknown)  # never sent, so nothing happened
+    assert len(sent) == 2
+    clock.sleep(caught.value.after or 0)
+    assert breaker.gate() == 0.0  # the probe
+    assert breaker.gate() > 0.0  # nobody else
+    breaker.heard(alive=True)
+    assert send("write", failing(), repeatable=False) == "done"
+
+
+def test_refusals_and_limits_are_signs_of_life() -> None:
+    clock = Skipping()
+    send = caller(clock, breaker=Breaker(limit=1, rest=30, ticks=clock.ticks))
+    for error in (RecordRefused("vendor", "write", "no", status=400), NeedsOperator("vendor", "w", "key", status=401)):
+        with pytest.raises(VendorError):
+            send("write", failing(error), repeatable=True)
+    assert send("write", failing(), repeatable=True) == "done"
+
+
+# --- parts -----------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("headers", "seconds"),
+    [
+        ({"Retry-After": "12"}, 12.0),
+        ({"retry-after": " 0 "}, 0.0),
+        ({"Retry-After": "Wed, 21 Oct 2015 07:28:00 GMT"}, None),  # long ago
+        ({"Retry-After": "soon"}, None),
+        ({"Retry-After": "-5"}, None),
+        ({"Retry-After": "1e99"}, None),
+        ({}, None),
+        (None, None),
+    ],
+)
+def test_retry_after_is_read_in_every_spelling(headers: dict[str, str] | None, seconds: float | None) -> None:
+    assert retry_after(headers) == seconds
+
+
+def test_masked_text_is_one_line_of_bounded_length() -> None:
+    assert masked("a\n b\t c") == "a b c"
+    assert len(masked("y" * 10_000)) == 500
+
+
+@contextmanager
+def raw_server(*parts: bytes, pause: float = 0.0) -> Iterator[str]:
+    """Answers one connection with these parts, and a pause before each but the first."""
+    listener = socket.create_server(("127.0.0.1", 0))
+
+    def serve() -> None:
+        try:
+            connection, _ = listener.accept()
+            with connection:
+                connection.recv(65536)
+                for n, part in enumerate(parts):
+                    time.sleep(pause if n else 0)
+                    connection.sendall(part)
+        except OSError:
+            pass  # the client went away, which is what the test wants
+
+    thread = threading.Thread(target=serve)
+    thread.start()
+    try:
+        yield f"http://127.0.0.1:{listener.getsockname()[1]}"
+    finally:
+        listener.close()
+        thread.join()
+
+
+def fetch(url: str, seconds: float) -> bytes:
+    with urllib3.PoolManager() as pool:
+        response = pool.request("GET", url, preload_content=False, retries=False, timeout=seconds)
+        return read_within(response, seconds)
+
+
+HEAD = b"HTTP/1.1 200 OK\r\nContent-Length: 20\r\n\r\n"
+
+
+def test_an_answer_that_drips_in_is_given_up_at_the_deadline() -> None:
+    begin = time.monotonic()
+    with raw_server(HEAD, *[b"x"] * 20, pause=0.1) as url, pytest.raises(TooSlow):
+        fetch(url, 0.3)
+    assert time.monotonic() - begin < 3
+
+
+def test_a_body_cut_short_is_not_taken_for_whole() -> None:
+    with raw_server(HEAD, b"half of it") as url, pytest.raises(ProtocolError):
+        fetch(url, 5)
+
+
+def test_a_whole_body_is_read() -> None:
+    with raw_server(HEAD + b"0123456789", b"abcdefghij", pause=0.05) as url:
+        assert fetch(url, 5) == b"0123456789abcdefghij"

@@ -1,0 +1,105 @@
+"""Vendors' rooms over a sandbox, with a clock that skips waits: nothing here sleeps."""
+
+import time
+from typing import Any
+
+from connectors.hubspot.connector import HubSpot
+from connectors.mailchimp.connector import Mailchimp
+from leadbridge.call import Pace, Patience
+from leadbridge.config.schema import Config
+from leadbridge.sandbox.server import Sandbox
+
+HUBSPOT_TOKEN = "sandbox-hubspot-token"
+MAILCHIMP_KEY = "sandbox-mailchimp-key-us1"
+AUDIENCE = "a36b032126"
+SHORT = Patience(connect=1.0, answer=1.0, whole=60.0, tries=4, first_wait=0.5, longest_wait=30.0)
+"""One second for an answer; waits cost nothing with `Skipping`."""
+
+
+class Skipping:
+    """Monotonic time in which a wait is over at once, and is remembered."""
+
+    def __init__(self) -> None:
+        self.waits: list[float] = []
+
+    def ticks(self) -> float:
+        return time.monotonic() + sum(self.waits)
+
+    def sleep(self, seconds: float) -> None:
+        self.waits.append(seconds)
+
+    def pace(self, patience: Patience = SHORT) -> Pace:
+        return Pace(patience, sleep=self.sleep, ticks=self.ticks)
+
+
+SCORES = {
+    "lead": {
+        "categories": {"fit": {"max": 60}, "engagement": {"max": 40}},
+        "rules": [{"name": "known", "category": "fit", "when": {"job_title": {"present": True}}, "points": 5}],
+        "grades": {"A": 40, "B": 20, "C": 0},
+    }
+}
+FIELDS = {
+    "job_title": {"hubspot": "jobtitle", "empty": ["Select"]},
+    "employees": {"hubspot": "company.numberofemployees", "type": "integer"},
+    "industry": {"hubspot": "company.industry"},
+    "budget": {"hubspot": "budget_amount", "type": "number"},
+    "unworked": {"hubspot": "hs_is_unworked", "type": "boolean"},
+    "born": {"hubspot": "date_of_birth", "type": "date"},
+    "last_open": {"hubspot": "hs_email_last_open_date", "type": "datetime"},
+}
+WRITE_BACK = {
+    "score": {"hubspot": "leadbridge_score", "mailchimp": "LBSCORE"},
+    "score.fit": {"hubspot": "leadbridge_fit"},
+    "grade": {"hubspot": "leadbridge_grade", "mailchimp": "LBGRADE"},
+    "stage": {"hubspot": "lifecyclestage", "mailchimp": "LBSTAGE"},
+    "reasons": {"hubspot": "leadbridge_reasons", "mailchimp": "LBREASONS"},
+}
+JOURNEYS = [
+    {"name": "guides", "mailchimp": {"tag": "Leadbridge guides"}, "when": {"email": {"present": True}}},
+    {
+        "name": "demo",
+        "mailchimp": {"trigger": "https://us1.api.mailchimp.com/3.0/customer-journeys/journeys/12/steps/34/actions/trigger"},
+        "when": {"email": {"present": True}},
+    },
+]
+
+
+def configuration(
+    url: str,
+    *,
+    hubspot: dict[str, Any] | None = None,
+    mailchimp: dict[str, Any] | None = None,
+    fields: dict[str, Any] | None = None,
+) -> Config:
+    """A configuration of both vendors at one address; the dictionaries add to their connections."""
+    return Config.model_validate(
+        {
+            "connections": {
+                "hubspot": {"token": HUBSPOT_TOKEN, "base_url": url, "requests_per_10s": 10000} | (hubspot or {}),
+                "mailchimp": {"api_key": MAILCHIMP_KEY, "audience": AUDIENCE, "base_url": f"{url}/3.0"}
+                | (mailchimp or {}),
+            },
+            "fields": FIELDS if fields is None else fields,
+            "write_back": WRITE_BACK,
+            "scores": SCORES,
+            "nurture": {"journeys": JOURNEYS},
+        }
+    )
+
+
+def hubspot(config: Config, pace: Pace | None = None) -> HubSpot:
+    assert config.connections.hubspot is not None
+    return HubSpot(config.connections.hubspot, config, pace=pace or Skipping().pace())
+
+
+def mailchimp(config: Config, pace: Pace | None = None) -> Mailchimp:
+    assert config.connections.mailchimp is not None
+    return Mailchimp(config.connections.mailchimp, config, pace=pace or Skipping().pace())
+
+
+def unlimited(sandbox: Sandbox) -> Sandbox:
+    """Without the rate limits of HubSpot, which tests would otherwise wait for in real time."""
+    sandbox.hubspot.settings.search_per_second = 0
+    sandbox.hubspot.settings.burst_limit = 0
+    return sandbox

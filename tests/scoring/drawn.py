@@ -1,0 +1,170 @@
+"""What Hypothesis draws: conditions, rules, models, people with unknowns, and activities around every boundary."""
+
+from datetime import UTC, date, datetime, timedelta
+from typing import Any
+
+from hypothesis import strategies as st
+
+from leadbridge.config.schema import ScoreModel
+from leadbridge.types import Value
+from tests.scoring.reference import Did
+
+AT = datetime(2026, 3, 1, 12, 30, tzinfo=UTC)
+LISTS = {"fruit": frozenset({"apple", "pear", "5"})}
+TYPES = {
+    "title": "text",
+    "size": "integer",
+    "money": "number",
+    "vip": "boolean",
+    "since": "datetime",
+    "day": "date",
+    "empty": "text",
+}
+DAYS = (1, 7, 30)
+
+WORDS = ["VP", "vp sales", "chief", "straße", "STRASSE", "apple", "Apple ", "5", "5.0", "true", "ＶＰ", "c++", "é"]
+TEXTS = [*WORDS, " Head of\u00a0Sales ", "VP  Sales, EMEA", "mischief", "chief_officer", "", "  ", "1e3", "nan"]
+TEXTS += ["-3.5", "1_000", "2026-02-01", "2026-03-01T12:30:00+00:00", "yes", "0", "c++11", "vice-president", "e\u0301"]
+
+INSTANTS = [
+    AT + sign * (timedelta(days=days) + timedelta(microseconds=micro))
+    for sign in (-1, 1)
+    for days in (0, *DAYS, 14)
+    for micro in (-1, 0, 1, 3_600_000_000)
+]
+NUMBERS = [-100.0, -3.5, 0.0, 0.25, 1.0, 5.0, 49.5, 1000.0]
+ODDITIES: list[Value] = [None, float("nan"), float("inf"), True, 5, "5", "", date(2026, 2, 1), 10**400]
+numbers = st.sampled_from(NUMBERS)
+texts = st.sampled_from(TEXTS)
+facts: st.SearchStrategy[dict[str, Value]] = st.fixed_dictionaries(
+    {
+        "title": st.sampled_from([*TEXTS, *ODDITIES]),
+        "size": st.sampled_from([*map(int, NUMBERS), *ODDITIES]),
+        "money": st.sampled_from([*NUMBERS, *ODDITIES]),
+        "vip": st.sampled_from([True, False, *ODDITIES]),
+        "since": st.sampled_from([*INSTANTS, *ODDITIES]),
+        "day": st.sampled_from([*(at.date() for at in INSTANTS), *ODDITIES]),
+    },
+)
+
+scalars = st.one_of(texts, st.booleans(), numbers, st.sampled_from([0, 1, 5, 1000]))
+durations = st.sampled_from([f"{days}d" for days in DAYS])
+one_or_many = texts | st.lists(texts, min_size=1, max_size=3)
+ARGUMENTS: dict[str, st.SearchStrategy[Any]] = {
+    "equals": scalars,
+    "is_not": scalars,
+    "in": st.lists(scalars, min_size=1, max_size=3) | st.just("fruit"),
+    "not_in": st.lists(scalars, min_size=1, max_size=3) | st.just("fruit"),
+    "at_least": numbers,
+    "at_most": numbers,
+    "above": numbers,
+    "below": numbers,
+    "between": st.tuples(numbers, numbers).map(sorted),
+    "words": st.lists(texts, min_size=1, max_size=3),
+    "contains": one_or_many,
+    "starts_with": one_or_many,
+    "ends_with": one_or_many,
+    "present": st.booleans(),
+    "within": durations,
+    "older_than": durations,
+}
+
+
+@st.composite
+def tests(draw: st.DrawFn) -> Any:
+    """What may stand beside a field: one test, two together, or a bare value."""
+    names = draw(st.sampled_from([*SINGLE, *PAIRS]))
+    return {name: draw(ARGUMENTS[name]) for name in names} if names else draw(scalars)
+
+
+SINGLE = [(name,) for name in ARGUMENTS] + [()]
+PAIRS = [("at_least", "below"), ("words", "is_not"), ("present", "equals"), ("within", "present"), ("in", "contains")]
+
+
+@st.composite
+def leaves(draw: st.DrawFn, fields: list[str]) -> dict[str, Any]:
+    """One field and its test, or two."""
+    return {draw(st.sampled_from(fields)): draw(tests()) for _ in range(draw(st.sampled_from([1, 1, 2])))}
+
+
+def conditions(fields: list[str]) -> st.SearchStrategy[dict[str, Any]]:
+    """Conditions on these fields, as written in the file."""
+    return st.recursive(
+        leaves(fields),
+        lambda inner: st.one_of(
+            st.lists(inner, min_size=1, max_size=3).map(lambda parts: {"all": parts}),
+            st.lists(inner, min_size=1, max_size=3).map(lambda parts: {"any": parts}),
+            inner.map(lambda part: {"not": part}),
+        ),
+        max_leaves=4,
+    )
+
+
+on_people = conditions(list(TYPES))
+on_activities = conditions(["url", "value"])
+
+KINDS = ["page_view", "call", "purchase"]
+points = st.sampled_from([-50.0, -10.0, -0.1, 0.0, 0.5, 3.3, 8.0, 15.0, 60.0])
+URLS: list[Value] = [*TEXTS, *ODDITIES]
+VALUES: list[Value] = [*NUMBERS, *ODDITIES, "12.5", "apple"]
+activities = st.builds(
+    Did,
+    st.sampled_from([*KINDS, "other"]),
+    st.sampled_from(INSTANTS),
+    # One draw for both attributes: drawing is what takes the time.
+    st.sampled_from([{}, *({"url": url, "value": value} for url in URLS for value in VALUES)]),
+)
+
+
+@st.composite
+def rules(draw: st.DrawFn, index: int) -> dict[str, Any]:
+    """One rule of any sort."""
+    rule: dict[str, Any] = {
+        "name": f"rule {index}",
+        "category": draw(st.sampled_from(["fit", "engagement"])),
+        "points": draw(points),
+    }
+    sort = draw(st.sampled_from(["attribute", "activity", "activity", "threshold", "silence"]))
+    if sort == "attribute" or draw(st.integers(0, 3)) == 0:
+        rule["when"] = draw(on_people)
+    if draw(st.integers(0, 2)) == 0:
+        rule["exclusive"] = draw(st.sampled_from(["one", "two"]))
+    if sort == "silence":
+        rule["no_activity_for"] = draw(durations)
+        optional: dict[str, st.SearchStrategy[Any]] = {
+            "activity": st.lists(st.sampled_from(KINDS), min_size=1, max_size=2)
+        }
+    elif sort == "attribute":
+        return rule
+    else:
+        rule["activity"] = draw(st.sampled_from(KINDS) | st.lists(st.sampled_from(KINDS), min_size=1, max_size=3))
+        optional = {"within": durations, "cap": st.sampled_from([0.5, 12.0]), "at_most": st.integers(1, 3)}
+        if sort == "threshold":
+            rule["at_least"] = draw(st.integers(1, 3))
+        else:
+            optional |= {"half_life": durations, "each": st.just("value")}
+    rule |= draw(st.fixed_dictionaries({}, optional=optional))
+    if "activity" in rule and draw(st.integers(0, 2)) == 0:
+        rule["where"] = draw(on_activities)
+    return rule
+
+
+@st.composite
+def models(draw: st.DrawFn) -> ScoreModel:
+    """A whole score."""
+    count = draw(st.integers(1, 5))
+    raw: dict[str, Any] = {
+        "categories": {
+            "fit": draw(st.sampled_from([{}, {"max": 40}, {"min": -20, "max": 12.5}, {"min": 3, "max": 5}])),
+            "engagement": draw(st.sampled_from([{}, {"max": 100, "min": -100}, {"max": 0.3}])),
+        },
+        "rules": [draw(rules(index)) for index in range(count)],
+        "grades": draw(st.sampled_from([{}, {"A": 30, "B": 15, "C": 3.3}, {"up": 0, "down": -5}])),
+    }
+    if draw(st.integers(0, 3)) == 0:
+        raw["applies_to"] = draw(on_people)
+    return ScoreModel.model_validate(raw)
+
+
+audiences = st.lists(st.tuples(facts, st.lists(activities, max_size=6)), max_size=3)
+"""People in a row: facts and activities of each."""

@@ -1,0 +1,282 @@
+"""The slow, obvious evaluator: plain Python, one person at a time, no NumPy. Shares no code with what it checks."""
+
+import math
+import unicodedata
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC, date, datetime, timedelta
+from typing import Any
+
+from leadbridge.config.conditions import AllOf, AnyOf, Condition, FieldTest, Not, Test
+from leadbridge.config.schema import Rule, ScoreModel
+from leadbridge.types import Value
+
+
+def folded(text: str) -> str:
+    return unicodedata.normalize("NFKC", unicodedata.normalize("NFKC", text).casefold()).strip()
+
+
+def number(value: Any) -> float | None:
+    if isinstance(value, bool):
+        return None
+    if isinstance(value, str) and "_" not in value:
+        try:
+            value = float(value)
+        except ValueError:
+            return None
+    if isinstance(value, int | float) and abs(value) < 1e300:
+        return float(value) if -math.inf < value < math.inf else None
+    return None
+
+
+def moment(value: Any) -> datetime | None:
+    if isinstance(value, str):
+        try:
+            value = datetime.fromisoformat(value.strip())
+        except ValueError:
+            return None
+    if isinstance(value, datetime):
+        return value if value.tzinfo else value.replace(tzinfo=UTC)
+    if isinstance(value, date):
+        return datetime(value.year, value.month, value.day, tzinfo=UTC)
+    return None
+
+
+def truth(value: Any) -> bool | None:
+    if isinstance(value, bool):
+        return value
+    word = text(value)
+    if word in ("true", "yes", "1"):
+        return True
+    if word in ("false", "no", "0"):
+        return False
+    return None
+
+
+def text(value: Any) -> str:
+    if isinstance(value, str):
+        return folded(value)
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    if isinstance(value, int):
+        return str(value)
+    if isinstance(value, float):
+        return str(int(value)) if value == int(value) else repr(value)
+    return folded(value.isoformat())
+
+
+def fitted(value: Value, kind: str) -> Value:
+    """The value as a field of this type holds it; None when it does not fit, or is unknown."""
+    if value is None or (isinstance(value, int | float) and not -1e300 < value < 1e300):
+        return None
+    if isinstance(value, str) and not value.strip():
+        return None
+    match kind:
+        case "text":
+            return value
+        case "integer" | "number":
+            return number(value)
+        case "boolean":
+            return truth(value)
+        case _:
+            return moment(value)
+
+
+def same(value: Value, wanted: Any) -> bool:
+    if isinstance(value, bool):
+        return truth(wanted) is value
+    if isinstance(value, int | float):
+        return number(wanted) == value
+    if isinstance(value, date):
+        if not isinstance(wanted, str) or (asked := moment(wanted)) is None:
+            return False
+        mine = moment(value)
+        assert mine is not None
+        return mine.date() == asked.date() if len(wanted.strip()) == 10 else mine == asked
+    return text(value) == text(wanted)
+
+
+def has_word(inside: str, word: str) -> bool:
+    inside, word = " ".join(inside.split()), " ".join(folded(word).split())
+    start = inside.find(word) if word else -1
+    while start >= 0:
+        before, after = inside[:start][-1:], inside[start + len(word) :][:1]
+        if not before.isalnum() and not after.isalnum():
+            return True
+        start = inside.find(word, start + 1)
+    return False
+
+
+def many(given: Any) -> list[Any]:
+    return list(given) if isinstance(given, list | tuple | set | frozenset) else [given]
+
+
+def passes(name: str, argument: Any, value: Value, at: datetime, lists: Mapping[str, Any]) -> bool:
+    """One test on one known value."""
+    if name in ("in_", "not_in") and isinstance(argument, str):
+        argument = lists[argument]
+    size, when = number(value), moment(value)
+    match name:
+        case "equals":
+            return same(value, argument)
+        case "is_not":
+            return not same(value, argument)
+        case "in_":
+            return any(same(value, one) for one in argument)
+        case "not_in":
+            return not any(same(value, one) for one in argument)
+        case "at_least":
+            return size is not None and size >= argument
+        case "at_most":
+            return size is not None and size <= argument
+        case "above":
+            return size is not None and size > argument
+        case "below":
+            return size is not None and size < argument
+        case "between":
+            return size is not None and argument[0] <= size <= argument[1]
+        case "words":
+            return any(has_word(text(value), word) for word in argument)
+        case "contains":
+            pieces = [folded(f"|{piece}|")[1:-1] for piece in many(argument) if piece.strip()]
+            return any(piece in text(value) for piece in pieces)
+        case "starts_with":
+            return any(text(value).startswith(folded(piece)) for piece in many(argument) if piece.strip())
+        case "ends_with":
+            return any(text(value).endswith(folded(piece)) for piece in many(argument) if piece.strip())
+        case "present":
+            return bool(argument)
+        case "within":
+            return when is not None and at - timedelta(seconds=argument) < when <= at
+        case "older_than":
+            return when is not None and when <= at - timedelta(seconds=argument)
+    raise AssertionError(name)
+
+
+def test_passes(test: Test, value: Value, at: datetime, lists: Mapping[str, Any]) -> bool:
+    given = {name: argument for name, argument in dict(test).items() if argument is not None}
+    if value is None:
+        return given == {"present": False}
+    return all(passes(name, argument, value, at, lists) for name, argument in given.items())
+
+
+test_passes.__test__ = False  # type: ignore[attr-defined]
+
+
+def holds(
+    condition: Condition, row: Mapping[str, Value], types: Mapping[str, str], at: datetime, lists: Mapping[str, Any]
+) -> bool:
+    match condition:
+        case FieldTest():
+            kind = types.get(condition.field)
+            value = None if kind is None else fitted(row.get(condition.field), kind)
+            return test_passes(condition.test, value, at, lists)
+        case Not():
+            return not holds(condition.part, row, types, at, lists)
+        case AllOf():
+            return all(holds(part, row, types, at, lists) for part in condition.parts)
+        case AnyOf():
+            return any(holds(part, row, types, at, lists) for part in condition.parts)
+
+
+@dataclass(frozen=True)
+class Did:
+    """One activity of the person at hand."""
+
+    kind: str
+    at: datetime
+    attributes: Mapping[str, Value]
+
+
+@dataclass(frozen=True)
+class Found:
+    """What the oracle says of one person; lines by (category, rule), zero lines left out."""
+
+    value: int
+    grade: str | None
+    categories: Mapping[str, float]
+    lines: Mapping[tuple[str, str], float]
+
+
+def attribute_types(rows: Sequence[Did]) -> dict[str, str]:
+    return {key: "text" for row in rows for key in row.attributes}
+
+
+def rule_points(
+    rule: Rule, row: Mapping[str, Value], types: Mapping[str, str], done: Sequence[Did], at: datetime, lists: Any
+) -> float:
+    if rule.when is not None and not holds(rule.when, row, types, at, lists):
+        return 0.0
+    if rule.activity is None and rule.no_activity_for is None:
+        return rule.points
+    matching = [
+        one
+        for one in done
+        if one.at <= at
+        and (rule.activity is None or one.kind in [kind.value for kind in rule.activity])
+        and (rule.where is None or holds(rule.where, one.attributes, attribute_types([one]), at, lists))
+    ]
+    if rule.no_activity_for is not None:
+        silent = not any(one.at > at - timedelta(seconds=rule.no_activity_for) for one in matching)
+        return rule.points if silent else 0.0
+    if rule.within is not None:
+        matching = [one for one in matching if one.at > at - timedelta(seconds=rule.within)]
+    worths = []
+    for one in matching:
+        worth = rule.points
+        if rule.half_life is not None:
+            worth *= 2 ** (-((at - one.at) / timedelta(seconds=rule.half_life)))
+        each = 1.0 if rule.each is None else number(one.attributes.get(rule.each))
+        if each is not None:
+            worths.append((one.at, each, round(worth * each, 10)))
+    if rule.at_least is not None:
+        points = rule.points if len(worths) >= rule.at_least else 0.0
+    else:
+        worths.sort(reverse=True)
+        points = math.fsum(worth for _, _, worth in worths[: rule.at_most])
+    return points if rule.cap is None else max(-rule.cap, min(rule.cap, points))
+
+
+def spelled(bound: float) -> str:
+    return str(int(bound)) if bound == int(bound) else repr(bound)
+
+
+def score(
+    model: ScoreModel,
+    row: Mapping[str, Value],
+    types: Mapping[str, str],
+    done: Sequence[Did],
+    at: datetime,
+    lists: Mapping[str, Any],
+) -> Found | None:
+    """One person's score; None when it does not apply."""
+    if model.applies_to is not None and not holds(model.applies_to, row, types, at, lists):
+        return None
+    points = {rule.name: rule_points(rule, row, types, done, at, lists) for rule in model.rules}
+    for word in {rule.exclusive for rule in model.rules} - {None}:
+        group = [rule.name for rule in model.rules if rule.exclusive == word]
+        strongest = max(abs(round(points[name], 9)) for name in group)
+        equals = [name for name in group if abs(round(points[name], 9)) == strongest]
+        winner = next((name for name in equals if points[name] > 0), equals[0])
+        points |= {name: 0.0 for name in group if name != winner}
+
+    lines = {(rule.category, rule.name): points[rule.name] for rule in model.rules}
+    categories = {}
+    for name, category in model.categories.items():
+        raw = math.fsum(points[rule.name] for rule in model.rules if rule.category == name)
+        categories[name] = max(category.min, min(category.max, raw))
+        lines[name, f"at most {spelled(category.max)}"] = min(category.max, raw) - raw
+        lines[name, f"at least {spelled(category.min)}"] = categories[name] - min(category.max, raw)
+    total = math.fsum(categories.values())
+    bounded = max(0.0, min(100.0, total))
+    lines["", "at most 100"] = min(100.0, total) - total
+    lines["", "at least 0"] = bounded - min(100.0, total)
+    value = math.floor(round(bounded, 9) + 0.5)
+    lines["", "rounding"] = value - bounded
+    reached = [
+        (begins, letter)
+        for letter, begins in model.grades.items()
+        if round(categories[model.grade_from], 9) >= round(begins, 9)
+    ]
+    grade = max(reached)[1] if reached else None
+    return Found(value, grade, categories, {line: given for line, given in lines.items() if abs(given) > 1e-9})

@@ -1,0 +1,86 @@
+"""The engine against the oracle of reference.py, over whatever Hypothesis can think of."""
+
+import math
+import random
+from typing import TypeAlias
+
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from leadbridge.columns import columns_of
+from leadbridge.conditions import holds, prepare
+from leadbridge.config.conditions import parse_condition
+from leadbridge.config.schema import ScoreModel
+from leadbridge.types import Score, Value
+from scoring.compile import UNIT, compile_model
+from scoring.engine import ScoreFrame, score
+from scoring.frames import activities_frame, people_frame
+from tests.scoring import reference
+from tests.scoring.drawn import AT, LISTS, TYPES, audiences, facts, models, on_people
+
+Audience: TypeAlias = list[tuple[dict[str, Value], list[reference.Did]]]
+CLOSE = 1e-9
+
+
+def scored(model: ScoreModel, audience: Audience, order: random.Random | None = None) -> ScoreFrame:
+    """Scores of the audience, person 10 first; with people and activities shuffled when an order is given."""
+    people = [(10 + index, row) for index, (row, _) in enumerate(audience)]
+    done = [(10 + index, one.kind, one.at, one.attributes) for index, (_, mine) in enumerate(audience) for one in mine]
+    if order is not None:
+        order.shuffle(people)
+        order.shuffle(done)
+    frame = people_frame([person for person, _ in people], [row for _, row in people], TYPES)
+    compiled = compile_model("lead", model, TYPES, lists=LISTS)
+    return score(compiled, frame, activities_frame(frame, done), AT)
+
+
+def lines_of(one: Score) -> dict[tuple[str, str], float]:
+    lines = {(line.category, line.rule): line.points for line in one.contributions}
+    assert len(lines) == len(one.contributions)
+    return lines
+
+
+@settings(max_examples=500, deadline=None, derandomize=True)
+@given(models(), audiences)
+def test_the_engine_says_what_the_obvious_evaluator_says(model: ScoreModel, audience: Audience) -> None:
+    frame = scored(model, audience)
+    for row, (person, done) in enumerate(audience):
+        wanted = reference.score(model, person, TYPES, done, AT, LISTS)
+        found = frame.score(row)
+        if wanted is None:
+            assert found is None
+            assert (frame.value[row], frame.applies[row], frame.grade[row]) == (0, False, -1)
+            continue
+        assert found is not None
+        assert (found.person_id, found.value, found.grade) == (10 + row, wanted.value, wanted.grade)
+        assert found.categories.keys() == wanted.categories.keys()
+        for name, points in wanted.categories.items():
+            assert math.isclose(found.categories[name], points, abs_tol=CLOSE)
+        lines = lines_of(found)
+        for line in lines.keys() | wanted.lines.keys():
+            assert math.isclose(lines.get(line, 0.0), wanted.lines.get(line, 0.0), abs_tol=CLOSE), line
+
+
+@settings(max_examples=100, deadline=None, derandomize=True)
+@given(models(), audiences, st.randoms(use_true_random=False))
+def test_lines_add_up_exactly_and_no_order_of_people_or_activities_changes_anything(
+    model: ScoreModel, audience: Audience, order: random.Random
+) -> None:
+    frame = scored(model, audience)
+    sums = [0] * len(audience)
+    for row, units in zip(frame.contributions.person.tolist(), frame.contributions.units.tolist(), strict=True):
+        sums[row] += units
+    assert sums == [UNIT * value for value in frame.value.tolist()]  # in whole units
+    straight = {one.person_id: one for one in frame.scores()}
+    for one in straight.values():
+        assert math.isclose(math.fsum(line.points for line in one.contributions), one.value, abs_tol=CLOSE)
+        assert 0 <= one.value <= 100
+    assert {one.person_id: one for one in scored(model, audience, order).scores()} == straight
+
+
+@settings(max_examples=500, deadline=None, derandomize=True)
+@given(on_people.map(parse_condition), st.lists(facts, max_size=6))
+def test_a_condition_holds_for_whom_the_obvious_evaluator_says(condition: object, rows: list[dict[str, Value]]) -> None:
+    wanted = [reference.holds(condition, row, TYPES, AT, LISTS) for row in rows]  # type: ignore[arg-type]
+    prepared = prepare(condition, LISTS)  # type: ignore[arg-type]
+    assert holds(prepared, columns_of(rows, TYPES), AT).tolist() == wanted

@@ -1,0 +1,171 @@
+"""Compiling a configured score, and the hash that names what it means."""
+
+import copy
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+from pydantic import ValidationError
+
+from leadbridge.config.schema import ScoreModel
+from leadbridge.types import ActivityKind
+from scoring.compile import compile_model, model_hash
+from scoring.frames import KIND_CODES
+
+LISTS = {"free": frozenset({"mail.example"}), "other": frozenset({"post.example"})}
+TYPES = {"title": "text", "size": "integer", "domain": "text"}
+RAW: dict[str, Any] = {
+    "applies_to": {"title": {"present": True}},
+    "categories": {"fit": {"max": 40}, "engagement": {"min": -10, "max": 40}},
+    "rules": [
+        {"name": "boss", "category": "fit", "points": 15,
+         "when": {"title": {"words": ["vp", "head"]}, "size": {"between": [5, 50]}}},
+        {"name": "free", "category": "fit", "points": -10, "exclusive": "x",
+         "when": {"any": [{"domain": {"in": "free"}}, {"domain": {"in": ["a.example", "b.example"]}}]}},
+        {"name": "page", "category": "engagement", "points": 8, "activity": ["page_view", "chat"], "at_most": 3,
+         "within": "30d", "half_life": "14d", "where": {"url": {"contains": "/pricing"}}},
+    ],
+    "grades": {"A": 30, "B": 20},
+}  # fmt: skip
+
+
+def named(raw: dict[str, Any], lists: dict[str, frozenset[str]] = LISTS) -> str:
+    return model_hash("lead", ScoreModel.model_validate(raw), lists=lists)
+
+
+def changed(change: Callable[[dict[str, Any]], Any]) -> dict[str, Any]:
+    raw = copy.deepcopy(RAW)
+    change(raw)
+    return raw
+
+
+def backwards(raw: Any) -> Any:
+    """The same with the keys of every mapping in another order."""
+    if isinstance(raw, dict):
+        return {key: backwards(value) for key, value in reversed(raw.items())}
+    return [backwards(part) for part in raw] if isinstance(raw, list) else raw
+
+
+def test_the_hash_is_sixteen_hexadecimal_digits_and_the_same_every_time() -> None:
+    assert (
+        named(RAW)
+        == named(copy.deepcopy(RAW))
+        == compile_model("lead", ScoreModel.model_validate(RAW), TYPES, lists=LISTS).hash
+    )
+    assert len(named(RAW)) == 16
+    assert int(named(RAW), 16) >= 0
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda raw: raw["rules"][0]["when"]["title"]["words"].reverse(),
+        lambda raw: raw["rules"][1]["when"]["any"].reverse(),
+        lambda raw: raw["rules"][2]["activity"].reverse(),
+        lambda raw: raw["rules"][2]["where"]["url"].update(contains=["/pricing"]),
+        lambda raw: raw.update(grade_from="fit"),
+        lambda raw: raw["categories"]["fit"].update(min=0),
+        lambda raw: raw["rules"][2].update(within="720h", exclusive=None),
+    ],
+)
+def test_another_spelling_of_the_same_keeps_the_hash(change: Callable[[dict[str, Any]], Any]) -> None:
+    assert named(changed(change)) == named(RAW)
+
+
+def test_the_order_of_keys_keeps_the_hash() -> None:
+    assert named(backwards(RAW)) == named(RAW)
+
+
+CHANGES: list[Callable[[dict[str, Any]], Any]] = [
+    lambda raw: raw.update(applies_to={"title": {"present": False}}),
+    lambda raw: raw.pop("applies_to"),
+    lambda raw: raw["categories"]["fit"].update(max=41),
+    lambda raw: raw["categories"]["engagement"].update(min=-11),
+    lambda raw: raw["categories"].update(more={}),
+    lambda raw: raw["rules"][0].update(name="chief"),
+    lambda raw: raw["rules"][0].update(points=15.5),
+    lambda raw: raw["rules"][0].update(category="engagement"),
+    lambda raw: raw["rules"][0]["when"]["title"]["words"].append("chief"),
+    lambda raw: raw["rules"][0]["when"]["size"].update(between=[5, 51]),
+    lambda raw: raw["rules"][0].update(when={"not": RAW["rules"][0]["when"]}),
+    lambda raw: raw["rules"][1].update(exclusive="y"),
+    lambda raw: raw["rules"][1].update(when={"all": RAW["rules"][1]["when"]["any"]}),
+    lambda raw: raw["rules"][1]["when"]["any"][0]["domain"].update({"in": "other"}),
+    lambda raw: raw["rules"][2].update(activity=["page_view"]),
+    lambda raw: raw["rules"][2].update(at_most=4),
+    lambda raw: raw["rules"][2].update(within="31d"),
+    lambda raw: raw["rules"][2].update(half_life="15d"),
+    lambda raw: raw["rules"][2].update(cap=5),
+    lambda raw: raw["rules"][2].update(each="value"),
+    lambda raw: raw["rules"][2].update(where={"url": {"contains": "/blog"}}),
+    lambda raw: raw["rules"][2].update(where={"url": {"starts_with": "/pricing"}}),
+    lambda raw: raw["rules"][2].update(where={"path": {"contains": "/pricing"}}),
+    lambda raw: raw["rules"].reverse(),
+    lambda raw: raw["rules"].pop(),
+    lambda raw: raw["grades"].update(A=31),
+    lambda raw: raw.update(grade_from="engagement"),
+]
+
+
+def test_every_change_of_meaning_gives_another_hash() -> None:
+    hashes = [named(RAW), *(named(changed(change)) for change in CHANGES)]
+    assert len(set(hashes)) == len(hashes)
+    assert model_hash("customer", ScoreModel.model_validate(RAW), lists=LISTS) not in hashes
+
+
+def test_the_contents_of_a_named_list_are_part_of_the_meaning() -> None:
+    longer = {**LISTS, "free": LISTS["free"] | {"new.example"}}
+    assert named(RAW, longer) != named(RAW)
+    assert named(RAW, {**LISTS, "unused": frozenset({"x"})}) == named(RAW)
+
+
+def test_every_unknown_fact_and_category_is_named_at_once() -> None:
+    raw = changed(lambda raw: raw["rules"][0].update(category="fitt", when={"titel": "vp"}))
+    with pytest.raises(ValueError, match=r"rule 'boss': no category 'fitt'; rule 'boss': no fact 'titel'"):
+        compile_model("lead", ScoreModel.model_validate(raw), TYPES, lists=LISTS)
+
+
+def test_a_score_is_no_input_to_a_score() -> None:
+    raw = changed(lambda raw: raw["rules"][0].update(when={"score.lead": {"at_least": 10}}))
+    with pytest.raises(ValueError, match=r"no fact 'score\.lead'"):
+        compile_model("lead", ScoreModel.model_validate(raw), TYPES, lists=LISTS)
+
+
+def test_a_compiled_model_says_what_must_be_read_for_it() -> None:
+    compiled = compile_model("lead", ScoreModel.model_validate(RAW), TYPES, lists=LISTS)
+    assert compiled.fields == {"title", "size", "domain"}
+    assert compiled.keys == {"url"}
+    assert compiled.kinds == frozenset({KIND_CODES[ActivityKind.PAGE_VIEW], KIND_CODES[ActivityKind.CHAT]})
+    assert compiled.reach == 30 * 86_400 * 1_000_000
+    unbounded = changed(
+        lambda raw: raw["rules"].append({"name": "c", "category": "fit", "activity": "call", "points": 1})
+    )
+    assert compile_model("lead", ScoreModel.model_validate(unbounded), TYPES, lists=LISTS).reach is None
+    quiet = changed(
+        lambda raw: raw["rules"].append({"name": "q", "category": "fit", "no_activity_for": "60d", "points": 1})
+    )
+    compiled = compile_model("lead", ScoreModel.model_validate(quiet), TYPES, lists=LISTS)
+    assert (compiled.kinds, compiled.reach) == (None, 60 * 86_400 * 1_000_000)
+
+
+@pytest.mark.parametrize(
+    ("rule", "words"),
+    [
+        ({"no_activity_for": "60d", "activity": "call", "within": "5d", "cap": 3}, "within, cap counts activity"),
+        ({"when": {"title": "vp"}, "name": "at most 40"}, "'at most 40' is what explanations call a bound"),
+        ({"when": {"title": "vp"}, "name": "rounding"}, "'rounding' is what explanations call a bound"),
+        ({"when": {"title": "vp"}, "points": float("nan")}, "finite"),
+        ({"activity": "call", "cap": float("inf")}, "finite"),
+    ],
+)
+def test_the_schema_refuses_what_the_engine_gives_no_meaning(rule: dict[str, Any], words: str) -> None:
+    with pytest.raises(ValidationError, match=words):
+        ScoreModel.model_validate(
+            {"categories": {"fit": {}}, "rules": [{"name": "r", "category": "fit", "points": 1, **rule}]}
+        )
+
+
+@pytest.mark.parametrize("bounds", [{"max": float("inf")}, {"min": float("nan")}])
+def test_the_schema_refuses_bounds_that_are_no_numbers(bounds: dict[str, float]) -> None:
+    with pytest.raises(ValidationError, match="finite"):
+        ScoreModel.model_validate(changed(lambda raw: raw["categories"].update(fit=bounds)))

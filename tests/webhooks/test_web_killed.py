@@ -1,0 +1,110 @@
+"""What was answered 2xx is stored, however the process ends (reliability G1; fault 1)."""
+
+import http.client
+import json
+import os
+import random
+import signal
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from urllib.parse import urlsplit
+
+import pytest
+import sqlalchemy as sa
+
+from leadbridge.store.engine import Store
+from leadbridge.store.tables import inbox
+from tests.helpers.signers import hubspot_body, hubspot_change, hubspot_headers
+from tests.webhooks.conftest import HUBSPOT_SECRET, PUBLIC, settings
+
+ROUNDS = 3
+EVENTS = 3  # in one delivery
+SENDERS = 6
+
+
+@contextmanager
+def web_process(store_url: str) -> Iterator[tuple[subprocess.Popen[str], str]]:
+    command = [sys.executable, "-m", "tests.helpers.door_process", store_url, json.dumps(settings())]
+    process = subprocess.Popen(
+        command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, start_new_session=True
+    )
+    assert process.stdin
+    assert process.stdout
+    try:
+        yield process, process.stdout.readline().strip()
+    finally:
+        with suppress(ProcessLookupError):
+            os.killpg(process.pid, signal.SIGKILL)
+        process.wait(10)
+        process.stdin.close()
+        process.stdout.close()
+
+
+def deliver(url: str, number: int) -> int | None:
+    """Send delivery `number`; its status, or None when no answer came."""
+    body = hubspot_body(*(hubspot_change(number * EVENTS + part) for part in range(EVENTS)))
+    headers = hubspot_headers(HUBSPOT_SECRET, f"{PUBLIC}/webhooks/hubspot", body, int(time.time() * 1000))
+    parts = urlsplit(url)
+    connection = http.client.HTTPConnection(parts.hostname or "", parts.port, timeout=10)
+    try:
+        connection.request("POST", "/webhooks/hubspot", body, headers)
+        return connection.getresponse().status
+    except (OSError, http.client.HTTPException):
+        return None
+    finally:
+        connection.close()
+
+
+def stored(store: Store) -> set[int]:
+    with store.reading() as tx:
+        rows = tx.execute(sa.select(inbox.c.delivery_key, inbox.c.body)).all()
+    return {json.loads(store.vault.open(body, f"inbox:hubspot:{key}"))["eventId"] for key, body in rows}
+
+
+def test_what_was_acknowledged_survives_kill_9_and_no_delivery_is_stored_in_part(store_url: str, store: Store) -> None:
+    acknowledged: set[int] = set()
+    sent = iter(range(10**6))
+    chance = random.Random(20261122)
+    for _ in range(ROUNDS):
+        with web_process(store_url) as (process, url):
+            enough = len(acknowledged) + chance.randrange(1, 40)
+            stop = threading.Event()
+
+            def send(url: str = url, stop: threading.Event = stop) -> None:
+                while not stop.is_set():
+                    number = next(sent)
+                    if deliver(url, number) == 204:
+                        acknowledged.add(number)
+                    else:
+                        stop.wait(0.01)
+
+            threads = [threading.Thread(target=send) for _ in range(SENDERS)]
+            for thread in threads:
+                thread.start()
+            deadline = time.monotonic() + 20
+            while len(acknowledged) < enough:
+                assert time.monotonic() < deadline, "the web process acknowledges nothing"
+            os.killpg(process.pid, signal.SIGKILL)  # no pause: while commits and answers are under way
+            process.wait(10)
+            stop.set()
+            for thread in threads:
+                thread.join()
+    found = stored(store)
+    assert acknowledged
+    assert {number * EVENTS + part for number in acknowledged for part in range(EVENTS)} <= found
+    whole = {event // EVENTS for event in found}
+    assert found == {number * EVENTS + part for number in whole for part in range(EVENTS)}
+
+
+@pytest.mark.parametrize("store_url", ["sqlite"], indirect=True)
+def test_a_process_told_to_stop_answers_what_it_has_and_ends_well(store_url: str, store: Store) -> None:
+    with web_process(store_url) as (process, url):
+        assert deliver(url, 1) == 204
+        assert process.stdin
+        process.stdin.close()
+        assert process.wait(15) == 0
+    assert len(stored(store)) == EVENTS

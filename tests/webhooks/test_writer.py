@@ -1,0 +1,279 @@
+"""Group commit: one transaction for what waits, each answer after its commit (reliability G1; DESIGN 11, "Door")."""
+
+import threading
+import time
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any, cast
+
+import pytest
+import sqlalchemy as sa
+
+from leadbridge.errors import StoreError
+from leadbridge.store.engine import Store
+from leadbridge.store.tables import inbox, quarantine
+from tests.webhooks.conftest import Seam
+from webhooks.reading import Unfit
+from webhooks.writer import Doorbell, Event, Unavailable, Writer
+
+MakeWriter = Callable[..., Writer]
+POISON = Event("poison", cast("bytes", None))  # bytes that no vault can seal
+
+
+def event(name: object) -> Event:
+    return Event(f"key-{name}", b'{"a":1}')
+
+
+def keys(store: Store) -> list[str]:
+    with store.reading() as tx:
+        return list(tx.scalars(sa.select(inbox.c.delivery_key).order_by(inbox.c.delivery_key)))
+
+
+def until(holds: Callable[[], bool]) -> None:
+    deadline = time.monotonic() + 10
+    while not holds():
+        assert time.monotonic() < deadline, "did not come about within 10 s"
+        time.sleep(0.002)
+
+
+@pytest.fixture
+def seam(store: Store) -> Iterator[Seam]:
+    made = Seam(store)
+    yield made
+    made.go.set()
+
+
+@pytest.fixture
+def pool() -> Iterator[ThreadPoolExecutor]:
+    with ThreadPoolExecutor(40) as made:
+        yield made
+
+
+@pytest.fixture
+def make_writer(seam: Seam) -> Iterator[MakeWriter]:
+    made: list[Writer] = []
+
+    def make(**changes: Any) -> Writer:
+        made.append(Writer(seam, on_new=changes.pop("on_new", lambda: None), **changes))  # type: ignore[arg-type]
+        return made[-1]
+
+    yield make
+    seam.go.set()
+    for writer in made:
+        writer.stop()
+
+
+def test_what_waits_while_the_store_is_busy_shares_one_commit(
+    seam: Seam, store: Store, make_writer: MakeWriter, pool: ThreadPoolExecutor
+) -> None:
+    writer = make_writer()
+    seam.go.clear()
+    first = pool.submit(writer.keep, "hubspot", [event("first")])
+    until(lambda: seam.begun == 1)
+    rest = [pool.submit(writer.keep, "hubspot", [event(number), event(f"{number}b")]) for number in range(30)]
+    until(lambda: len(writer._waiting) == 30)
+    assert not first.done()
+    assert keys(store) == []
+    seam.go.set()
+    for kept in (first, *rest):
+        kept.result(10)
+    assert seam.begun == 2
+    assert len(keys(store)) == 61
+
+
+def test_a_group_is_bounded_so_that_no_transaction_holds_the_store_for_long(
+    seam: Seam, store: Store, make_writer: MakeWriter, pool: ThreadPoolExecutor
+) -> None:
+    writer = make_writer()
+    seam.go.clear()
+    big = [[event(f"{number}-{part}") for part in range(900)] for number in range(5)]
+    waiting = [pool.submit(writer.keep, "hubspot", [event("first")])]
+    until(lambda: seam.begun == 1)
+    waiting += [pool.submit(writer.keep, "hubspot", parts) for parts in big]
+    until(lambda: len(writer._waiting) == 5)
+    seam.go.set()
+    for kept in waiting:
+        kept.result(10)
+    assert seam.begun == 4  # the first alone, then 1800, 1800 and 900 events
+    assert len(keys(store)) == 4501
+
+
+def test_nothing_is_answered_before_it_is_stored(
+    store: Store, make_writer: MakeWriter, pool: ThreadPoolExecutor
+) -> None:
+    writer = make_writer()
+
+    def send(number: int) -> bool:
+        writer.keep("hubspot", [event(number)])
+        return f"key-{number}" in keys(store)
+
+    assert all(pool.map(send, range(60)))
+
+
+def test_a_store_that_fails_fails_exactly_the_deliveries_at_hand_and_later_ones_are_kept(
+    seam: Seam, store: Store, make_writer: MakeWriter, pool: ThreadPoolExecutor
+) -> None:
+    writer = make_writer()
+    writer.keep("hubspot", [event("before")])
+    seam.fault = StoreError("the disk is full")
+    lost = [pool.submit(writer.keep, "hubspot", [event(number)]) for number in range(10)]
+    for kept in lost:
+        with pytest.raises(Unavailable, match="store_failed"):
+            kept.result(10)
+    seam.fault = None
+    writer.keep("hubspot", [event("after")])
+    assert keys(store) == ["key-after", "key-before"]
+
+
+def test_a_store_that_fails_is_asked_once_per_group_not_once_per_delivery(
+    seam: Seam, make_writer: MakeWriter, pool: ThreadPoolExecutor
+) -> None:
+    writer = make_writer()
+    seam.go.clear()
+    waiting = [pool.submit(writer.keep, "hubspot", [event("first")])]
+    until(lambda: seam.begun == 1)
+    waiting += [pool.submit(writer.keep, "hubspot", [event(number)]) for number in range(20)]
+    until(lambda: len(writer._waiting) == 20)
+    seam.fault = StoreError("locked")
+    seam.go.set()
+    for kept in waiting:
+        with pytest.raises(Unavailable):
+            kept.result(10)
+    assert seam.begun == 2
+
+
+def test_one_poisonous_delivery_does_not_take_its_group_with_it(
+    seam: Seam, store: Store, make_writer: MakeWriter, pool: ThreadPoolExecutor
+) -> None:
+    writer = make_writer()
+    seam.go.clear()
+    waiting = [pool.submit(writer.keep, "hubspot", [event("first")])]
+    until(lambda: seam.begun == 1)
+    waiting += [pool.submit(writer.keep, "hubspot", [event(number)]) for number in range(5)]
+    poisoned = pool.submit(writer.keep, "hubspot", [event("beside poison"), POISON])
+    until(lambda: len(writer._waiting) == 6)
+    seam.go.set()
+    for kept in waiting:
+        kept.result(10)
+    with pytest.raises(Unavailable, match="store_failed"):
+        poisoned.result(10)
+    assert keys(store) == sorted(["key-first", *(f"key-{number}" for number in range(5))])
+    writer.keep("hubspot", [event("later")])
+
+
+def test_a_delivery_is_stored_whole_or_not_at_all(store: Store, make_writer: MakeWriter) -> None:
+    writer = make_writer()
+    with pytest.raises(Unavailable):
+        writer.keep("hubspot", [event("a"), Unfit("no_type", b"{}"), POISON])
+    assert keys(store) == []
+    writer.keep("hubspot", [event("a"), Unfit("no_type", b"{}")])
+    with store.reading() as tx:
+        assert tx.scalars(sa.select(quarantine.c.reason)).all() == ["no_type"]
+    assert keys(store) == ["key-a"]
+
+
+def test_a_full_queue_turns_the_next_away_at_once(
+    seam: Seam, make_writer: MakeWriter, pool: ThreadPoolExecutor
+) -> None:
+    writer = make_writer(most_waiting=3)
+    seam.go.clear()
+    waiting = [pool.submit(writer.keep, "hubspot", [event("first")])]
+    until(lambda: seam.begun == 1)
+    waiting += [pool.submit(writer.keep, "hubspot", [event(number)]) for number in range(3)]
+    until(lambda: len(writer._waiting) == 3)
+    began = time.monotonic()
+    with pytest.raises(Unavailable, match="busy"):
+        writer.keep("hubspot", [event("too many")])
+    assert time.monotonic() - began < 1
+    seam.go.set()
+    for kept in waiting:
+        kept.result(10)
+
+
+def test_a_commit_that_hangs_fails_those_who_wait_and_then_everyone_at_once(
+    seam: Seam, store: Store, make_writer: MakeWriter, pool: ThreadPoolExecutor
+) -> None:
+    writer = make_writer(patience=0.2)
+    seam.go.clear()
+    hanging = [pool.submit(writer.keep, "hubspot", [event(number)]) for number in range(3)]
+    for kept in hanging:
+        with pytest.raises(Unavailable, match="busy"):
+            kept.result(10)
+    assert not writer.alive
+    began = time.monotonic()
+    with pytest.raises(Unavailable, match="busy"):
+        writer.keep("hubspot", [event("later")])
+    assert time.monotonic() - began < 0.2
+    seam.go.set()
+    until(lambda: writer.alive)
+    writer.keep("hubspot", [event("after")])
+    assert "key-after" in keys(store)
+    assert "key-later" not in keys(store)
+
+
+def test_another_writer_on_the_real_store_is_waited_for(
+    store: Store, make_writer: MakeWriter, pool: ThreadPoolExecutor
+) -> None:
+    writer = make_writer()
+    with store.writing() as tx:
+        if store.dialect == "postgresql":
+            tx.exec_driver_sql("LOCK TABLE inbox IN EXCLUSIVE MODE")
+        waiting = [pool.submit(writer.keep, "hubspot", [event(number)]) for number in range(5)]
+        time.sleep(0.2)
+        assert not any(kept.done() for kept in waiting)
+    for kept in waiting:
+        kept.result(10)
+    assert len(keys(store)) == 5
+
+
+def test_stopping_commits_what_waits_and_refuses_what_comes_later(
+    seam: Seam, store: Store, make_writer: MakeWriter, pool: ThreadPoolExecutor
+) -> None:
+    writer = make_writer()
+    seam.go.clear()
+    waiting = [pool.submit(writer.keep, "hubspot", [event("first")])]
+    until(lambda: seam.begun == 1)
+    waiting += [pool.submit(writer.keep, "hubspot", [event(number)]) for number in range(4)]
+    until(lambda: len(writer._waiting) == 4)
+    stopping = pool.submit(writer.stop)
+    until(lambda: writer._stopping)
+    with pytest.raises(Unavailable, match="stopping"):
+        writer.keep("hubspot", [event("late")])
+    seam.go.set()
+    stopping.result(10)
+    for kept in waiting:
+        kept.result(10)
+    assert len(keys(store)) == 5
+    assert not writer.alive
+
+
+def test_the_bell_is_rung_after_the_commit_and_only_for_something_new(store: Store, make_writer: MakeWriter) -> None:
+    seen: list[list[str]] = []
+    writer = make_writer(on_new=lambda: seen.append(keys(store)))
+    writer.keep("hubspot", [event(1)])
+    until(lambda: len(seen) == 1)
+    writer.keep("hubspot", [event(1)])
+    writer.keep("hubspot", [])
+    writer.keep("hubspot", [event(2)])
+    until(lambda: len(seen) == 2)
+    assert seen == [["key-1"], ["key-1", "key-2"]]
+
+
+def test_a_worker_that_is_slow_or_cannot_be_woken_holds_up_nobody() -> None:
+    release, called = threading.Event(), threading.Semaphore(0)
+
+    def wake() -> None:
+        called.release()
+        assert release.wait(10)
+        raise ConnectionError("the queue is gone")
+
+    bell = Doorbell(wake)
+    began = time.monotonic()
+    for _ in range(1000):
+        bell.ring()
+    assert time.monotonic() - began < 1
+    assert called.acquire(timeout=5)
+    bell.ring()  # while the first call still hangs: it is rung once more after it
+    release.set()
+    assert called.acquire(timeout=5)
+    bell.stop()

@@ -1,0 +1,113 @@
+"""Receiver: the order in which every door works. A vendor fills in two blanks, `verify` and `split`.
+
+Size, proof, split, keep (committed and synced), answer; only then the worker is woken. Nothing is parsed before the
+sender is proven, nothing is answered before the events are stored, nothing is scored or called inside the request
+(reliability G1, G2, G4, G8).
+"""
+
+from abc import ABC, abstractmethod
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import ClassVar
+
+from leadbridge import logs
+from leadbridge.errors import WebhookRefused
+from leadbridge.metrics import WEBHOOK_REFUSED, WEBHOOK_UNAVAILABLE
+from webhooks.reading import Unfit
+from webhooks.signatures import Headers
+from webhooks.writer import Event, Unavailable, Writer
+
+log = logs.logger(__name__)
+
+MAX_BODY = 1_000_000
+"""Bytes of one delivery. HubSpot sends up to 100 events, about 50 kB."""
+
+RETRY_AFTER = 30
+"""Seconds a vendor is asked to wait when we cannot store."""
+
+
+@dataclass(frozen=True, slots=True)
+class Delivery:
+    """One request as it came. `address` is what the vendor called."""
+
+    method: str
+    address: bytes  # public base plus raw request target (`signatures.signed_address`)
+    headers: Headers
+    body: bytes
+    path_secret: str = ""  # the part of the path that is a secret, where the vendor's proof is one
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """What to answer. `reason` is a stable code, empty on success; nothing of the request is in it."""
+
+    status: int
+    reason: str = ""
+    retry_after: int | None = None
+
+
+class Receiver(ABC):
+    """One vendor's door. Fill in `vendor`, `verify` and `split`; leave `receive` alone."""
+
+    vendor: ClassVar[str]
+
+    def __init__(self, writer: Writer) -> None:
+        self._writer = writer
+
+    @abstractmethod
+    def verify(self, delivery: Delivery) -> None:
+        """Return when the delivery is genuine; raise WebhookRefused when it is not. Must not parse the body."""
+
+    @abstractmethod
+    def split(self, delivery: Delivery) -> Sequence[Event | Unfit]:
+        """The events of a genuine delivery, those that cannot be handled as `Unfit`.
+
+        Raises WebhookRefused (400, 413) when the delivery as a whole is not readable.
+        """
+
+    def receive(self, delivery: Delivery) -> Answer:
+        """204 once every event is committed and synced; 4xx for what is not genuine or not readable; 503 for us.
+
+        Never raises, never answers 410 (Mailchimp would switch the webhook off), never 4xx for a fault of ours.
+        """
+        try:
+            check_limits(delivery)
+            self.verify(delivery)
+            self._writer.keep(self.vendor, self.split(delivery))
+        except WebhookRefused as refused:
+            return self.refuse(refused)
+        except Unavailable as why:
+            return self._unavailable(why.reason)
+        except Exception as error:  # noqa: BLE001 - a fault of ours, whatever it is, is never a 4xx or a stack
+            # Type and place only: the text of an unforeseen error may quote the payload.
+            place = _place(error)
+            log.error("delivery not handled", vendor=self.vendor, kind=type(error).__name__, place=place)  # noqa: TRY400
+            return self._unavailable("internal")
+        return Answer(204)
+
+    def refuse(self, refused: WebhookRefused) -> Answer:
+        """The answer to a refused request, counted."""
+        WEBHOOK_REFUSED.add(vendor=self.vendor, reason=refused.reason)
+        return Answer(refused.status, refused.reason)
+
+    def _unavailable(self, reason: str) -> Answer:
+        WEBHOOK_UNAVAILABLE.add(vendor=self.vendor, reason=reason)
+        return Answer(503, reason, RETRY_AFTER)
+
+
+def check_limits(delivery: Delivery) -> None:
+    """Refuse what is too large or packed; the same for every vendor and before any proof is computed.
+
+    Raises WebhookRefused: too_large (413), packed (415). No vendor compresses; a packed body could grow without bound.
+    """
+    if len(delivery.body) > MAX_BODY:
+        raise WebhookRefused("too_large", 413)
+    if (delivery.headers.get("Content-Encoding") or "identity").strip().lower() != "identity":
+        raise WebhookRefused("packed", 415)
+
+
+def _place(error: Exception) -> str:
+    trace = error.__traceback__
+    while trace is not None and trace.tb_next is not None:
+        trace = trace.tb_next
+    return f"{trace.tb_frame.f_code.co_qualname}:{trace.tb_lineno}" if trace is not None else "unknown"

@@ -1,0 +1,1 @@
+"""Read-only pages. They read the store, never a vendor."""

@@ -1,0 +1,151 @@
+"""Strict reading of what a vendor sent: bytes in, plain values out, bounded work (reliability section 3).
+
+A delivery that is not what it claims to be as a whole is refused (4xx, G7). One item of it that is unfit stands alone:
+it comes back as `Unfit` with its own bytes, and the others go on (G8).
+"""
+
+import hashlib
+import json
+import math
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+from leadbridge.errors import WebhookRefused
+
+MAX_DEPTH = 32
+MAX_ITEMS = 1000
+MAX_FIELDS = 1000  # of a form
+MAX_INTEGER = 2**63 - 1  # what both stores can hold
+
+
+@dataclass(frozen=True, slots=True)
+class Unfit:
+    """One item that cannot be handled: why, and its bytes as they came."""
+
+    reason: str
+    raw: bytes
+
+    @property
+    def ref(self) -> str:
+        """The same for the same bytes, so that a repeated delivery does not fill the quarantine."""
+        return hashlib.sha256(self.raw).hexdigest()
+
+
+def canonical(value: Any) -> bytes:
+    """JSON with sorted keys and ASCII only: equal values give equal bytes, on every store."""
+    return json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=True, allow_nan=False).encode()
+
+
+def items(body: bytes, *, max_items: int = MAX_ITEMS, max_depth: int = MAX_DEPTH) -> list[tuple[Any, bytes]]:
+    """(value, its bytes) for each item of a JSON array; the value is an `Unfit` when this one item is not fit to read.
+
+    Raises WebhookRefused: bad_encoding, bad_json, not_an_array, too_deep (400), too_many_events (413).
+    """
+    try:
+        text = body.decode()
+    except UnicodeDecodeError:
+        raise WebhookRefused("bad_encoding", 400) from None
+    _bound(body, max_items, max_depth)  # first, so that nothing below can recurse or grow without end
+    if not text[_skip(text, 0) :].startswith("["):
+        raise WebhookRefused("not_an_array" if _is_json(text) else "bad_json", 400)
+    return list(_split(text))
+
+
+def _is_json(text: str) -> bool:
+    try:
+        json.loads(text, parse_int=str)
+    except ValueError:
+        return False
+    return True
+
+
+_GAP = re.compile(r"[ \t\n\r]*")
+# A string (its closing quote apart, so that a missing one is seen at once and not searched for again), or a mark.
+_MARKS = re.compile(rb'"[^"\\]*+(?:\\.[^"\\]*+)*+("?)|[\[\]{},]', re.DOTALL)
+
+
+def _bound(body: bytes, max_items: int, max_depth: int) -> None:
+    """Refuse depth and width by looking at brackets and commas alone, in one pass, before anything is built."""
+    depth = commas = 0
+    is_array = body.lstrip(b" \t\n\r").startswith(b"[")
+    for mark in _MARKS.finditer(body):
+        match mark[0]:
+            case b"[" | b"{":
+                depth += 1
+                if depth > max_depth:
+                    raise WebhookRefused("too_deep", 400)
+            case b"]" | b"}":
+                depth -= 1
+            case b",":
+                commas += is_array and depth == 1
+                if commas >= max_items:
+                    raise WebhookRefused("too_many_events", 413)
+            case _ if not mark[1]:
+                raise WebhookRefused("bad_json", 400)
+
+
+class _Strict:
+    """A JSON decoder that notes what Python would swallow: repeated names, NaN, numbers no store holds."""
+
+    def __init__(self) -> None:
+        self.fault: str | None = None
+        self._decoder = json.JSONDecoder(
+            object_pairs_hook=self._object,
+            parse_int=self._integer,
+            parse_float=self._float,
+            parse_constant=lambda _: self._note("not_a_number"),
+        )
+
+    def read(self, text: str, at: int) -> tuple[Any, int]:
+        """The value that begins at `at`, and where it ends. Sets `fault`. Raises ValueError when there is none."""
+        self.fault = None
+        return self._decoder.raw_decode(text, at)
+
+    def _note(self, fault: str) -> None:
+        self.fault = self.fault or fault
+
+    def _object(self, pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+        found = dict(pairs)
+        if len(found) != len(pairs):
+            self._note("repeated_name")  # which of them counts differs from parser to parser
+        return found
+
+    def _integer(self, digits: str) -> int | None:
+        if len(digits) <= 20 and abs(number := int(digits)) <= MAX_INTEGER:
+            return number
+        self._note("number_too_large")
+        return None
+
+    def _float(self, digits: str) -> float | None:
+        if math.isfinite(number := float(digits)):
+            return number
+        self._note("number_too_large")
+        return None
+
+
+def _split(text: str) -> Iterator[tuple[Any, bytes]]:
+    strict = _Strict()
+    at = _skip(text, _skip(text, 0) + 1)
+    if text[at : at + 1] != "]":
+        while True:
+            try:
+                value, end = strict.read(text, at)
+            except ValueError:
+                raise WebhookRefused("bad_json", 400) from None
+            raw = text[at:end].encode()
+            yield (Unfit(strict.fault, raw) if strict.fault else value), raw
+            at = _skip(text, end)
+            if text[at : at + 1] != ",":
+                break
+            at = _skip(text, at + 1)
+        if text[at : at + 1] != "]":
+            raise WebhookRefused("bad_json", 400)
+    if _skip(text, at + 1) != len(text):
+        raise WebhookRefused("bad_json", 400)
+
+
+def _skip(text: str, at: int) -> int:
+    gap = _GAP.match(text, at)
+    return gap.end() if gap else at

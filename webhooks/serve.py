@@ -1,0 +1,217 @@
+"""A server handle around waitress: strict framing, bounded memory, patience that ends, a clean stop.
+
+waitress reads requests in one thread and hands only complete ones to the others, so a slow sender holds a connection,
+never a thread. What it lacks is added here by its own hooks: a limit on the time one request may take to arrive, and
+refusals in our words (reliability G6, G7).
+"""
+
+import json
+import socket
+import threading
+import time
+from typing import Any
+
+from flask import Flask
+from waitress import wasyncore
+from waitress.adjustments import Adjustments
+from waitress.channel import HTTPChannel
+from waitress.parser import HTTPRequestParser, ParsingError
+from waitress.receiver import ChunkedReceiver
+from waitress.server import TcpWSGIServer
+from waitress.task import ErrorTask, ThreadedTaskDispatcher
+from waitress.utilities import BadRequest
+
+from leadbridge import logs
+from leadbridge.metrics import WEBHOOK_REFUSED
+from webhooks.app import running
+from webhooks.base import MAX_BODY
+
+log = logs.logger(__name__)
+
+THREADS = 16
+"""Requests answered at once. Each waits for a shared commit, so more of them make larger groups, not more work."""
+
+MAX_HEADERS = 16_384
+CONNECTIONS = 500
+IN_MEMORY = 65_536  # bytes of one request kept in memory; the rest waits in an unlinked temporary file
+FRAMING = 65_536  # bytes that chunked framing may add to a body; the body itself is measured by the receivers
+LONGEST_CHUNK_LINE = 4096
+IDLE = 30
+"""Seconds a connection may be silent."""
+
+SLOWEST = 15.0
+"""Seconds a request may take to arrive, from its first byte to its last (reliability fault 14)."""
+
+_REFUSALS = {  # waitress's code: our answer. A coding we do not speak is the sender's fault, so no 501 (G7).
+    400: ("400 Bad Request", "bad_request"),
+    413: ("413 Content Too Large", "too_large"),
+    431: ("431 Request Header Fields Too Large", "headers_too_large"),
+    501: ("400 Bad Request", "bad_request"),
+}
+
+
+class _Parser(HTTPRequestParser):
+    """Refuses what different servers read differently, so that no request can hide inside another."""
+
+    def parse_header(self, header_plus: bytes) -> None:
+        super().parse_header(header_plus)
+        if self.chunked and "CONTENT_LENGTH" in self.headers:
+            raise ParsingError("both a length and chunks")
+        if "TRANSFER_ENCODING" in self.headers:  # waitress takes it out where it understood it
+            raise ParsingError("chunks in HTTP/1.0")
+
+    def received(self, data: bytes) -> int:
+        consumed = super().received(data)
+        body = self.body_rcv
+        if isinstance(body, ChunkedReceiver) and len(body.control_line) + len(body.trailer) > LONGEST_CHUNK_LINE:
+            self.error = BadRequest("chunk line too long")
+            self.completed = True
+        return consumed
+
+
+class _Refusal(ErrorTask):
+    """waitress's own refusals as our JSON, counted like ours."""
+
+    def execute(self) -> None:
+        code = self.request.error.code  # type: ignore[attr-defined]
+        self.status, reason = _REFUSALS.get(code, ("503 Service Unavailable", "internal"))
+        WEBHOOK_REFUSED.add(vendor="door", reason=reason)
+        body = json.dumps({"error": reason}).encode()
+        self.response_headers = [("Content-Type", "application/json"), ("Content-Length", str(len(body)))]
+        self.set_close_on_finish()
+        self.content_length = len(body)
+        self.write(body)
+
+
+class _Channel(HTTPChannel):
+    """One connection. Notes when the request that is arriving began."""
+
+    parser_class = _Parser
+    error_task_class = _Refusal
+    arriving_since: float | None = None  # monotonic
+
+    def received(self, data: bytes) -> bool:
+        if self.request is None:
+            self.arriving_since = time.monotonic()
+        taken = super().received(data)
+        if self.request is None:
+            self.arriving_since = None
+        return taken
+
+
+class _Listener(TcpWSGIServer):
+    channel_class = _Channel
+    slowest = SLOWEST
+
+    def maintenance(self, now: int) -> None:
+        super().maintenance(now)
+        begun_before = time.monotonic() - self.slowest
+        for channel in list(self.active_channels.values()):  # type: ignore[attr-defined]
+            if channel.arriving_since is not None and channel.arriving_since < begun_before and not channel.requests:
+                channel.will_close = True
+
+
+class Server:
+    """A bound, not yet serving web server. `url` is known at once, also with port 0."""
+
+    def __init__(self, app: Flask, host: str, port: int, threads: int, slowest: float) -> None:
+        self._app = app
+        family = socket.AF_INET6 if ":" in host else socket.AF_INET
+        self._socket = socket.create_server((host, port), family=family, backlog=1024)
+        self.host = host
+        self.port: int = self._socket.getsockname()[1]
+        self._map: dict[int, Any] = {}
+        self._dispatcher = ThreadedTaskDispatcher()
+        self._dispatcher.set_thread_count(threads)
+        settings = Adjustments(
+            sockets=[self._socket],
+            threads=threads,
+            max_request_body_size=MAX_BODY + FRAMING,
+            max_request_header_size=MAX_HEADERS,
+            inbuf_overflow=IN_MEMORY,
+            connection_limit=CONNECTIONS,
+            channel_timeout=IDLE,
+            cleanup_interval=1,
+            asyncore_use_poll=True,  # select cannot look at more than 1024 files
+            ident=None,  # which server we are is nobody's business
+            log_socket_errors=False,
+            clear_untrusted_proxy_headers=True,  # no forwarded header counts (G4)
+        )
+        name = self._socket.getsockname()
+        self._listener = _Listener(
+            app,
+            self._map,
+            _start=False,
+            _sock=self._socket,
+            dispatcher=self._dispatcher,
+            adj=settings,
+            sockinfo=(self._socket.family, self._socket.type, self._socket.proto, name),
+            bind_socket=False,
+        )
+        self._listener.slowest = slowest
+        self._thread: threading.Thread | None = None
+        self._stopping = threading.Event()
+        self._deadline = 0.0
+
+    @property
+    def url(self) -> str:
+        """`http://host:port`, the address it listens on."""
+        host = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(self.host, self.host)  # noqa: S104 - a name, not a binding
+        return f"http://[{host}]:{self.port}" if ":" in host else f"http://{host}:{self.port}"
+
+    def start(self) -> "Server":
+        """Serve from a background thread."""
+        self._thread = threading.Thread(target=self.run, name="web", daemon=True)
+        self._thread.start()
+        return self
+
+    def run(self) -> None:
+        """Serve in this thread until `stop` is called."""
+        self._listener.accept_connections()
+        while not self._stopping.is_set():
+            wasyncore.poll2(1.0, self._map)
+        self._drain()
+
+    def stop(self, timeout: float = 10.0) -> None:
+        """Stop listening, answer what has arrived, commit what was taken in, end every thread. Repeatable."""
+        if self._stopping.is_set():
+            return
+        self._deadline = time.monotonic() + timeout
+        self._stopping.set()
+        if self._thread is not None:
+            self._listener.pull_trigger()
+            self._thread.join(timeout + 5)
+        else:
+            self._close()
+        running(self._app).stop()
+
+    def _drain(self) -> None:
+        """Answer the requests that are here, then close. Runs in the serving thread, the only one to touch the map."""
+        self._listener.accepting = False
+        self._listener.del_channel(self._map)
+        self._socket.close()
+        while time.monotonic() < self._deadline and any(self._busy()):
+            wasyncore.poll2(0.05, self._map)
+        self._close()
+
+    def _busy(self) -> list[bool]:
+        channels = self._listener.active_channels.values()  # type: ignore[attr-defined]
+        return [bool(channel.requests or channel.total_outbufs_len) for channel in channels]
+
+    def _close(self) -> None:
+        self._dispatcher.shutdown(timeout=2)
+        self._socket.close()
+        wasyncore.close_all(self._map, ignore_all=True)
+
+
+def serve(
+    app: Flask, host: str = "127.0.0.1", port: int = 8080, *, threads: int = THREADS, slowest: float = SLOWEST
+) -> Server:
+    """Bind `host:port` (port 0: any free one) and return the handle; nothing is served before `start` or `run`.
+
+    `slowest`: seconds a request may take to arrive. Raises OSError when the address cannot be bound.
+    """
+    return Server(app, host, port, threads, slowest)
+
+
+__all__ = ["Server", "serve"]

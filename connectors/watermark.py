@@ -27,7 +27,7 @@ class Watermark:
         """
         if seen_up_to is None:
             return self
-        reached = started
+        reached = min(started, seen_up_to - max(took, timedelta(0)))
         return self if self.at is not None and reached <= self.at else replace(self, at=reached)
 
 

@@ -46,7 +46,7 @@ def _version(show: bool) -> None:
 
 @app.callback()
 def _root(
-    version: Annotated[
+    version: Annotated[  # noqa: ARG001 - its callback has answered
         bool, typer.Option("--version", callback=_version, is_eager=True, help="show the version")
     ] = False,
 ) -> None:
@@ -240,6 +240,7 @@ def demo(
     seed: Annotated[int, typer.Option(help="same seed, same people")] = 7,
     data: Annotated[Path | None, typer.Option(help="CSV file (plain or .gz) of real leads instead")] = None,
     mapping: Annotated[Path | None, typer.Option(help="YAML file that says what its columns are")] = None,
+    limit: Annotated[int | None, typer.Option(help="read at most this many leads of the file")] = None,
     config: Annotated[Path | None, typer.Option("--config", "-c", help="scoring configuration to use")] = None,
     keep: Annotated[bool, typer.Option("--keep", help="leave everything running afterwards")] = False,
     as_json: AsJson = False,
@@ -250,7 +251,16 @@ def demo(
         raise typer.Exit(WRONG_USE)
     from leadbridge import demo as show
 
-    show.demo(people=people, seed=seed, data=data, mapping=mapping, config_file=config, keep=keep, as_json=as_json)
+    show.demo(
+        people=people,
+        seed=seed,
+        data=data,
+        mapping=mapping,
+        limit=limit,
+        config_file=config,
+        keep=keep,
+        as_json=as_json,
+    )
 
 
 if __name__ == "__main__":

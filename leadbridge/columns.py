@@ -104,6 +104,13 @@ def spelled(value: Any) -> str:
             return ""
 
 
+def _datetime(at: int) -> datetime | None:
+    try:
+        return _EPOCH + timedelta(microseconds=at)
+    except OverflowError:  # UNKNOWN_INSTANT, and the first and last hours of the calendar in other zones
+        return None
+
+
 # --- columns -------------------------------------------------------------------------------------------------------
 
 
@@ -147,7 +154,8 @@ class Numbers:
 
     @cached_property
     def known(self) -> Mask:
-        return np.isfinite(self.values)
+        known: Mask = np.isfinite(self.values)
+        return known
 
     @cached_property
     def coded(self) -> Coded:
@@ -173,8 +181,7 @@ class Instants:
     def coded(self) -> Coded:
         """The same by code, for tests on spelling."""
         distinct, codes = np.unique(self.at, return_inverse=True)
-        values = [None if at == UNKNOWN_INSTANT else _EPOCH + timedelta(microseconds=at) for at in distinct.tolist()]
-        return Coded(codes.astype(np.int32), values)
+        return Coded(codes.astype(np.int32), [_datetime(at) for at in distinct.tolist()])
 
 
 Column: TypeAlias = Coded | Numbers | Instants
@@ -224,7 +231,7 @@ def _as_numbers(values: Iterable[Value]) -> list[float]:
     """Each as a finite number, NaN where it is none."""
     return [
         float(value)  # numbers of a usual size, at a tenth of the cost
-        if type(value) in (int, float) and -1e300 < value < 1e300  # type: ignore[operator]
+        if (type(value) is float or type(value) is int) and -1e300 < value < 1e300
         else math.nan
         if value is None or (number := as_number(value)) is None
         else number

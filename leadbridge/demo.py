@@ -138,6 +138,16 @@ def improvement(config: Config) -> tuple[str, str, str] | None:
     return max(found)[1:] if found else None
 
 
+def subscriptions(config: Config) -> list[str]:
+    """The webhooks an admin would subscribe to: what happens to contacts, and each property that rules read."""
+    read = {field.hubspot for field in config.fields.values() if field.hubspot and "." not in field.hubspot}
+    happenings = ("creation", "deletion", "privacyDeletion", "merge", "restore")
+    return [
+        *(f"contact.{happening}" for happening in happenings),
+        *(f"contact.propertyChange:{name}" for name in sorted(read | {"email", "lifecyclestage", "hs_email_optout"})),
+    ]
+
+
 def calls_of(journal: list[dict[str, Any]]) -> dict[str, dict[str, int]]:
     """Calls per vendor and kind, webhooks the vendor sent left out."""
     found: dict[str, Counter[str]] = {}
@@ -163,6 +173,7 @@ def demo(
     seed: int,
     data: Path | None,
     mapping: Path | None,
+    limit: int | None,
     config_file: Path | None,
     keep: bool,
     as_json: bool,
@@ -172,6 +183,7 @@ def demo(
     options = ["--people", str(people), "--seed", str(seed)]
     if data and mapping:
         options += ["--data", str(data), "--mapping", str(mapping)]
+        options += ["--limit", str(limit)] if limit else []
         beside = mapping.with_name(f"{mapping.stem}.leadbridge.yaml")
         config_file = config_file or (beside if beside.exists() else None)
     story = demo_report.Story(quiet=as_json)
@@ -190,7 +202,11 @@ def demo(
         embedded.server.start()
         sandbox.post(
             "/hubspot/webhooks/target",
-            {"url": f"{embedded.url}/webhooks/hubspot", "secret": environ["HUBSPOT_APP_SECRET"]},
+            {
+                "url": f"{embedded.url}/webhooks/hubspot",
+                "secret": environ["HUBSPOT_APP_SECRET"],
+                "subscriptions": subscriptions(parts.config),
+            },
         )
         with story.step("Pulling leads and their activity, scoring, writing back, enrolling") as note:
             with report.progress(quiet=as_json) as tell:

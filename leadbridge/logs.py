@@ -18,8 +18,6 @@ from urllib.parse import quote
 import structlog
 from structlog.typing import Processor
 
-from leadbridge import clock
-
 LONGEST = 8192
 """Characters kept of any one text; what is longer is cut, so that a payload never becomes a log line."""
 
@@ -96,11 +94,6 @@ def _mask_event(_: Any, __: str, event: MutableMapping[str, Any]) -> MutableMapp
     return {**_masked(rest), **own}
 
 
-def _stamp(_: Any, __: str, event: MutableMapping[str, Any]) -> MutableMapping[str, Any]:
-    event["at"] = clock.now().isoformat(timespec="milliseconds")
-    return event
-
-
 _UNPRINTABLE = {
     code: f"\\x{code:02x}" if code < 256 else f"\\u{code:04x}"
     for code in (*range(32), *range(127, 160), *range(0x200B, 0x2010), *range(0x2028, 0x202F), *range(0x2066, 0x206A))
@@ -122,7 +115,7 @@ _SHARED: tuple[Processor, ...] = (
     structlog.contextvars.merge_contextvars,
     structlog.stdlib.add_log_level,
     structlog.stdlib.add_logger_name,
-    _stamp,
+    structlog.processors.TimeStamper(fmt="iso", utc=True, key="at"),
     structlog.processors.format_exc_info,
 )
 

@@ -21,7 +21,10 @@ UNIT = 10**10
 """Units in one point."""
 
 RULE_LIMIT = 100_000 * UNIT
-"""A rule's contribution never exceeds this in size; it keeps every sum of rules inside a 64-bit integer."""
+"""A rule's contribution never exceeds this in size; with the next limit it keeps every sum inside a 64-bit integer."""
+
+_BOUND_LIMIT = 100 * RULE_LIMIT
+"""Bounds of categories and beginnings of grades further out are out of reach, and cut to this."""
 
 SCORE_MAX = 100
 
@@ -30,11 +33,8 @@ MEANING = 1
 
 
 def units(points: float) -> int:
-    """Points as whole units; ValueError for what is not finite."""
-    try:
-        return round(points * UNIT)
-    except (OverflowError, ValueError):
-        raise ValueError(f"{points} is not a number of points; write a finite number") from None
+    """Points as whole units, within what a sum may hold."""
+    return round(max(-_BOUND_LIMIT, min(_BOUND_LIMIT, points * UNIT)))
 
 
 @dataclass(frozen=True, slots=True)
@@ -224,8 +224,6 @@ def _plain(value: Any, lists: Lists | None) -> Any:
 def _test_argument(key: str, given: Any, lists: Lists | None) -> Any:
     if key in ("in_", "not_in") and isinstance(given, str):
         return sorted({spelled(item) for item in named_list(given, lists)})
-    if key == "between":  # the one list with an order
-        return [_exact(end) for end in given]
     return _plain(
         [given] if key in ("contains", "starts_with", "ends_with") and isinstance(given, str) else given, lists
     )

@@ -24,7 +24,7 @@ from webhooks.health import Health, Report
 from webhooks.hubspot import HubSpotReceiver
 from webhooks.mailchimp import MailchimpReceiver
 from webhooks.signatures import signed_address
-from webhooks.writer import Doorbell, Writer
+from webhooks.writer import Doorbell, Unavailable, Writer
 
 if TYPE_CHECKING:
     from _typeshed.wsgi import StartResponse, WSGIApplication, WSGIEnvironment
@@ -111,6 +111,8 @@ def _add_doors(app: Flask, config: Config, writer: Writer, portal: Callable[[], 
             target = raw_target(request.environ)
         except WebhookRefused as refused:
             return _answer(receiver.refuse(refused))
+        except Unavailable as why:
+            return _answer(receiver.unavailable(why.reason))
         except RequestEntityTooLarge:
             return _answer(receiver.refuse(WebhookRefused("too_large", 413)))
         except HTTPException:  # the sender left in the middle
@@ -119,6 +121,8 @@ def _add_doors(app: Flask, config: Config, writer: Writer, portal: Callable[[], 
         return _answer(receiver.receive(Delivery(request.method, address, request.headers, body, path_secret)))
 
     if hubspot is not None and (secrets := _plain(hubspot.webhook_secret, hubspot.webhook_secret_previous)):
+        if config.web.public_url is None:
+            log.warning("web.public_url is not set, so only what is sent to this machine's own address is believed")
         hubspot_door = HubSpotReceiver(writer, secrets=secrets, portal=portal)
         _route(app, "/webhooks/hubspot", "hubspot", lambda: take(hubspot_door), "POST")
 
@@ -170,9 +174,7 @@ def _add_habits(app: Flask) -> None:
         return response
 
     def http_error(error: HTTPException) -> Response:
-        status = error.code or 500
-        if status < 400:
-            return Response(status=404)
+        status = error.code if error.code and error.code >= 400 else 404
         response = jsonify(error=_CODES.get(status, "refused"))
         response.status_code = status
         if status == 405:
@@ -204,11 +206,13 @@ def _answer(answer: Answer) -> Response:
 def raw_target(environ: "WSGIEnvironment") -> str:
     """Path and query exactly as received: what the vendor signed.
 
-    waitress says `REQUEST_URI`, gunicorn `RAW_URI`. Without either, or with a whole address in its place, no
-    signature can be checked. Raises WebhookRefused: bad_target.
+    waitress says `REQUEST_URI`, gunicorn `RAW_URI`. Raises WebhookRefused (bad_target) for a whole address in its
+    place, and Unavailable (no_raw_target) under a server that tells neither: what is rebuilt is not what was signed.
     """
-    target = environ.get("RAW_URI") or environ.get("REQUEST_URI") or ""
-    if not isinstance(target, str) or not target.startswith("/"):
+    target = environ.get("RAW_URI") or environ.get("REQUEST_URI")
+    if not target or not isinstance(target, str):
+        raise Unavailable("no_raw_target")
+    if not target.startswith("/"):
         raise WebhookRefused("bad_target", 400)
     return target
 

@@ -77,12 +77,12 @@ class Receiver(ABC):
         except WebhookRefused as refused:
             return self.refuse(refused)
         except Unavailable as why:
-            return self._unavailable(why.reason)
+            return self.unavailable(why.reason)
         except Exception as error:  # noqa: BLE001 - a fault of ours, whatever it is, is never a 4xx or a stack
             # Type and place only: the text of an unforeseen error may quote the payload.
             place = _place(error)
             log.error("delivery not handled", vendor=self.vendor, kind=type(error).__name__, place=place)  # noqa: TRY400
-            return self._unavailable("internal")
+            return self.unavailable("internal")
         return Answer(204)
 
     def refuse(self, refused: WebhookRefused) -> Answer:
@@ -90,7 +90,8 @@ class Receiver(ABC):
         WEBHOOK_REFUSED.add(vendor=self.vendor, reason=refused.reason)
         return Answer(refused.status, refused.reason)
 
-    def _unavailable(self, reason: str) -> Answer:
+    def unavailable(self, reason: str) -> Answer:
+        """The answer when a fault of ours keeps a request from being stored, counted."""
         WEBHOOK_UNAVAILABLE.add(vendor=self.vendor, reason=reason)
         return Answer(503, reason, RETRY_AFTER)
 

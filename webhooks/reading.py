@@ -10,6 +10,7 @@ import math
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
+from itertools import islice
 from typing import Any
 
 from leadbridge.errors import WebhookRefused
@@ -33,9 +34,12 @@ class Unfit:
         return hashlib.sha256(self.raw).hexdigest()
 
 
+_CANONICAL = json.JSONEncoder(sort_keys=True, separators=(",", ":"), ensure_ascii=True, allow_nan=False)
+
+
 def canonical(value: Any) -> bytes:
     """JSON with sorted keys and ASCII only: equal values give equal bytes, on every store."""
-    return json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=True, allow_nan=False).encode()
+    return _CANONICAL.encode(value).encode()
 
 
 def items(body: bytes, *, max_items: int = MAX_ITEMS, max_depth: int = MAX_DEPTH) -> list[tuple[Any, bytes]]:
@@ -47,10 +51,14 @@ def items(body: bytes, *, max_items: int = MAX_ITEMS, max_depth: int = MAX_DEPTH
         text = body.decode()
     except UnicodeDecodeError:
         raise WebhookRefused("bad_encoding", 400) from None
-    _bound(body, max_items, max_depth)  # first, so that nothing below can recurse or grow without end
-    if not text[_skip(text, 0) :].startswith("["):
+    if _is_deeper(body, max_depth):  # first, so that nothing below can recurse without end
+        raise WebhookRefused("too_deep", 400)
+    if not text.startswith("[", _skip(text, 0)):
         raise WebhookRefused("not_an_array" if _is_json(text) else "bad_json", 400)
-    return list(_split(text))
+    found = list(islice(_split(text), max_items + 1))
+    if len(found) > max_items:
+        raise WebhookRefused("too_many_events", 413)
+    return found
 
 
 def _is_json(text: str) -> bool:
@@ -62,28 +70,19 @@ def _is_json(text: str) -> bool:
 
 
 _GAP = re.compile(r"[ \t\n\r]*")
-# A string (its closing quote apart, so that a missing one is seen at once and not searched for again), or a mark.
-_MARKS = re.compile(rb'"[^"\\]*+(?:\\.[^"\\]*+)*+("?)|[\[\]{},]', re.DOTALL)
+_TEXT = re.compile(rb'"[^"\\]*+(?:\\.[^"\\]*+)*+"?', re.DOTALL)  # an open one too, so that no byte is looked at twice
+_NO_BRACKETS = bytes(set(range(256)) - set(b"[]{}"))
 
 
-def _bound(body: bytes, max_items: int, max_depth: int) -> None:
-    """Refuse depth and width by looking at brackets and commas alone, in one pass, before anything is built."""
-    depth = commas = 0
-    is_array = body.lstrip(b" \t\n\r").startswith(b"[")
-    for mark in _MARKS.finditer(body):
-        match mark[0]:
-            case b"[" | b"{":
-                depth += 1
-                if depth > max_depth:
-                    raise WebhookRefused("too_deep", 400)
-            case b"]" | b"}":
-                depth -= 1
-            case b",":
-                commas += is_array and depth == 1
-                if commas >= max_items:
-                    raise WebhookRefused("too_many_events", 413)
-            case _ if not mark[1]:
-                raise WebhookRefused("bad_json", 400)
+def _is_deeper(body: bytes, max_depth: int) -> bool:
+    """Do brackets nest deeper than this? Takes pairs away from the inside out, a level at a time."""
+    brackets = _TEXT.sub(b"", body).translate(None, _NO_BRACKETS)
+    for _ in range(max_depth):
+        fewer = brackets.replace(b"[]", b"").replace(b"{}", b"")
+        if len(fewer) == len(brackets):  # nothing, or brackets without a partner: no JSON, and the parser will say so
+            return brackets.count(b"[") + brackets.count(b"{") > max_depth
+        brackets = fewer
+    return bool(brackets)
 
 
 class _Strict:

@@ -150,7 +150,9 @@ class Server:
         )
         self._listener.slowest = slowest
         self._thread: threading.Thread | None = None
+        self._serving: int | None = None  # identity of the thread that serves
         self._stopping = threading.Event()
+        self._ended = threading.Event()
         self._deadline = 0.0
 
     @property
@@ -166,33 +168,35 @@ class Server:
         return self
 
     def run(self) -> None:
-        """Serve in this thread until `stop` is called."""
+        """Serve in this thread until `stop` is called, from a signal handler or another thread."""
+        self._serving = threading.get_ident()
         self._listener.accept_connections()
-        while not self._stopping.is_set():
-            wasyncore.poll2(1.0, self._map)
-        self._drain()
+        try:
+            while not self._stopping.is_set():
+                wasyncore.poll2(1.0, self._map)
+            self._drain()
+        finally:
+            self._close()
 
     def stop(self, timeout: float = 10.0) -> None:
         """Stop listening, answer what has arrived, commit what was taken in, end every thread. Repeatable."""
-        if self._stopping.is_set():
-            return
-        self._deadline = time.monotonic() + timeout
-        self._stopping.set()
-        if self._thread is not None:
-            self._listener.pull_trigger()
-            self._thread.join(timeout + 5)
-        else:
-            self._close()
-        running(self._app).stop()
+        if not self._stopping.is_set():
+            self._deadline = time.monotonic() + timeout
+            self._stopping.set()
+            if self._serving is None and self._thread is None:
+                self._close()
+            else:
+                self._listener.pull_trigger()
+        if self._serving != threading.get_ident():
+            self._ended.wait(timeout + 5)
 
     def _drain(self) -> None:
-        """Answer the requests that are here, then close. Runs in the serving thread, the only one to touch the map."""
+        """Answer the requests that are here. Runs in the serving thread, the only one to touch the map."""
         self._listener.accepting = False
         self._listener.del_channel(self._map)
         self._socket.close()
         while time.monotonic() < self._deadline and any(self._busy()):
             wasyncore.poll2(0.05, self._map)
-        self._close()
 
     def _busy(self) -> list[bool]:
         channels = self._listener.active_channels.values()  # type: ignore[attr-defined]
@@ -202,6 +206,8 @@ class Server:
         self._dispatcher.shutdown(timeout=2)
         self._socket.close()
         wasyncore.close_all(self._map, ignore_all=True)
+        running(self._app).stop()
+        self._ended.set()
 
 
 def serve(

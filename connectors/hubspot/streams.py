@@ -142,7 +142,8 @@ class Streams:
         """The parts from `place` on. Until all are read, progress holds `at`, the start of the last whole round."""
         todo = [part for part in parts if part >= place.part]
         whole: Progress = {"at": place.started.isoformat()}
-        for part, following in zip(todo, [*todo[1:], None], strict=True):
+        for n, part in enumerate(todo):
+            following = todo[n + 1] if n + 1 < len(todo) else None
             after: str | None = place.after if part == place.part else ""
             while after is not None:
                 found = self._page(fetch, part, after, place.low)

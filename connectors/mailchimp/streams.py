@@ -7,6 +7,7 @@ campaigns and is not followed here.
 
 from collections import Counter
 from collections.abc import Iterator, Mapping
+from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -42,20 +43,21 @@ class Streams:
         yield from self._round(progress)
 
     def _round(self, progress: Mapping[str, str]) -> Iterator[Page[Activity]]:
-        """Every campaign once, beginning where `progress` stands."""
-        now = clock.now()
-        campaigns = self._sent_since(now - self._history)
+        """Every campaign once, beginning where `progress` stands. Progress: cursors, and the place in the round."""
+        campaigns = self._sent_since(clock.now() - self._history)
         ids = [campaign.id for campaign in campaigns]
         cursors = {name: at for name, at in progress.items() if name.removeprefix(CURSOR) in ids}
         standing = progress.get("campaign", "")
         first = ids.index(standing) if standing in ids else 0
-        for campaign in campaigns[first:]:
+        for n, campaign in enumerate(campaigns[first:], first):
             resumed = campaign.id == standing
             begun = (instant_in(progress, "begun") if resumed else None) or clock.now()
             offset = int(progress.get("offset") or 0) if resumed else 0
-            yield from self._campaign(campaign, cursors, begun, offset)
+            following = {"campaign": ids[n + 1]} if n + 1 < len(ids) else {}
+            for page in self._campaign(campaign, cursors, begun, offset):
+                yield page if "campaign" in page.progress else replace(page, progress={**page.progress, **following})
             cursors[CURSOR + campaign.id] = begun.isoformat()
-        if not campaigns[first:]:
+        if not campaigns:
             yield Page((), cursors)
 
     def _campaign(
@@ -63,21 +65,17 @@ class Streams:
     ) -> Iterator[Page[Activity]]:
         cursor = instant_in(cursors, CURSOR + campaign.id)
         since = cursor - self._lookback if cursor is not None else None
+        done = {**cursors, CURSOR + campaign.id: begun.isoformat()}
         more = True
         while more:
             found = self._activity(campaign.id, since, offset)
             if found is None:
-                done = {**cursors, CURSOR + campaign.id: begun.isoformat()}
                 yield Page((), done, {"campaign without a report": 1})
                 return
             offset += PAGE
             more = len(found.emails) == PAGE and offset < found.total
-            if more:
-                place = {"campaign": campaign.id, "begun": begun.isoformat(), "offset": str(offset)}
-                progress = {**cursors, **place}
-            else:
-                progress = {**cursors, CURSOR + campaign.id: begun.isoformat()}
-            yield _page(campaign, found, progress)
+            place = {"campaign": campaign.id, "begun": begun.isoformat(), "offset": str(offset)}
+            yield _page(campaign, found, {**cursors, **place} if more else done)
 
     def _sent_since(self, since: datetime) -> list[CampaignRow]:
         """Campaigns of this audience sent since then, oldest first."""

@@ -375,8 +375,8 @@ class Binder:
         if fact.kind in ("date", "datetime") and not _DAY.fullmatch(text):
             return self.wrong(node, f"needs a day such as 2026-03-31, not {shown(text)}")
         if fact.choices:
-            meant = {choice.casefold(): choice for choice in fact.choices}.get(text.strip().casefold())
-            return meant or self.unlike(node, text, fact.choices, f"{shown(text)} never occurs here")
+            meant = fact.choices.get(text.strip().casefold())
+            return meant or self.unlike(node, text, fact.choices.values(), f"{shown(text)} never occurs here")
         return text
 
 

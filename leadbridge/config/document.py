@@ -27,11 +27,13 @@ from ruamel.yaml.events import (
 
 from leadbridge.config.faults import Faults
 
-MAX_BYTES = 256 * 1024
-"""Twenty times a large configuration. The parser is plain Python: this bounds the worst file to about a second."""
+MAX_BYTES = 128 * 1024
+"""Ten times a large configuration. The parser is plain Python: this bounds the worst file to about a second."""
 
 MAX_DEPTH = 32
-MAX_VALUES = 20_000
+MAX_VALUES = 10_000
+MAX_SECTIONS = 100
+"""Top-level keys that are looked at one by one after a syntax error."""
 
 Path = tuple[str | int, ...]
 
@@ -88,7 +90,7 @@ class _TooMuch(Exception):
 _UNFIT = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\u2028-\u202e\u2066-\u2069\ufeff\ufffe\uffff\ud800-\udfff]")
 """Control and direction-changing characters, which show a reader something else than what is there."""
 
-_INDENT = re.compile(r"^ *([\t\u00a0\u2000-\u200b\u3000])", re.MULTILINE)
+_INDENT = re.compile(r" *([\t\u00a0\u2000-\u200b\u3000])")
 _NO_CHARACTER = re.compile(r"\\U(?!000|0010)")
 _TOP_LEVEL_KEY = re.compile(r"^[A-Za-z_][\w.-]*[ ]*:(?=\s|$)", re.MULTILINE)
 
@@ -138,28 +140,32 @@ def _parse(text: str, faults: Faults) -> Node | None:
 def _parse_by_section(text: str, faults: Faults, whole: "_Syntax") -> Node | None:
     """Each top-level section on its own: several syntax errors are found at once, and the sound sections are read."""
     tabs = set()
-    for found in _INDENT.finditer(text):
-        tabs.add(_line(text, found.start()))
-        sign = "a tab" if found[1] == "\t" else "a character that only looks like a space"
-        faults.add(max(tabs), (), f"is indented with {sign}; use spaces")
+    for number, line in enumerate(text.split("\n"), 1):
+        if found := _INDENT.match(line):
+            tabs.add(number)
+            sign = "a tab" if found[1] == "\t" else "a character that only looks like a space"
+            faults.add(number, (), f"is indented with {sign}; use spaces")
     starts = [found.start() for found in _TOP_LEVEL_KEY.finditer(text)]
-    root, builder, explained = Node((), 1, "table"), _Builder(faults), False
-    for start, end in zip(starts, [*starts[1:], len(text)], strict=True):
-        first, last = _line(text, start), _line(text, end - 1)
+    ends = [*starts[1:], len(text)]
+    explained = bool(tabs)
+    root, builder = Node((), 1, "table"), _Builder(faults)
+    for start, end in zip(starts, ends, strict=False) if len(starts) <= MAX_SECTIONS else ():
+        section = text[start:end]
+        above = text.count("\n", 0, start)
         try:
-            part = builder.document(_events("\n" * (first - 1) + text[start:end]))
+            part = builder.document(_events(section, above), above)
         except _Syntax as error:
             explained = True
-            key = text[start:end].partition(":")[0].strip()
-            builder.enter(root, key, first, Node((key,), first, "broken"))
-            if tabs.isdisjoint(range(first, last + 1)):
+            key = section.partition(":")[0].strip()
+            builder.enter(root, key, above + 1, Node((key,), above + 1, "broken"))
+            if tabs.isdisjoint(range(above + 1, above + section.count("\n") + 2)):
                 error.report(faults, text, (key,))
         else:
             for key, node in part.entries.items() if part else ():
                 builder.enter(root, key, node.line, node)
-    if not explained and not tabs:
+    if not explained:
         whole.report(faults, text, ())
-    return root if explained else None
+    return root if explained and root.entries else None
 
 
 class _Syntax(Exception):
@@ -176,14 +182,15 @@ class _Syntax(Exception):
         faults.add(self.line, path, self.problem, 'within { } write "${NAME}", in quotes' if unquoted else "")
 
 
-def _events(text: str) -> Iterator[Event]:
+def _events(text: str, above: int = 0) -> Iterator[Event]:
+    """Raises _Syntax; `above` lines of the file come before this text."""
     try:
         yield from YAML(typ="safe", pure=True).parse(text)
     except MarkedYAMLError as error:
-        raise _in_plain_words(error) from None
+        raise _in_plain_words(error, above) from None
     except (OverflowError, ValueError):  # chr() inside the parser, which has no line for it
         found = _NO_CHARACTER.search(text)
-        line = _line(text, found.start()) if found else 1
+        line = above + (_line(text, found.start()) if found else 1)
         raise _Syntax(line, "has an escape beginning with \\U that stands for no character") from None
 
 
@@ -208,17 +215,15 @@ _SYNTAX = (  # words of ruamel.yaml: ours, and whether the place is where it beg
 )  # fmt: skip
 
 
-def _in_plain_words(error: MarkedYAMLError) -> _Syntax:
+def _in_plain_words(error: MarkedYAMLError, above: int) -> _Syntax:
     """Without the parser's jargon and without its excerpt of the file, which may hold a secret."""
     told = f"{error.context or ''} {error.problem or ''}"
-    for theirs, ours, began in _SYNTAX:
-        if theirs in told:
-            mark = (error.context_mark if began else None) or error.problem_mark or error.context_mark
-            return _Syntax(mark.line + 1 if mark else 1, ours)
-    mark = error.problem_mark or error.context_mark
-    return _Syntax(
-        mark.line + 1 if mark else 1, "cannot be read as YAML; look at quotes, brackets and indentation here"
+    problem, began = next(
+        ((ours, began) for theirs, ours, began in _SYNTAX if theirs in told),
+        ("cannot be read as YAML; look at quotes, brackets and indentation here", False),
     )
+    mark = (error.context_mark if began else None) or error.problem_mark or error.context_mark
+    return _Syntax(above + (mark.line + 1 if mark else 1), problem)
 
 
 class _Builder:
@@ -227,18 +232,23 @@ class _Builder:
     def __init__(self, faults: Faults) -> None:
         self.faults = faults
         self.values = 0
+        self.above = 0
 
-    def document(self, events: Iterator[Event]) -> Node | None:
+    def line(self, event: Event) -> int:
+        return int(event.start_mark.line) + 1 + self.above
+
+    def document(self, events: Iterator[Event], above: int = 0) -> Node | None:
+        self.above = above
         root: Node | None = None
         for event in events:
             if isinstance(event, DocumentStartEvent):
                 if root is not None:
-                    self.faults.add(event.start_mark.line + 1, (), "has a second document; one file holds one")
+                    self.faults.add(self.line(event), (), "has a second document; one file holds one")
                     break
                 if event.version or event.tags:
                     self.faults.add(1, (), "begins with a % directive; remove it")
             elif isinstance(event, NodeEvent):
-                root = self.node(event, events, (), event.start_mark.line + 1)
+                root = self.node(event, events, (), self.line(event))
         return root
 
     def node(self, event: Event, events: Iterator[Event], path: Path, line: int) -> Node:
@@ -259,22 +269,23 @@ class _Builder:
             node = Node(path, line, "series")
             while not isinstance(below := next(events), SequenceEndEvent):
                 here = (*path, len(node.items))
-                node.items.append(self.node(below, events, here, below.start_mark.line + 1))
+                node.items.append(self.node(below, events, here, self.line(below)))
         elif isinstance(event, MappingStartEvent):
             node = Node(path, line, "table")
             while not isinstance(key := next(events), MappingEndEvent):
                 self.entry(node, key, events)
         if problem:
-            self.faults.add(event.start_mark.line + 1, path, problem)
+            self.faults.add(self.line(event), path, problem)
             node.kind = "broken"
         return node
 
     def entry(self, table: Node, event: Event, events: Iterator[Event]) -> None:
-        line = event.start_mark.line + 1
+        line = self.line(event)
         if not isinstance(event, ScalarEvent):
             self.faults.add(line, table.path, _refused(event) or "has a key that is not a word")
-            self.node(event, events, table.path, line)
-            self.node(next(events), events, table.path, line)
+            nowhere = (*table.path, "?")
+            self.node(event, events, nowhere, line)
+            self.node(next(events), events, nowhere, line)
             return
         problem = _refused(event)
         if event.value == "<<" and event.style is None:

@@ -4,8 +4,8 @@ The order of working (sync.rescore) decides: rules see a person's own fields; st
 journey sees the stage too; journeys and segments see everything.
 """
 
-from collections.abc import Callable, Iterable
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field
 from typing import get_args
 
 from leadbridge.config.conditions import test_names
@@ -44,7 +44,7 @@ class Fact:
     """What is known of a name in a condition."""
 
     kind: str | None = None  # type of the value; None: not known, so any test may be right
-    choices: tuple[str, ...] = ()  # every value it can have
+    choices: Mapping[str, str] = field(default_factory=dict)  # every value it can have, by its folded spelling
     problem: str = ""  # why it cannot stand here
     hint: Callable[[], str] = lambda: ""
     segment: bool = False
@@ -70,15 +70,15 @@ class Facts:
         self.all = facts(declared, self.scores)
         self.values = values(self.scores)
         self._untyped = {name for name, kind in declared.items() if kind not in types}
-        self._choices: dict[str, tuple[str, ...]] = {
-            "lifecycle_stage": tuple(LifecycleStage),  # the CRM's, in our words
-            "stage": tuple(LifecycleStage),
-            "buyer_journey": tuple(BuyerJourney),
-            "segment": tuple(tree.below("segments")),
+        self._choices: dict[str, dict[str, str]] = {
+            "lifecycle_stage": _folded(LifecycleStage),  # the CRM's, in our words
+            "stage": _folded(LifecycleStage),
+            "buyer_journey": _folded(BuyerJourney),
+            "segment": _folded(tree.below("segments")),
         }
         for name, node in tree.below("scores").items():
             if not _unreadable(node.at("grades")):
-                self._choices[f"grade.{name}"] = tuple(node.below("grades"))
+                self._choices[f"grade.{name}"] = _folded(node.below("grades"))
         # Names of a section that could not be read are not known, so nothing about them can be called wrong.
         self._open = tuple(key for key in ("fields", "scores", "segments") if _unreadable(tree.at(key)))
         if "segments" in self._open:
@@ -121,7 +121,7 @@ class Facts:
     def _known(self, name: str, kind: str) -> Fact:
         if name in self._untyped:
             return Fact()
-        choices = self._choices.get(name, ())
+        choices = self._choices.get(name, {})
         if choices or name not in self._choices:
             return Fact(kind, choices, segment=name == "segment")
         what = "there are no segments" if name == "segment" else "this score has no grades"
@@ -131,6 +131,10 @@ class Facts:
         if name.startswith(("score.", "grade.")):
             return "scores" in self._open or any(name.startswith(f"score.{score}.") for score in self._half_read)
         return "fields" in self._open
+
+
+def _folded(words: Iterable[str]) -> dict[str, str]:
+    return {str(word).casefold(): str(word) for word in words}
 
 
 def _of_which(name: str, scores: Iterable[str]) -> str:

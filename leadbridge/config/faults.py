@@ -3,7 +3,7 @@
 from leadbridge.config.wording import path_text
 from leadbridge.errors import Fault
 
-MOST = 200
+MOST = 100
 """Faults shown; beyond that a count. A file with more is not read to its end by anyone."""
 
 
@@ -20,13 +20,10 @@ class Faults:
         return len(self._found) >= MOST
 
     def add(self, line: int, path: tuple[str | int, ...], problem: str, hint: str = "") -> None:
-        fault = Fault(line, path_text(path), problem, hint)
-        if fault in self._found:
-            return
         if self.full:
             self._more += 1
         else:
-            self._found[fault] = None
+            self._found[Fault(line, path_text(path), problem, hint)] = None
 
     def __bool__(self) -> bool:
         return bool(self._found)

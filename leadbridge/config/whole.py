@@ -92,7 +92,7 @@ def _segments(tree: Node, _facts: Facts) -> Found:
     segments = tree.below("segments")
     named = {name: [other for other in _named(node) if other in segments] for name, node in segments.items()}
     for circle in islice(_circles(named), MOST_CIRCLES):
-        way = " → ".join(circle)
+        way = " → ".join(circle if len(circle) < 12 else [*circle[:10], "…", circle[0]])
         yield segments[circle[0]], f"goes round in a circle: {way}; a segment cannot be part of itself"
     if next(_circles(named), None):
         return

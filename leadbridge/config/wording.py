@@ -9,7 +9,7 @@ from pydantic_core import ErrorDetails
 LONGEST_WORD = 64
 """Spelling is compared up to here; beyond it a word is no slip of the keyboard, and comparing takes for ever."""
 
-MANY_WORDS = 300
+MANY_WORDS = 100
 
 _SECRET = re.compile(
     r"""pat-\w{2,3}\d*-            # HubSpot
@@ -52,10 +52,11 @@ def nearest(word: str, allowed: Iterable[str], cutoff: float = 0.6) -> str | Non
 
     if not word or len(word) > LONGEST_WORD:
         return None
-    spellings = {key(name): name for name in allowed}
-    if len(spellings) > MANY_WORDS:  # comparing with every one would take too long; slips rarely begin a word
-        spellings = {text: name for text, name in spellings.items() if text[:1] == key(word)[:1]}
-    found = get_close_matches(key(word), list(spellings)[:MANY_WORDS], n=1, cutoff=cutoff)
+    names = list(allowed)
+    if len(names) > MANY_WORDS:  # comparing with every one takes too long, and few slips are in the first letter
+        names = [name for name in names if name[:1].casefold() == word[:1].casefold()][:MANY_WORDS]
+    spellings = {key(name): name for name in names}
+    found = get_close_matches(key(word), spellings, n=1, cutoff=cutoff)
     return spellings[found[0]] if found else None
 
 

@@ -58,7 +58,7 @@ def add_activities(tx: Connection, rows: Sequence[Activity], now: datetime) -> A
     unique = {(row.source, row.source_id): row for row in rows}
     keys = sorted({row.subject for row in rows})
     owned = select(person_keys.c.key, person_keys.c.person_id).where(among(tx, person_keys.c.key, keys))
-    owner = dict(tx.execute(owned).tuples().all())
+    owner = dict(tx.execute(owned).all())
     stored = upsert(
         tx,
         activities,

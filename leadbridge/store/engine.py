@@ -13,6 +13,7 @@ import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import UTC, datetime
+from importlib import import_module
 from pathlib import Path
 from typing import Any
 
@@ -32,7 +33,6 @@ from sqlalchemy import (
     Text,
     event,
 )
-from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.engine import URL, make_url
 from sqlalchemy.exc import ArgumentError, InterfaceError, OperationalError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
@@ -45,7 +45,7 @@ WAIT_SECONDS = 30
 """How long a writer waits for another before it gives up."""
 
 BIG_ID = BigInteger().with_variant(Integer(), "sqlite")  # on SQLite only INTEGER PRIMARY KEY counts up by itself
-EXACT_TEXT = Text().with_variant(postgresql.TEXT(collation="C"), "postgresql")  # compared by code point, as SQLite does
+EXACT_TEXT = Text(collation="C").with_variant(Text(), "sqlite")  # compared by code point, as SQLite does by itself
 NEVER_REUSED: dict[str, Any] = {
     "sqlite_autoincrement": True
 }  # a deleted id must not come back as somebody else; PostgreSQL never does
@@ -251,7 +251,7 @@ def _postgresql_engine(url: URL) -> Engine:
         pool_pre_ping=True,
         pool_recycle=1800,
         pool_timeout=WAIT_SECONDS,
-        connect_args={"connect_timeout": 10, "application_name": "leadbridge"},
+        connect_args={"connect_timeout": 10, "application_name": "leadbridge", "client_encoding": "utf8"},
     )
 
     @event.listens_for(engine, "connect")
@@ -266,12 +266,13 @@ def _postgresql_engine(url: URL) -> Engine:
         connection.commit()
         if int(version) < _OLDEST_POSTGRESQL * 10000:
             raise StoreError(f"store: PostgreSQL {_OLDEST_POSTGRESQL} or later is needed")
-        for (name, allowed), value in zip(_POSTGRESQL_MUST.items(), values, strict=True):
-            if value not in allowed:
-                raise StoreError(
-                    f"store: PostgreSQL runs with {name}={value}, which could lose or change what was stored; "
-                    f"set {name} to {allowed[0]}"
-                )
+        given = zip(_POSTGRESQL_MUST.items(), values, strict=True)
+        if faults := [(name, value, allowed[0]) for (name, allowed), value in given if value not in allowed]:
+            found = " and ".join(f"{name}={value}" for name, value, _ in faults)
+            cure = " and ".join(f"{name} to {right}" for name, _, right in faults)
+            raise StoreError(
+                f"store: PostgreSQL runs with {found}, which could lose or change what was stored; set {cure}"
+            )
 
     return engine
 
@@ -327,7 +328,7 @@ def among(tx: Connection, column: ColumnElement[Any], values: Sequence[Any]) -> 
     if tx.dialect.name == "sqlite":
         return column.in_(sa.select(sa.func.json_each(json.dumps(settled)).table_valued("value").c.value))
     kind: Any = Text() if isinstance(settled[0], str) else BigInteger()
-    return column == sa.any_(sa.literal(settled, postgresql.ARRAY(kind)))
+    return column == sa.any_(sa.literal(settled, sa.ARRAY(kind)))
 
 
 def upsert(
@@ -347,7 +348,7 @@ def upsert(
     """
     if not rows:
         return []
-    dialect: Any = sqlite if tx.dialect.name == "sqlite" else postgresql
+    dialect = import_module(f"sqlalchemy.dialects.{tx.dialect.name}")  # the other one need not be loaded
     statement = dialect.insert(table).from_select(list(rows[0]), _as_table(tx, table, rows))
     if change is None:
         statement = statement.on_conflict_do_nothing(index_elements=list(key))
@@ -393,7 +394,6 @@ def _as_table(tx: Connection, table: Table, rows: Sequence[Mapping[str, Any]]) -
         settle = bytes.hex if isinstance(kind, LargeBinary) else kind.bind_processor(tx.dialect)
         values = [row[name] for row in rows]
         columns.append([None if value is None else settle(value) for value in values] if settle else values)
-    settled = zip(*columns, strict=True)
     unfold = _unfold_on_sqlite if tx.dialect.name == "sqlite" else _unfold_on_postgresql
     # The condition keeps SQLite from taking ON CONFLICT for a join's ON.
     return sa.select(*unfold(names, kinds, list(zip(*columns, strict=True)))).where(sa.true())
@@ -411,7 +411,7 @@ def _unfold_on_postgresql(
 ) -> Iterator[ColumnElement[Any]]:
     document = json.dumps([dict(zip(names, row, strict=True)) for row in rows], ensure_ascii=False)
     columns = [sa.column(name, _in_json(kind)) for name, kind in zip(names, kinds, strict=True)]
-    rowset = sa.func.json_to_recordset(sa.cast(sa.literal(document, Text()), postgresql.JSON)).table_valued(*columns)
+    rowset = sa.func.json_to_recordset(sa.cast(sa.literal(document, Text()), sa.JSON)).table_valued(*columns)
     given = rowset.render_derived(with_types=True)
     for name, kind in zip(names, kinds, strict=True):
         cell = given.c[name]

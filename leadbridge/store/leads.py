@@ -65,7 +65,7 @@ def people_by_key(tx: Connection, keys: Collection[str]) -> dict[str, int]:
     if is_writing(tx):
         exclusive(tx, IDENTITY)
     owned = select(person_keys.c.key, person_keys.c.person_id).where(among(tx, person_keys.c.key, sorted(keys)))
-    found = dict(tx.execute(owned).tuples().all())
+    found = dict(tx.execute(owned).all())
     return {key: found[kept] for key in keys if (kept := clean_key(key)) in found}
 
 

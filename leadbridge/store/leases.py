@@ -83,7 +83,7 @@ def held_ids(tx: Connection, table: Table, claims: Sequence[Held]) -> set[int]:
         .order_by(key)
         .with_for_update()
     )
-    token_of = dict(rows.tuples().all())
+    token_of = dict(rows.all())
     return {claim.id for claim in claims if token_of.get(claim.id) == claim.token}
 
 

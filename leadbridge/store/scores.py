@@ -285,6 +285,4 @@ def stage_changes(tx: Connection, person_id: int) -> list[tuple[datetime, str | 
 
 def stage_counts(tx: Connection) -> dict[str | None, int]:
     """How many people stand at each stage."""
-    return dict(
-        tx.execute(select(standings_table.c.stage, func.count()).group_by(standings_table.c.stage)).tuples().all()
-    )
+    return dict(tx.execute(select(standings_table.c.stage, func.count()).group_by(standings_table.c.stage)).all())

@@ -1,7 +1,7 @@
 """A hostile file costs little: nothing is expanded, nothing is followed, and only a ConfigError comes out."""
 
 import time
-from collections.abc import Callable
+from pathlib import Path
 
 import pytest
 from hypothesis import HealthCheck, example, given, settings
@@ -11,6 +11,7 @@ from leadbridge.config.document import MAX_BYTES, MAX_DEPTH, MAX_VALUES
 from leadbridge.config.faults import MOST
 from leadbridge.config.load import load
 from leadbridge.errors import ConfigError
+from tests.helpers.config_files import changed, faults_of, loaded, write
 
 FULL = MAX_BYTES - 100
 
@@ -26,11 +27,11 @@ HOSTILE = {
     "questions": "? " * (FULL // 2),
     "many keys": "".join(f"k{n}: 1\n" for n in range(FULL // 10)),
     "one key over and over": "a: b\n" * (FULL // 5),
-    "many unknown keys of a rule": "scores: {lead: {rules: [{" + ", ".join(f"pointz{n}: 1" for n in range(15000)) + "}]}}",
-    "many unknown fields": "segments:\n" + "".join(f"  s{n}: {{titel{n}: 1}}\n" for n in range(9000)),
+    "many unknown keys of a rule": "scores: {lead: {rules: [{" + ", ".join(f"p{n}: 1" for n in range(8000)) + "}]}}",
+    "many unknown fields": "segments:\n" + "".join(f"  s{n}: {{titel{n}: 1}}\n" for n in range(5000)),
     "many fields and many unknown ones": (
-        "fields:\n" + "".join(f"  f{n}: {{hubspot: p}}\n" for n in range(2500))
-        + "segments:\n" + "".join(f"  s{n}: {{ff{n}: 1}}\n" for n in range(2500))
+        "fields:\n" + "".join(f"  f{n}: {{hubspot: p}}\n" for n in range(1800))
+        + "segments:\n" + "".join(f"  s{n}: {{ff{n}: 1}}\n" for n in range(1800))
     ),
     "a long plain text": "a: " + "x " * (FULL // 2),
     "a long quoted text": "a: '" + "\n" * (FULL - 6) + "'",
@@ -55,65 +56,69 @@ HOSTILE = {
     "a number without end": "web: {port: " + "9" * (FULL - 20) + "}",
     "a length of time without end": "guards: {intents_expire_after: " + "9" * (FULL - 40) + "d}",
     "variables": 'store: "' + "${A}" * (FULL // 4 - 5) + '"',
-    "circles of segments": "segments:\n" + "".join(f"  s{n}: {{segment: s{(n + 1) % 4000}}}\n" for n in range(4000)),
+    "circles of segments": "segments:\n" + "".join(f"  s{n}: {{segment: s{(n + 1) % 2500}}}\n" for n in range(2500)),
     "segments of all segments": "segments:\n" + "".join(
-        f"  s{n}: {{segment: {{in: [{', '.join(f's{m}' for m in range(100) if m != n)}]}}}}\n" for n in range(100)
+        f"  s{n}: {{segment: {{in: [{', '.join(f's{m}' for m in range(90) if m != n)}]}}}}\n" for n in range(90)
     ),
     "a tower of segments": "segments:\n" + "".join(
-        f"  s{n + 1}: {{any: [{{segment: s{n}}}, {{segment: s{n}}}]}}\n" for n in range(2000)
+        f"  s{n + 1}: {{any: [{{segment: s{n}}}, {{segment: s{n}}}]}}\n" for n in range(1400)
     ),
 }  # fmt: skip
 
 
 @pytest.mark.parametrize("text", HOSTILE.values(), ids=HOSTILE)
-def test_a_hostile_file_is_refused_within_a_bounded_time(write: Callable, text: str) -> None:
-    path = write(text)
+def test_a_hostile_file_is_refused_within_a_bounded_time(tmp_path: Path, text: str) -> None:
+    path = write(tmp_path, text)
     start = time.process_time()
     with pytest.raises(ConfigError) as caught:
         load(path, {})
-    assert time.process_time() - start < 2
+    assert time.process_time() - start < 3  # below 1 on an idle machine
     assert 0 < len(caught.value.faults) <= MOST + 1
     assert all(len(str(fault)) < 3000 for fault in caught.value.faults)
 
 
-def test_a_file_beyond_the_bound_is_not_even_read(write: Callable) -> None:
-    path = write("a: " + "x" * (50 * MAX_BYTES))
+def test_a_file_beyond_the_bound_is_not_even_read(tmp_path: Path) -> None:
+    path = write(tmp_path, "a: " + "x" * (50 * MAX_BYTES))
     start = time.process_time()
-    with pytest.raises(ConfigError, match="is larger than 256 KB"):
+    with pytest.raises(ConfigError, match="is larger than 128 KB"):
         load(path, {})
     assert time.process_time() - start < 0.1
 
 
-def test_depth_is_told_with_its_line(faults_of: Callable) -> None:
+def test_depth_is_told_with_its_line() -> None:
     text = "a:\n" + "".join(" " * (n + 1) + "a:\n" for n in range(MAX_DEPTH + 2))
     (fault,) = faults_of(text)
     assert (fault.line, fault.problem) == (MAX_DEPTH + 1, f"is nested more than {MAX_DEPTH} deep here")
 
 
-def test_more_values_than_any_configuration_has_are_told(faults_of: Callable) -> None:
-    (fault,) = faults_of("a: [" + "1, " * (MAX_VALUES + 1) + "]")
+def test_more_values_than_any_configuration_has_are_told() -> None:
+    (fault,) = faults_of("a: [" + "1," * (MAX_VALUES + 1) + "]")
     assert f"has more than {MAX_VALUES} values" in fault.problem
 
 
-def test_beyond_many_faults_the_rest_is_counted(faults_of: Callable) -> None:
+def test_beyond_many_faults_the_rest_is_counted() -> None:
     found = faults_of("connections: {}\nscores: {}\n" + "".join(f"k{n}: 1\n" for n in range(500)))
     assert len(found) == MOST + 1
-    assert found[-1].problem == "has 301 more faults; mend these first"
+    assert found[-1].problem == "has 401 more faults; mend these first"
 
 
-def test_the_largest_sound_file_loads(loaded: Callable, changed: Callable) -> None:
+def test_the_largest_sound_file_loads() -> None:
     rule = "      - {{name: rule {}, category: fit, when: {{job_title: {{words: [vp, head]}}}}, points: 1}}\n"
-    config = loaded(changed(("    grades:", "".join(rule.format(n) for n in range(1000)) + "    grades:")))
-    assert len(config.scores["lead"].rules) == 1002
+    config = loaded(changed(("    grades:", "".join(rule.format(n) for n in range(800)) + "    grades:")))
+    assert len(config.scores["lead"].rules) == 802
 
 
 WORDS = st.sampled_from(
-    "connections hubspot mailchimp token api_key audience fields job_title hubspot type write_back score stage scores lead "
-    "categories rules name category points when activity where within grades stages sql until segments nurture journeys "
-    "guards web store ${X} page_view 5 -1 30d 10% NO true ~ 'x' \"y\" &a *a !t << ? | > {} [] fit max min all any not "
-    "equals in at_least between words".split()
+    """
+    connections hubspot mailchimp token api_key audience fields job_title hubspot type write_back score stage scores
+    lead categories rules name category points when activity where within grades stages sql until segments nurture
+    journeys guards web store ${X} page_view 5 -1 30d 10% NO true ~ 'x' "y" &a *a !t << ? | > {} [] fit max min all any
+    not equals in at_least between words
+    """.split()  # noqa: SIM905 - sixty quoted words read worse
 )
-SIGNS = st.sampled_from([": ", ":\n", "\n", "\n  ", "\n    ", "- ", ", ", "{", "}", "[", "]", "#", "\t", " ", "'", '"', "---\n"])
+SIGNS = st.sampled_from(
+    [": ", ":\n", "\n", "\n  ", "\n    ", "- ", ", ", "{", "}", "[", "]", "#", "\t", " ", "'", '"', "---\n"]
+)
 YAMLISH = st.lists(st.one_of(WORDS, SIGNS, st.text(max_size=3)), max_size=80).map("".join)
 VALUES = st.recursive(
     st.one_of(WORDS, st.integers().map(str)),
@@ -127,7 +132,7 @@ VALUES = st.recursive(
 )
 
 
-@settings(max_examples=300, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow])
+@settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(YAMLISH)
 @example("? a\n: b: c")
 @example('a: "\\UFFFFFFFF"')
@@ -136,25 +141,29 @@ VALUES = st.recursive(
 @example("%TAG ! x")
 @example("a: !<")
 @example("- - -\n  ?")
-def test_whatever_is_in_a_file_only_a_configerror_comes_out(write: Callable, text: str) -> None:
-    path = write(text.encode("utf-8", "surrogatepass"))
+def test_whatever_is_in_a_file_only_a_configerror_comes_out(text: str) -> None:
     try:
-        load(path, {"X": "x"})
+        loaded(text, {"X": "x"})
     except ConfigError as error:
-        assert error.faults == sorted(error.faults)
-        assert all(0 <= fault.line <= text.count("\n") + text.count("\r") + 2 for fault in error.faults)
+        found = error.faults
+    else:
+        return
+    assert found
+    assert found == sorted(found)
+    assert all(0 <= fault.line <= text.count("\n") + text.count("\r") + 2 for fault in found)
 
 
-@settings(max_examples=300, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow])
+@settings(max_examples=80, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(st.data())
-def test_whatever_stands_in_a_section_only_a_configerror_comes_out(
-    write: Callable, changed: Callable, data: st.DataObject
-) -> None:
+def test_whatever_stands_in_a_section_only_a_configerror_comes_out(data: st.DataObject) -> None:
     lines = changed().splitlines()
     place = data.draw(st.integers(0, len(lines) - 1))
     head, colon, _ = lines[place].partition(":")
     lines[place] = head + colon + " " + data.draw(VALUES)
     try:
-        load(write("\n".join(lines)), {"HUBSPOT_TOKEN": "t", "MAILCHIMP_KEY": "k-us6"})
+        loaded("\n".join(lines), {"HUBSPOT_TOKEN": "t", "MAILCHIMP_KEY": "k-us6"})
     except ConfigError as error:
-        assert error.faults
+        told = str(error)
+    else:
+        return
+    assert "leadbridge.yaml:" in told

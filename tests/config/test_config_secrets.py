@@ -1,15 +1,15 @@
 """Secrets come from the environment only, and are shown by nothing (reliability G26)."""
 
 import traceback
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
-from leadbridge.config.load import load
 from leadbridge.config.report import describe
 from leadbridge.config.wording import secret_like, shown
 from leadbridge.errors import ConfigError
+from tests.helpers.config_files import ENVIRONMENT, changed, faults_of, loaded, refused
 
 CANARIES = (
     "pat-na1-5f3c0b1e-91aa-4c0f-8d11-0a1b2c3d4e5f",
@@ -20,7 +20,7 @@ CANARIES = (
 TOKEN = 'token: "${HUBSPOT_TOKEN}"'
 KEY = 'api_key: "${MAILCHIMP_KEY}"'
 
-SECRET_PLACES = {
+SECRET_PLACES: dict[str, Callable[[str], tuple[str, str]]] = {
     "token": lambda text: (TOKEN, f"token: {text}"),
     "webhook_secret": lambda text: (TOKEN, f"{TOKEN}, webhook_secret: {text}"),
     "webhook_secret_previous": lambda text: (TOKEN, f"{TOKEN}, webhook_secret_previous: {text}"),
@@ -43,17 +43,16 @@ def everything(error: BaseException) -> str:
     return "\n".join(seen)
 
 
-@pytest.mark.parametrize("canary", [*CANARIES, "hunter2", "{hunter2: hunter2}", "[hunter2, hunter2]", "x${HUBSPOT_TOKEN}hunter2"])
+@pytest.mark.parametrize(
+    "canary", [*CANARIES, "hunter2", "{hunter2: hunter2}", "[hunter2, hunter2]", "x${HUBSPOT_TOKEN}hunter2"]
+)
 @pytest.mark.parametrize("place", SECRET_PLACES)
-def test_a_secret_written_into_the_file_is_refused_and_not_repeated(
-    write: Callable, changed: Callable, environment: Mapping[str, str], place: str, canary: str
-) -> None:
+def test_a_secret_written_into_the_file_is_refused_and_not_repeated(place: str, canary: str) -> None:
     written = canary if canary[0] in "{[" else f'"{canary}"'
-    with pytest.raises(ConfigError) as caught:
-        load(write(changed(SECRET_PLACES[place](written))), environment)
-    (fault,) = [fault for fault in caught.value.faults if "is a secret" in fault.problem]
+    error = refused(changed(SECRET_PLACES[place](written)))
+    (fault,) = [fault for fault in error.faults if "is a secret" in fault.problem]
     assert "write ${NAME} here, and set the variable NAME" in fault.problem
-    told = everything(caught.value)
+    told = everything(error)
     assert canary not in told
     assert "hunter2" not in told
 
@@ -91,11 +90,11 @@ def test_a_secret_written_into_the_file_is_refused_and_not_repeated(
     ],
 )  # fmt: skip
 def test_a_secret_pasted_into_the_wrong_place_is_not_repeated(
-    write: Callable, changed: Callable, environment: Mapping[str, str], old: str, new: str, canary: str
+    old: str,
+    new: str,
+    canary: str,
 ) -> None:
-    with pytest.raises(ConfigError) as caught:
-        load(write(changed((old, new.replace("CANARY", canary)))), environment)
-    assert canary not in everything(caught.value)
+    assert canary not in everything(refused(changed((old, new.replace("CANARY", canary)))))
 
 
 @pytest.mark.parametrize("canary", [*CANARIES, "hunter2", "two\nlines"])
@@ -112,11 +111,9 @@ def test_a_secret_pasted_into_the_wrong_place_is_not_repeated(
         ("nurture:\n", 'web: {public_url: "${CANARY}"}\nnurture:\n'),
     ],
 )
-def test_a_value_from_the_environment_that_does_not_fit_is_not_repeated(
-    write: Callable, changed: Callable, environment: dict[str, str], old: str, new: str, canary: str
-) -> None:
+def test_a_value_from_the_environment_that_does_not_fit_is_not_repeated(old: str, new: str, canary: str) -> None:
     try:
-        config = load(write(changed((old, new))), environment | {"CANARY": canary})
+        config = loaded(changed((old, new)), {**ENVIRONMENT, "CANARY": canary})
     except ConfigError as error:
         told = everything(error)
     else:
@@ -126,19 +123,19 @@ def test_a_value_from_the_environment_that_does_not_fit_is_not_repeated(
     assert canary not in told
 
 
-def test_a_sound_configuration_shows_no_secret(loaded: Callable, changed: Callable, environment: dict[str, str]) -> None:
+def test_a_sound_configuration_shows_no_secret() -> None:
     text = changed(
         ("connections:\n", 'store: "postgresql://app:${DB_PASSWORD}@db.acme.example/leads"\nconnections:\n'),
         (KEY, f'{KEY}, webhook_secret: "${{PATH_SECRET}}"'),
     )
-    secrets = environment | {"DB_PASSWORD": "hunter2", "PATH_SECRET": "canary-canary-canary-canary"}
+    secrets = {**ENVIRONMENT, "DB_PASSWORD": "hunter2", "PATH_SECRET": "canary-canary-canary-canary"}
     config = loaded(text, secrets)
     assert config.store == "postgresql://app:hunter2@db.acme.example/leads"
     for told in (repr(config), str(config), repr(config.connections), str(describe(config)), f"{config!r}"):
         assert not [value for value in secrets.values() if value in told]
 
 
-def test_every_missing_variable_is_told_at_once_with_its_line(faults_of: Callable, changed: Callable) -> None:
+def test_every_missing_variable_is_told_at_once_with_its_line() -> None:
     text = changed(("connections:\n", 'store: "postgresql://${DB_USER}:${DB_PASSWORD}@db/leads"\nconnections:\n'))
     assert [(fault.line, fault.where, fault.problem) for fault in faults_of(text, {})] == [
         (1, "store", "variable DB_USER is not set; set it, or DB_USER_FILE; "
@@ -148,15 +145,13 @@ def test_every_missing_variable_is_told_at_once_with_its_line(faults_of: Callabl
     ]  # fmt: skip
 
 
-def test_a_variable_nearly_of_that_name_is_suggested(faults_of: Callable, changed: Callable) -> None:
+def test_a_variable_nearly_of_that_name_is_suggested() -> None:
     (fault,) = faults_of(changed(), {"HUBSPOT_TOKN": "x", "MAILCHIMP_KEY": "k-us6"})
     assert fault.problem.endswith("(did you mean HUBSPOT_TOKN?)")
 
 
 @pytest.mark.parametrize("content", ["the-token", "the-token\n", "\ufeffthe-token\r\n", "  the-token  "])
-def test_a_secret_may_be_in_a_file_that_a_variable_names(
-    loaded: Callable, changed: Callable, tmp_path: Path, content: str
-) -> None:
+def test_a_secret_may_be_in_a_file_that_a_variable_names(tmp_path: Path, content: str) -> None:
     secret = tmp_path / "token"
     secret.write_text(content, encoding="utf-8", newline="")
     config = loaded(changed(), {"HUBSPOT_TOKEN_FILE": str(secret), "MAILCHIMP_KEY": "k-us6"})
@@ -174,9 +169,7 @@ def test_a_secret_may_be_in_a_file_that_a_variable_names(
         (b"x" * 70000, "names a file too large to hold one value"),
     ],
 )
-def test_a_file_that_holds_no_secret_is_told(
-    faults_of: Callable, changed: Callable, tmp_path: Path, content: bytes | None, words: str
-) -> None:
+def test_a_file_that_holds_no_secret_is_told(tmp_path: Path, content: bytes | None, words: str) -> None:
     secret = tmp_path / "token"
     if content is not None:
         secret.write_bytes(content)
@@ -186,29 +179,31 @@ def test_a_file_that_holds_no_secret_is_told(
 
 
 @pytest.mark.parametrize("path", ["/", "a\0b", "x" * 5000])
-def test_a_file_name_that_is_none_is_told(faults_of: Callable, changed: Callable, path: str) -> None:
+def test_a_file_name_that_is_none_is_told(path: str) -> None:
     (fault,) = faults_of(changed(), {"HUBSPOT_TOKEN_FILE": path, "MAILCHIMP_KEY": "k-us6"})
     assert "variable HUBSPOT_TOKEN_FILE names a file that cannot be read: " in fault.problem
 
 
-def test_both_ways_at_once_are_a_fault(faults_of: Callable, changed: Callable, environment: dict[str, str]) -> None:
-    (fault,) = faults_of(changed(), environment | {"HUBSPOT_TOKEN_FILE": "/run/token"})
+def test_both_ways_at_once_are_a_fault() -> None:
+    (fault,) = faults_of(changed(), {**ENVIRONMENT, "HUBSPOT_TOKEN_FILE": "/run/token"})
     assert fault.problem == "variables HUBSPOT_TOKEN and HUBSPOT_TOKEN_FILE are both set; keep one"
 
 
-def test_a_set_but_empty_variable_is_a_fault(faults_of: Callable, changed: Callable, environment: dict[str, str]) -> None:
-    (fault,) = faults_of(changed(), environment | {"HUBSPOT_TOKEN": " "})
+def test_a_set_but_empty_variable_is_a_fault() -> None:
+    (fault,) = faults_of(changed(), {**ENVIRONMENT, "HUBSPOT_TOKEN": " "})
     assert fault.problem == "variable HUBSPOT_TOKEN is set, but empty"
 
 
-@pytest.mark.parametrize("written", ["$HUBSPOT_TOKEN", "${HUBSPOT_TOKEN:-x}", "${hubspot-token}", "%HUBSPOT_TOKEN%", ""])
-def test_other_spellings_of_a_variable_are_told_the_right_one(faults_of: Callable, changed: Callable, written: str) -> None:
+@pytest.mark.parametrize(
+    "written", ["$HUBSPOT_TOKEN", "${HUBSPOT_TOKEN:-x}", "${hubspot-token}", "%HUBSPOT_TOKEN%", ""]
+)
+def test_other_spellings_of_a_variable_are_told_the_right_one(written: str) -> None:
     (fault,) = faults_of(changed((TOKEN, f'token: "{written}"')))
     assert "write ${NAME} here" in fault.problem
 
 
 @pytest.mark.parametrize("address", ["postgresql://app:hunter2@db/leads", "postgresql://app:hunter2${X}@db/leads"])
-def test_a_password_in_the_address_of_the_store_is_refused(faults_of: Callable, changed: Callable, address: str) -> None:
+def test_a_password_in_the_address_of_the_store_is_refused(address: str) -> None:
     (fault,) = faults_of(changed(("connections:\n", f'store: "{address}"\nconnections:\n')), {
         "HUBSPOT_TOKEN": "t", "MAILCHIMP_KEY": "k-us6", "X": "x"})  # fmt: skip
     assert fault.problem == "holds a password, and secrets do not belong in a file; write ${NAME} in its place"
@@ -220,6 +215,8 @@ def test_what_looks_like_a_secret_is_not_shown(text: str) -> None:
     assert text not in shown(f"say {text}")
 
 
-@pytest.mark.parametrize("text", ["pricing page", "marketing_consent_given_2024", "free_mail_domains", "2026-03-31", "12345678901"])
+@pytest.mark.parametrize(
+    "text", ["pricing page", "marketing_consent_given_2024", "free_mail_domains", "2026-03-31", "12345678901"]
+)
 def test_plain_words_are_shown(text: str) -> None:
     assert shown(text) == repr(text)

@@ -1,15 +1,15 @@
 """What only the whole file can say: each contradiction is one fault, at its line, with what is allowed."""
 
 import re
-from collections.abc import Callable
 from difflib import SequenceMatcher
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from leadbridge.config.bind import hints
 from leadbridge.config.schema import Rule
+from tests.helpers.config_files import changed, faults_of, loaded
 
 SMALL = "small: {employees: {below: 50}}"
 SCORE = "score: {hubspot: leadbridge_score, mailchimp: LBSCORE}"
@@ -28,7 +28,8 @@ CASES = {
         SMALL, "small: {any: [{not: {employes: 5}}]}", [(26, "segments.small.any[0].not.employes", "is not a field")],
     ),
     "a rule that looks at a score": (
-        HEAD, "when: {score.lead: {above: 1}}", [(17, "scores.lead.rules[0].when.score.lead", "a rule cannot look at it")],
+        HEAD, "when: {score.lead: {above: 1}}",
+        [(17, "scores.lead.rules[0].when.score.lead", "a rule cannot look at it")],
     ),
     "a stage that looks at stages": (
         "mql: {when: {", "mql: {when: {stage: sql, ", [(22, "stages.mql.when.stage", "a stage cannot look at it")],
@@ -75,7 +76,10 @@ CASES = {
     ),
     "an empty condition": (SMALL, "small: {}", [(26, "segments.small", "needs at least one field and its test")]),
     "a condition that is a word": (SMALL, "small: yes", [(26, "segments.small", "needs at least one field")]),
-    "all without a list": (SMALL, "small: {all: {country: NO}}", [(26, "segments.small.all", "needs a list of conditions")]),
+    "all without a list": (
+        SMALL, "small: {all: {country: NO}}",
+        [(26, "segments.small.all", "needs a list of conditions")],
+    ),
     "between the wrong way round": (
         SMALL, "small: {budget: {between: [9, 1]}}", [(26, "segments.small.budget", "the smaller number first")],
     ),
@@ -86,7 +90,8 @@ CASES = {
         SMALL, "small: {renewal: {within: 30}}", [(26, "segments.small.renewal.within", "needs a unit: 30d for days")],
     ),
     "unknown stage in a condition": (
-        GUIDES, GUIDES.replace("segment: small", "stage: mqll"), [(29, "nurture.journeys[0].when.stage", "never occurs")],
+        GUIDES, GUIDES.replace("segment: small", "stage: mqll"),
+        [(29, "nurture.journeys[0].when.stage", "never occurs")],
     ),
     "unknown lifecycle stage": (
         SMALL, "small: {lifecycle_stage: marketingqualifiedlead}",
@@ -130,10 +135,12 @@ CASES = {
         [(12, "write_back.score.hubspot", "would be overwritten"), (12, "write_back.score.mailchimp", "overwritten")],
     ),
     "a number in HubSpot's stage": (
-        SCORE, "score: {hubspot: lifecyclestage}", [(12, "write_back.score.hubspot", "only our stage may be written to")],
+        SCORE, "score: {hubspot: lifecyclestage}",
+        [(12, "write_back.score.hubspot", "only our stage may be written to")],
     ),
     "a merge field too long": (
-        SCORE, "score: {mailchimp: LEADBRIDGESCORE}", [(12, "write_back.score.mailchimp", "at most 10 capital letters")],
+        SCORE, "score: {mailchimp: LEADBRIDGESCORE}",
+        [(12, "write_back.score.mailchimp", "at most 10 capital letters")],
     ),
     "no Mailchimp": (
         MAILCHIMP, "",
@@ -178,7 +185,8 @@ CASES = {
     "grades that begin together": ("B: 10", "B: 30", [(19, "scores.lead.grades.B", "begins at 30, as A does")]),
     "a grade out of reach": ("A: 30", "A: 50", [(19, "scores.lead.grades.A", "which fit cannot reach: its max is 40")]),
     "grades from nowhere": (
-        "    grades:", "    grade_from: money\n    grades:", [(14, "scores.lead", "grades are read from category 'money'")],
+        "    grades:", "    grade_from: money\n    grades:",
+        [(14, "scores.lead", "grades are read from category 'money'")],
     ),
     "stages upside down": (
         "stages:\n", "stages:\n  lead: {when: {score.lead: {at_least: 9}}}\n",
@@ -189,7 +197,8 @@ CASES = {
         [(21, "stages.customer", "comes from the CRM")],
     ),
     "an unknown stage": (
-        "stages:\n", "stages:\n  sqll: {when: {score.lead: {at_least: 99}}}\n", [(21, "stages.sqll", "allowed: subscriber")],
+        "stages:\n", "stages:\n  sqll: {when: {score.lead: {at_least: 99}}}\n",
+        [(21, "stages.sqll", "allowed: subscriber")],
     ),
     "a field with a word of ours": (
         "  country: {", "  segment: {hubspot: seg}\n  country: {", [(6, "fields.segment", "leadbridge's own")],
@@ -204,7 +213,10 @@ CASES = {
     "an unknown type": (
         "type: boolean", "type: bool", [(9, "fields.partner.type", "allowed: text, integer, number, boolean")],
     ),
-    "a rule of no sort": (", when: {job_title: {words: [vp, head]}}", "", [(17, "scores.lead.rules[0]", "needs one of: when")]),
+    "a rule of no sort": (
+        ", when: {job_title: {words: [vp, head]}}", "",
+        [(17, "scores.lead.rules[0]", "needs one of: when")],
+    ),
     "an activity's key without activity": (
         "activity: page_view, ", "", [(18, "scores.lead.rules[1]", "needs one of: when")],
     ),
@@ -214,15 +226,25 @@ CASES = {
     "where without activity": (
         HEAD, f"{HEAD}, at_most: 3, {WHERE}", [(17, "scores.lead.rules[0]", "where, at_most needs activity: KIND")],
     ),
-    "points beyond reason": ("points: 15", "points: 1001", [(17, "scores.lead.rules[0].points", "must be at most 1000")]),
+    "points beyond reason": (
+        "points: 15", "points: 1001",
+        [(17, "scores.lead.rules[0].points", "must be at most 1000")],
+    ),
     "a category upside down": (
-        "engagement: {max: 40}", "engagement: {min: 5, max: 4}", [(15, "scores.lead.categories.engagement", "min 5 is above max 4")],
+        "engagement: {max: 40}", "engagement: {min: 5, max: 4}",
+        [(15, "scores.lead.categories.engagement", "min 5 is above max 4")],
     ),
     "no rules": ("    grades:", "    rules: []\n    grades:", [(19, "scores.lead.rules", "is written twice")]),
     "a missing key": ("name: guides, ", "", [(29, "nurture.journeys[0]", "needs name: name in the ledger")]),
-    "keys where a value belongs": ("points: 15", "points: {at: 15}", [(17, "scores.lead.rules[0].points", "not keys below")]),
+    "keys where a value belongs": (
+        "points: 15", "points: {at: 15}",
+        [(17, "scores.lead.rules[0].points", "not keys below")],
+    ),
     "a list where a value belongs": ("points: 15", "points: [15]", [(17, "scores.lead.rules[0].points", "not a list")]),
-    "a value where keys belong": ("fit: {max: 40}", "fit: 40", [(15, "scores.lead.categories.fit", "needs keys below it: min")]),
+    "a value where keys belong": (
+        "fit: {max: 40}", "fit: 40",
+        [(15, "scores.lead.categories.fit", "needs keys below it: min")],
+    ),
     "a share that is none": (
         "name: guides,", "name: guides, holdout: 0.1,", [(29, "nurture.journeys[0].holdout", "such as 10%")],
     ),
@@ -233,18 +255,25 @@ CASES = {
         "nurture:\n", "guards: {per_hour: [10]}\nnurture:\n", [(27, "guards.per_hour", "needs 2 values: count, share")],
     ),
     "plain http to the world": (
-        "nurture:\n", "web: {public_url: http://acme.example}\nnurture:\n", [(27, "web.public_url", "must begin with https")],
+        "nurture:\n", "web: {public_url: http://acme.example}\nnurture:\n",
+        [(27, "web.public_url", "must begin with https")],
     ),
-    "a store that is none": ("connections:\n", "store: mysql://db\nconnections:\n", [(1, "store", "must be sqlite:///FILE")]),
+    "a store that is none": (
+        "connections:\n", "store: mysql://db\nconnections:\n",
+        [(1, "store", "must be sqlite:///FILE")],
+    ),
     "a variable where it has no place": (
-        "audience: a36b032126", 'audience: "${AUDIENCE}"', [(3, "connections.mailchimp.audience", "must be written out")],
+        "audience: a36b032126", 'audience: "${AUDIENCE}"',
+        [(3, "connections.mailchimp.audience", "must be written out")],
     ),
 }  # fmt: skip
 
 
 @pytest.mark.parametrize(("old", "new", "expected"), CASES.values(), ids=CASES)
 def test_a_contradiction_is_told_once_at_its_line(
-    faults_of: Callable, changed: Callable, old: str, new: str, expected: list[tuple[int, str | None, str]]
+    old: str,
+    new: str,
+    expected: list[tuple[int, str | None, str]],
 ) -> None:
     found = faults_of(changed((old, new)))
     assert [fault.line for fault in found] == [line for line, _, _ in expected]
@@ -254,20 +283,23 @@ def test_a_contradiction_is_told_once_at_its_line(
         assert not re.search(r"pydantic|input_value|type=|validat|str type|Field required", str(fault))
 
 
-def test_a_stage_cannot_look_at_stages_through_a_segment(faults_of: Callable, changed: Callable) -> None:
-    text = changed(("mql: {when: {", "mql: {when: {segment: near, "), (SMALL, f"{SMALL}\n  near: {{segment: far}}\n  far: {{stage: mql}}"))
+def test_a_stage_cannot_look_at_stages_through_a_segment() -> None:
+    text = changed(
+        ("mql: {when: {", "mql: {when: {segment: near, "),
+        (SMALL, f"{SMALL}\n  near: {{segment: far}}\n  far: {{stage: mql}}"),
+    )
     (fault,) = faults_of(text)
     assert (fault.line, fault.where) == (22, "stages.mql")
     assert fault.problem == "names segment near, which looks at stage; that is worked out only afterwards"
 
 
-def test_segments_that_multiply_without_bound_are_refused(faults_of: Callable, changed: Callable) -> None:
+def test_segments_that_multiply_without_bound_are_refused() -> None:
     tower = "\n".join(f"  s{n + 1}: {{any: [{{segment: s{n}}}, {{segment: s{n}}}]}}" for n in range(60))
     (fault,) = faults_of(changed((SMALL, f"{SMALL}\n  s0: {{country: NO}}\n{tower}")))[:1]
     assert "stands for more than 2000 tests" in fault.problem
 
 
-def test_every_circle_of_segments_is_told(faults_of: Callable, changed: Callable) -> None:
+def test_every_circle_of_segments_is_told() -> None:
     circles = "\n".join(f"  a{n}: {{segment: b{n}}}\n  b{n}: {{segment: a{n}}}" for n in range(3))
     found = faults_of(changed((SMALL, f"{SMALL}\n{circles}\n  self: {{not: {{segment: self}}}}")))
     assert sorted(fault.problem.partition(";")[0] for fault in found) == [
@@ -283,7 +315,8 @@ def test_every_circle_of_segments_is_told(faults_of: Callable, changed: Callable
     [
         [(MAILCHIMP, ""), (", mailchimp: LBSCORE", ""), ("nurture:\n", "nurture:\n  enabled: false\n")],
         [("B: 10", "B: 10, C: -20")],
-        [("audience: a36b032126", "audience: a36b032126, base_url: http://127.0.0.1:1"), ("${MAILCHIMP_KEY}", "${HUBSPOT_TOKEN}")],
+        [("audience: a36b032126", "audience: a36b032126, base_url: http://127.0.0.1:1"),
+         ("${MAILCHIMP_KEY}", "${HUBSPOT_TOKEN}")],
         [("nurture:\n", "guards: {per_hour: [1000, 1%], loosened_on_purpose: true}\nnurture:\n")],
         [('token: "${HUBSPOT_TOKEN}"', 'token: "${HUBSPOT_TOKEN}", webhook_secret: "${HUBSPOT_APP_SECRET}"'),
          ("nurture:\n", "web: {public_url: https://leads.acme.example}\nnurture:\n")],
@@ -296,17 +329,17 @@ def test_every_circle_of_segments_is_told(faults_of: Callable, changed: Callable
     ],
     ids=str,
 )  # fmt: skip
-def test_what_is_meant_is_not_called_a_fault(loaded: Callable, changed: Callable, pairs: list[tuple[str, str]]) -> None:
+def test_what_is_meant_is_not_called_a_fault(pairs: list[tuple[str, str]]) -> None:
     loaded(changed(*pairs))
 
 
-def test_values_of_a_known_set_are_read_without_regard_to_case(loaded: Callable, changed: Callable) -> None:
+def test_values_of_a_known_set_are_read_without_regard_to_case() -> None:
     stage, grade = loaded(changed((SMALL, "small: {stage: MQL, grade.lead: {in: [a, B]}}"))).segments["small"].parts
     assert (stage.test.equals, grade.test.in_) == ("mql", ["A", "B"])
 
 
 CONSEQUENCES = {
-    "a field wrongly declared is still a field": ("{hubspot: country}", "{hubspot: 'Country Code'}", "small: {country: NO}"),
+    "a field declared wrongly is a field": ("{hubspot: country}", "{hubspot: 'My Country'}", "small: {country: NO}"),
     "a field of unknown type takes any test": ("type: boolean", "type: bool", "small: {partner: {at_least: 1}}"),
     "a section that cannot be read has unknown names": ("fields:\n", "fields: {\n", "small: {whatever: 1}"),
     "a misspelt key is not missing as well": ("points: 15", "pionts: 15", SMALL),
@@ -314,19 +347,17 @@ CONSEQUENCES = {
     "a category wrongly bounded is still a category": ("fit: {max: 40}", "fit: {max: forty}", SMALL),
     "a secret that is missing is not too short": ("${MAILCHIMP_KEY}", "${MAILCHIMP_KEYS}", SMALL),
     "a list that holds only wrong items is not empty": ("activity: page_view", "activity: [page_views]", SMALL),
-    "a score that cannot be read has unknown names": ("fit: {max: 40}, engagement", "fit: {max: 40}, engagement: {min: x}, more", SMALL),
+    "a category that cannot be read is one": ("engagement: {max: 40}", "engagement: {min: x}", SMALL),
 }  # fmt: skip
 
 
 @pytest.mark.parametrize(("old", "new", "segment"), CONSEQUENCES.values(), ids=CONSEQUENCES)
-def test_consequences_of_a_fault_are_not_told_again(
-    faults_of: Callable, changed: Callable, old: str, new: str, segment: str
-) -> None:
+def test_consequences_of_a_fault_are_not_told_again(old: str, new: str, segment: str) -> None:
     found = faults_of(changed((SMALL, segment), (old, new)))
     assert len(found) == 1
 
 
-def test_faults_of_one_section_are_told_together(faults_of: Callable, changed: Callable) -> None:
+def test_faults_of_one_section_are_told_together() -> None:
     rule = "- {name: decision maker, category: fit, when: {job_title: {words: [vp, head]}}, points: 15}"
     text = changed((rule, "- {name: '', category: fit, points: 9999, within: 5, at_most: 0, exclusive: [a], each: }"))
     assert [fault.where.rpartition(".")[2] for fault in faults_of(text)] == [
@@ -334,11 +365,9 @@ def test_faults_of_one_section_are_told_together(faults_of: Callable, changed: C
     ]  # fmt: skip
 
 
-@settings(max_examples=200, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=60, deadline=None)
 @given(st.data())
-def test_a_suggestion_is_always_one_of_the_allowed_words_and_like_what_was_written(
-    faults_of: Callable, changed: Callable, data: st.DataObject
-) -> None:
+def test_a_suggestion_is_always_one_of_the_allowed_words_and_like_what_was_written(data: st.DataObject) -> None:
     allowed = [key for key in hints(Rule) if key != "each"]
     key = data.draw(st.sampled_from(allowed))
     letters = list(key)

@@ -83,8 +83,8 @@ class Server:
         self.run(sql.SQL("DROP DATABASE IF EXISTS {} WITH (FORCE)").format(name))
 
 
-def start(run_pid: int, bin_folder: Path) -> Server:
-    """Start a server that ends when the process `run_pid` does. Raises NoPostgres."""
+def start(run_pid: int, bin_folder: Path, **settings: str) -> Server:
+    """Start a server that ends when the process `run_pid` does, with `settings` of its own. Raises NoPostgres."""
     memory = Path("/dev/shm")
     folder = Path(tempfile.mkdtemp(prefix="lbpg-", dir=memory if os.access(memory, os.W_OK) else None))
     as_user: dict[str, Any] = {}
@@ -123,7 +123,7 @@ def start(run_pid: int, bin_folder: Path) -> Server:
         json.dumps(as_user),
         folder,
     ]
-    options = [part for name, value in _SETTINGS.items() for part in ("-c", f"{name}={value}")]
+    options = [part for name, value in (_SETTINGS | settings).items() for part in ("-c", f"{name}={value}")]
     with log.open("wb") as output:
         subprocess.Popen(
             [*watch, bin_folder / "postgres", "-D", data, "-k", folder, *options],

@@ -59,7 +59,9 @@ JOURNEYS = [
     {"name": "guides", "mailchimp": {"tag": "Leadbridge guides"}, "when": {"email": {"present": True}}},
     {
         "name": "demo",
-        "mailchimp": {"trigger": "https://us1.api.mailchimp.com/3.0/customer-journeys/journeys/12/steps/34/actions/trigger"},
+        "mailchimp": {
+            "trigger": "https://us1.api.mailchimp.com/3.0/customer-journeys/journeys/12/steps/34/actions/trigger"
+        },
         "when": {"email": {"present": True}},
     },
 ]

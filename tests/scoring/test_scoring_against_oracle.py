@@ -78,7 +78,7 @@ def test_lines_add_up_exactly_and_no_order_of_people_or_activities_changes_anyth
     assert {one.person_id: one for one in scored(model, audience, order).scores()} == straight
 
 
-@settings(max_examples=500, deadline=None, derandomize=True)
+@settings(max_examples=300, deadline=None, derandomize=True)
 @given(on_people.map(parse_condition), st.lists(facts, max_size=6))
 def test_a_condition_holds_for_whom_the_obvious_evaluator_says(condition: object, rows: list[dict[str, Value]]) -> None:
     wanted = [reference.holds(condition, row, TYPES, AT, LISTS) for row in rows]  # type: ignore[arg-type]

@@ -88,6 +88,13 @@ def test_points_halve_with_each_half_life() -> None:
     assert points(one([rule], done=viewed(7 * DAY))) == pytest.approx(8 / 2**0.5, abs=1e-9)
 
 
+def test_what_an_activity_is_worth_is_rounded_to_ten_decimals_so_that_no_order_shows() -> None:
+    rule = {**VIEW, "half_life": "14d"}
+    assert points(one([rule], done=viewed(7 * DAY))) == 5.6568542495  # of 5.65685424949238
+    ages = [index * timedelta(hours=7) for index in range(300)]
+    assert points(one([rule], done=viewed(*ages))) == points(one([rule], done=viewed(*ages[::-1])))
+
+
 def test_without_a_half_life_points_stay_full() -> None:
     assert points(one([VIEW], done=viewed(3000 * DAY))) == 8
 
@@ -224,6 +231,13 @@ def test_a_category_is_bounded_by_zero_and_its_max_with_a_line_for_each() -> Non
     assert [(line.category, line.rule, line.points) for line in low.contributions] == [
         ("fit", "r0", -30), ("fit", "at least 0", 30),
     ]  # fmt: skip
+
+
+def test_bounds_and_grades_out_of_all_reach_are_no_error() -> None:
+    found = one(
+        [give(5)], {"title": "x"}, categories={"fit": {"min": -1e300, "max": 1e18}}, grades={"A": 1e300, "B": -1e15}
+    )
+    assert (found.value, found.grade, len(found.contributions)) == (5, "B", 1)
 
 
 def test_a_category_with_a_min_may_take_points_away() -> None:

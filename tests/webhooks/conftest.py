@@ -149,6 +149,9 @@ class Seam:
             yield tx
 
 
+on_sqlite = pytest.mark.parametrize("store_url", ["sqlite"], indirect=True)
+"""For tests in which the database has no part."""
+
 OpenDoor = Callable[..., Door]
 
 

@@ -11,7 +11,7 @@ from leadbridge import clock
 from leadbridge.metrics import WEBHOOK_EVENTS, WEBHOOK_REFUSED
 from leadbridge.store import quarantine
 from tests.helpers.signers import hubspot_body, hubspot_change, hubspot_headers, hubspot_v2
-from tests.webhooks.conftest import HUBSPOT_OLD_SECRET, HUBSPOT_SECRET, PUBLIC, Door, OpenDoor
+from tests.webhooks.conftest import HUBSPOT_OLD_SECRET, HUBSPOT_SECRET, PUBLIC, Door, OpenDoor, on_sqlite
 
 BODY = hubspot_body(hubspot_change(1), hubspot_change(2, propertyValue="Geschäftsführer – 営業部"))
 
@@ -23,6 +23,7 @@ def test_a_genuine_delivery_is_stored_event_by_event_and_answered_204(door: Door
     assert WEBHOOK_EVENTS.value(vendor="hubspot", outcome="new") == 2
 
 
+@on_sqlite
 def test_the_worker_is_woken_by_something_new_and_not_by_a_repeat(door: Door) -> None:
     door.hubspot(BODY)
     deadline = time.monotonic() + 5
@@ -35,6 +36,7 @@ def test_the_worker_is_woken_by_something_new_and_not_by_a_repeat(door: Door) ->
     assert len(door.woken) == woken
 
 
+@on_sqlite
 def test_a_forged_delivery_leaves_no_trace(door: Door) -> None:
     now = int(time.time() * 1000)
     address = f"{PUBLIC}/webhooks/hubspot"
@@ -62,6 +64,7 @@ def test_a_forged_delivery_leaves_no_trace(door: Door) -> None:
     assert WEBHOOK_REFUSED.values() == {("hubspot", reason): count for reason, count in reasons.items()}
 
 
+@on_sqlite
 def test_both_secrets_are_good_during_rotation(door: Door) -> None:
     assert door.hubspot(hubspot_body(hubspot_change(1)), secret=HUBSPOT_SECRET).status == 204
     assert door.hubspot(hubspot_body(hubspot_change(2)), secret=HUBSPOT_OLD_SECRET).status == 204
@@ -210,6 +213,7 @@ def test_a_bad_event_is_kept_with_the_bytes_it_came_in(door: Door) -> None:
         assert quarantine.body_of(tx, door.store.vault, item.id) == raw
 
 
+@on_sqlite
 def test_a_genuine_but_unreadable_delivery_is_4xx_and_stores_nothing(door: Door) -> None:
     cases = {
         b"": (400, "bad_json"),
@@ -228,6 +232,7 @@ def test_a_genuine_but_unreadable_delivery_is_4xx_and_stores_nothing(door: Door)
     assert (door.count(), door.quarantined()) == (0, [])
 
 
+@on_sqlite
 def test_an_empty_batch_is_fine(door: Door) -> None:
     assert door.hubspot(b"[]").status == 204
     assert door.count() == 0
@@ -247,6 +252,7 @@ def test_an_unknown_type_is_kept_for_the_worker_to_decide(door: Door) -> None:
     assert door.bodies() == [event]
 
 
+@on_sqlite
 def test_an_event_of_another_account_is_set_aside_once_ours_is_known(open_door: OpenDoor) -> None:
     door = open_door(portal="62515")
     door.hubspot(hubspot_body(hubspot_change(1), hubspot_change(2, portalId=99), hubspot_change(3)))
@@ -254,6 +260,7 @@ def test_an_event_of_another_account_is_set_aside_once_ours_is_known(open_door: 
     assert door.quarantined() == [("inbox:hubspot", "foreign_portal")]
 
 
+@on_sqlite
 def test_a_proxy_may_strip_the_path_of_the_public_address_or_leave_it(open_door: OpenDoor) -> None:
     door = open_door(web={"public_url": "https://acme.example/lb"})
     headers = hubspot_headers(HUBSPOT_SECRET, "https://acme.example/lb/webhooks/hubspot", BODY, int(time.time() * 1000))
@@ -261,6 +268,7 @@ def test_a_proxy_may_strip_the_path_of_the_public_address_or_leave_it(open_door:
     assert door.ask("POST", "/lb/webhooks/hubspot", BODY, headers).status == 204
 
 
+@on_sqlite
 def test_the_target_counts_exactly_as_it_was_sent(door: Door) -> None:
     for target, status in {
         "/webhooks/hubspot?tenant=acme%3Aeu&next=%2Fin%2Fbox&note=100%25%20J%C3%BCrgen": 204,
@@ -275,6 +283,7 @@ def test_the_target_counts_exactly_as_it_was_sent(door: Door) -> None:
         assert door.ask("POST", target, BODY, plain).status in (401, 404), target
 
 
+@on_sqlite
 def test_headers_that_claim_another_address_have_no_say(door: Door) -> None:
     hostile = {
         "Host": "evil.example", "X-Forwarded-Host": "evil.example", "X-Forwarded-Proto": "http",
@@ -288,6 +297,7 @@ def test_headers_that_claim_another_address_have_no_say(door: Door) -> None:
     assert door.ask("POST", "/webhooks/hubspot", BODY, false | hostile).status == 401
 
 
+@on_sqlite
 def test_without_a_public_address_the_one_listened_on_counts(open_door: OpenDoor) -> None:
     for web in ({}, {"port": 0, "public_url": "http://127.0.0.1"}):
         door = open_door(web=web)
@@ -295,6 +305,7 @@ def test_without_a_public_address_the_one_listened_on_counts(open_door: OpenDoor
         assert door.hubspot(BODY, public=PUBLIC).status == 401
 
 
+@on_sqlite
 def test_only_post_opens_the_door_and_no_door_is_open_without_a_secret(open_door: OpenDoor) -> None:
     door = open_door(connections={"hubspot": {"token": "t"}})
     assert door.hubspot(BODY).status == 404

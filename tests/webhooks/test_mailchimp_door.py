@@ -10,7 +10,7 @@ from connectors.events import read_event
 from leadbridge.config.schema import Config
 from leadbridge.types import EventKind
 from tests.helpers.signers import mailchimp_header
-from tests.webhooks.conftest import AUDIENCE, MAILCHIMP_PATH, MAILCHIMP_SIGNING, Door, OpenDoor, settings
+from tests.webhooks.conftest import AUDIENCE, MAILCHIMP_PATH, MAILCHIMP_SIGNING, Door, OpenDoor, on_sqlite, settings
 
 LEFT = {
     "type": "unsubscribe",
@@ -25,6 +25,7 @@ LEFT = {
 PATH = f"/webhooks/mailchimp/{MAILCHIMP_PATH}"
 
 
+@on_sqlite
 def test_the_probe_is_answered_200_on_our_path_and_like_nothing_elsewhere(door: Door) -> None:
     for method in ("GET", "HEAD"):
         answer = door.ask(method, PATH)
@@ -45,6 +46,7 @@ def test_a_delivery_is_stored_and_readable_by_the_worker(door: Door) -> None:
     assert (event.kind, event.emails) == (EventKind.UNSUBSCRIBED, ("lead@acme.example",))
 
 
+@on_sqlite
 def test_a_delivery_to_a_guessed_path_leaves_no_trace(door: Door) -> None:
     assert door.mailchimp(LEFT, path="guessed-guessed-guessed-guessed").status == 404
     assert door.count() == 0
@@ -62,6 +64,7 @@ def test_a_repeat_is_one_row_and_anything_else_said_is_another(door: Door) -> No
     assert door.count() == 4
 
 
+@on_sqlite
 def test_signed_hooks_are_checked_and_unsigned_ones_refused_once_a_signing_secret_is_set(open_door: OpenDoor) -> None:
     mailchimp = {"api_key": "k-us1", "audience": AUDIENCE, "webhook_secret": MAILCHIMP_PATH}
     door = open_door(connections={"mailchimp": {**mailchimp, "webhook_signing_secret": MAILCHIMP_SIGNING}})
@@ -76,6 +79,7 @@ def test_signed_hooks_are_checked_and_unsigned_ones_refused_once_a_signing_secre
     assert door.mailchimp(LEFT, headers=signed, path="guessed-guessed-guessed-guessed").status == 404
 
 
+@on_sqlite
 def test_what_is_no_form_of_theirs_is_4xx_and_stores_nothing(door: Door) -> None:
     cases = {
         b"": (400, "no_type"),
@@ -108,6 +112,7 @@ def test_an_event_that_cannot_be_handled_is_set_aside_and_answered_2xx(door: Doo
     assert door.count() == 0
 
 
+@on_sqlite
 def test_a_name_given_twice_is_set_aside_where_we_would_have_to_choose(door: Door) -> None:
     form = {"Content-Type": "application/x-www-form-urlencoded"}
     body = urlencode(LEFT).encode()
@@ -136,6 +141,7 @@ def test_a_path_secret_too_easy_to_guess_or_unfit_for_a_path_is_refused() -> Non
             Config.model_validate(settings(connections={"mailchimp": mailchimp}))
 
 
+@on_sqlite
 def test_the_old_path_is_good_too_while_rotating(open_door: OpenDoor) -> None:
     old = "old-secret-part-of-the-path"
     mailchimp = {

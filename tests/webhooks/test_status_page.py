@@ -10,7 +10,7 @@ from leadbridge import clock
 from leadbridge.store.engine import Store
 from leadbridge.store.tables import persons, scores, standings
 from tests.helpers.signers import hubspot_body, hubspot_change
-from tests.webhooks.conftest import Door, OpenDoor
+from tests.webhooks.conftest import Door, OpenDoor, on_sqlite
 from webhooks.dashboard.page import FRESH_FOR
 
 HOSTILE = '<script>alert("x")</script>{{ 7*7 }}<img src=x onerror=alert(1)>\u202e'
@@ -93,6 +93,7 @@ def test_people_grades_stages_top_leads_and_webhooks_are_shown(home: Door, store
     assert text.index("ada@acme.example") < text.index("lead24@acme.example") < text.index("lead23@acme.example")
 
 
+@on_sqlite
 def test_lead_text_is_shown_and_never_run(home: Door, store: Store) -> None:
     add_lead(store, 50, name=HOSTILE, email=f'"{HOSTILE}"@acme.example', reasons=HOSTILE, grade=HOSTILE, stage=HOSTILE)
     answer = home.ask("GET", "/")
@@ -108,6 +109,7 @@ def test_lead_text_is_shown_and_never_run(home: Door, store: Store) -> None:
     assert policy.startswith("default-src 'none'")
 
 
+@on_sqlite
 def test_the_style_sheet_is_served_from_here(home: Door) -> None:
     answer = home.ask("GET", "/status.css")
     assert (answer.status, answer.headers["Content-Type"]) == (200, "text/css; charset=utf-8")
@@ -115,11 +117,13 @@ def test_the_style_sheet_is_served_from_here(home: Door) -> None:
     assert home.ask("GET", "/static/../page.py").status == 404
 
 
+@on_sqlite
 def test_the_page_is_closed_once_the_server_has_a_public_address(door: Door) -> None:
     answer = door.ask("GET", "/")
     assert (answer.status, answer.error) == (403, "status_page_closed")
 
 
+@on_sqlite
 def test_the_page_is_closed_to_names_that_are_pointed_here(home: Door) -> None:
     for host, status in {
         "evil.example": 403, "127.0.0.1.evil.example": 403, "hooks.acme.example:8080": 403, "": 403,
@@ -128,6 +132,7 @@ def test_the_page_is_closed_to_names_that_are_pointed_here(home: Door) -> None:
         assert home.ask("GET", "/", headers={"Host": host}).status == status, host
 
 
+@on_sqlite
 def test_a_password_opens_the_page_and_nothing_else_does(open_door: OpenDoor) -> None:
     for web in ({"public_url": "https://hooks.acme.example"}, HERE):
         door = open_door(web={**web, "status_password": PASSWORD})

@@ -17,7 +17,7 @@ from leadbridge.store import due, inbox
 from leadbridge.store.engine import Store
 from leadbridge.store.tables import persons
 from tests.helpers.signers import hubspot_body, hubspot_change
-from tests.webhooks.conftest import CANARY, MAILCHIMP_PATH, Door, OpenDoor, Seam
+from tests.webhooks.conftest import CANARY, MAILCHIMP_PATH, Door, OpenDoor, Seam, on_sqlite
 from webhooks.health import Health
 from webhooks.writer import Writer
 
@@ -69,6 +69,7 @@ def test_health_turns_bad_when_a_person_is_due_too_long(store: Store, writer: Wr
     assert Health(store, writer).working().faults == ("due_stalled",)
 
 
+@on_sqlite
 def test_what_was_seen_is_said_again_for_a_second_only(store: Store, writer: Writer) -> None:
     health = Health(store, writer)
     assert health.working().faults == ()
@@ -93,12 +94,14 @@ def test_a_store_that_does_not_answer_makes_health_and_readiness_bad(open_door: 
         assert (answer.status, json.loads(answer.body)["faults"]) == (503, ["store_unreachable"])
 
 
+@on_sqlite
 def test_a_store_of_another_version_is_not_ready(store: Store, writer: Writer) -> None:
     seam: Any = Seam(store)
     seam.is_current = lambda: False
     assert Health(seam, writer).ready().faults == ("store_outdated",)
 
 
+@on_sqlite
 def test_a_writer_that_hangs_or_is_stopped_is_not_ready(store: Store) -> None:
     seam: Any = Seam(store)
     writer = Writer(seam, on_new=lambda: None, patience=0.05)
@@ -135,6 +138,7 @@ def test_a_closed_store_reconnects_and_keeps_again(door: Door) -> None:
     assert door.count() == 2
 
 
+@on_sqlite
 def test_an_unforeseen_fault_is_503_and_tells_neither_answer_nor_log_of_the_payload(
     open_door: OpenDoor, store: Store
 ) -> None:
@@ -155,6 +159,7 @@ def test_an_unforeseen_fault_is_503_and_tells_neither_answer_nor_log_of_the_payl
     assert "acme" not in out.getvalue()
 
 
+@on_sqlite
 def test_no_secret_and_no_address_is_in_any_log_or_answer(open_door: OpenDoor, store: Store) -> None:
     root = logging.getLogger()
     kept, level = list(root.handlers), root.level

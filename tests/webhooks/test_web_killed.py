@@ -10,7 +10,6 @@ import sys
 import threading
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
 from urllib.parse import urlsplit
 
 import pytest
@@ -21,27 +20,40 @@ from leadbridge.store.tables import inbox
 from tests.helpers.signers import hubspot_body, hubspot_change, hubspot_headers
 from tests.webhooks.conftest import HUBSPOT_SECRET, PUBLIC, settings
 
-ROUNDS = 3
+ROUNDS = 4
 EVENTS = 3  # in one delivery
 SENDERS = 6
 
 
-@contextmanager
-def web_process(store_url: str) -> Iterator[tuple[subprocess.Popen[str], str]]:
-    command = [sys.executable, "-m", "tests.helpers.door_process", store_url, json.dumps(settings())]
-    process = subprocess.Popen(
-        command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, start_new_session=True
-    )
+@pytest.fixture(scope="module")
+def zygote() -> Iterator[subprocess.Popen[str]]:
+    command = [sys.executable, "-m", "tests.helpers.door_zygote"]
+    process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+    yield process
     assert process.stdin
     assert process.stdout
-    try:
-        yield process, process.stdout.readline().strip()
-    finally:
-        with suppress(ProcessLookupError):
-            os.killpg(process.pid, signal.SIGKILL)
-        process.wait(10)
-        process.stdin.close()
-        process.stdout.close()
+    process.stdin.close()
+    process.wait(10)
+    process.stdout.close()
+
+
+class Web:
+    """A web process, from its start to its end."""
+
+    def __init__(self, zygote: "subprocess.Popen[str]", store_url: str) -> None:
+        assert zygote.stdin
+        assert zygote.stdout
+        self._said = zygote.stdout
+        print(json.dumps({"store": store_url, "config": settings()}), file=zygote.stdin, flush=True)
+        born = json.loads(self._said.readline())
+        self.pid: int = born["pid"]
+        self.url: str = born["url"]
+
+    def end(self, by: signal.Signals) -> int:
+        """Send a signal; the exit code (negative: of that signal)."""
+        os.kill(self.pid, by)
+        code: int = json.loads(self._said.readline())["exit"]
+        return code
 
 
 def deliver(url: str, number: int) -> int | None:
@@ -65,46 +77,47 @@ def stored(store: Store) -> set[int]:
     return {json.loads(store.vault.open(body, f"inbox:hubspot:{key}"))["eventId"] for key, body in rows}
 
 
-def test_what_was_acknowledged_survives_kill_9_and_no_delivery_is_stored_in_part(store_url: str, store: Store) -> None:
+def test_what_was_acknowledged_survives_kill_9_and_no_delivery_is_stored_in_part(
+    zygote: "subprocess.Popen[str]", store_url: str, store: Store
+) -> None:
     acknowledged: set[int] = set()
     sent = iter(range(10**6))
     chance = random.Random(20261122)
     for _ in range(ROUNDS):
-        with web_process(store_url) as (process, url):
-            enough = len(acknowledged) + chance.randrange(1, 40)
-            stop = threading.Event()
+        web = Web(zygote, store_url)
+        enough = len(acknowledged) + chance.randrange(1, 40)
+        stop = threading.Event()
 
-            def send(url: str = url, stop: threading.Event = stop) -> None:
-                while not stop.is_set():
-                    number = next(sent)
-                    if deliver(url, number) == 204:
-                        acknowledged.add(number)
-                    else:
-                        stop.wait(0.01)
+        def send(url: str = web.url, stop: threading.Event = stop) -> None:
+            while not stop.is_set():
+                number = next(sent)
+                if deliver(url, number) == 204:
+                    acknowledged.add(number)
+                else:
+                    stop.wait(0.01)
 
-            threads = [threading.Thread(target=send) for _ in range(SENDERS)]
-            for thread in threads:
-                thread.start()
-            deadline = time.monotonic() + 20
-            while len(acknowledged) < enough:
-                assert time.monotonic() < deadline, "the web process acknowledges nothing"
-            os.killpg(process.pid, signal.SIGKILL)  # no pause: while commits and answers are under way
-            process.wait(10)
-            stop.set()
-            for thread in threads:
-                thread.join()
+        threads = [threading.Thread(target=send) for _ in range(SENDERS)]
+        for thread in threads:
+            thread.start()
+        deadline = time.monotonic() + 20
+        while len(acknowledged) < enough:
+            assert time.monotonic() < deadline, "the web process acknowledges nothing"
+            time.sleep(0.0005)
+        assert web.end(signal.SIGKILL) == -signal.SIGKILL  # no pause before: commits and answers are under way
+        stop.set()
+        for thread in threads:
+            thread.join()
     found = stored(store)
-    assert acknowledged
+    assert len(acknowledged) >= ROUNDS
     assert {number * EVENTS + part for number in acknowledged for part in range(EVENTS)} <= found
     whole = {event // EVENTS for event in found}
     assert found == {number * EVENTS + part for number in whole for part in range(EVENTS)}
 
 
-@pytest.mark.parametrize("store_url", ["sqlite"], indirect=True)
-def test_a_process_told_to_stop_answers_what_it_has_and_ends_well(store_url: str, store: Store) -> None:
-    with web_process(store_url) as (process, url):
-        assert deliver(url, 1) == 204
-        assert process.stdin
-        process.stdin.close()
-        assert process.wait(15) == 0
+def test_a_process_told_to_stop_commits_what_it_has_and_ends_well(
+    zygote: "subprocess.Popen[str]", store_url: str, store: Store
+) -> None:
+    web = Web(zygote, store_url)
+    assert deliver(web.url, 1) == 204
+    assert web.end(signal.SIGTERM) == 0
     assert len(stored(store)) == EVENTS

@@ -17,11 +17,11 @@ from hypothesis import strategies as st
 
 from leadbridge.metrics import WEBHOOK_REFUSED
 from tests.helpers.signers import hubspot_body, hubspot_change, hubspot_headers
-from tests.webhooks.conftest import HUBSPOT_SECRET, MAILCHIMP_PATH, PUBLIC, Door, OpenDoor
+from tests.webhooks.conftest import HUBSPOT_SECRET, MAILCHIMP_PATH, PUBLIC, Door, OpenDoor, on_sqlite
 from webhooks.base import MAX_BODY
 from webhooks.serve import MAX_HEADERS
 
-pytestmark = pytest.mark.parametrize("store_url", ["sqlite"], indirect=True)  # the database has no part in this
+pytestmark = on_sqlite
 
 BODY = hubspot_body(hubspot_change(1))
 DOOR = "/webhooks/hubspot"
@@ -243,6 +243,14 @@ def test_nothing_answers_410_and_errors_echo_no_input(door: Door) -> None:
             assert answer.status in (200, 400, 401, 404, 405), (method, target)
             assert probe.encode() not in answer.body
             assert probe not in str(answer.headers)
+
+
+def test_a_server_that_hides_the_target_is_a_fault_of_ours(door: Door) -> None:
+    app = door.server._app.test_client()
+    hidden = {"RAW_URI": "", "REQUEST_URI": ""}
+    answer = app.post(DOOR, data=BODY, environ_overrides=hidden)
+    assert (answer.status_code, answer.json) == (503, {"error": "no_raw_target"})
+    assert answer.headers["Retry-After"]
 
 
 def test_stopping_answers_what_has_arrived(open_door: OpenDoor) -> None:

@@ -12,7 +12,7 @@ import sqlalchemy as sa
 from leadbridge.errors import StoreError
 from leadbridge.store.engine import Store
 from leadbridge.store.tables import inbox, quarantine
-from tests.webhooks.conftest import Seam
+from tests.webhooks.conftest import Seam, on_sqlite
 from webhooks.reading import Unfit
 from webhooks.writer import Doorbell, Event, Unavailable, Writer
 
@@ -81,6 +81,7 @@ def test_what_waits_while_the_store_is_busy_shares_one_commit(
     assert len(keys(store)) == 61
 
 
+@on_sqlite
 def test_a_group_is_bounded_so_that_no_transaction_holds_the_store_for_long(
     seam: Seam, store: Store, make_writer: MakeWriter, pool: ThreadPoolExecutor
 ) -> None:
@@ -125,6 +126,7 @@ def test_a_store_that_fails_fails_exactly_the_deliveries_at_hand_and_later_ones_
     assert keys(store) == ["key-after", "key-before"]
 
 
+@on_sqlite
 def test_a_store_that_fails_is_asked_once_per_group_not_once_per_delivery(
     seam: Seam, make_writer: MakeWriter, pool: ThreadPoolExecutor
 ) -> None:
@@ -172,6 +174,7 @@ def test_a_delivery_is_stored_whole_or_not_at_all(store: Store, make_writer: Mak
     assert keys(store) == ["key-a"]
 
 
+@on_sqlite
 def test_a_full_queue_turns_the_next_away_at_once(
     seam: Seam, make_writer: MakeWriter, pool: ThreadPoolExecutor
 ) -> None:

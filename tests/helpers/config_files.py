@@ -1,20 +1,16 @@
-"""A small sound file, ways to change it, and what loading says of it."""
+"""A small sound configuration, ways to change it, and what loading says of it."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from pathlib import Path
-from typing import TypeAlias
+from tempfile import TemporaryDirectory
+from typing import Any
 
 import pytest
 
 from leadbridge.config.load import load
-from leadbridge.config.schema import Config
 from leadbridge.errors import ConfigError, Fault
 
-Loaded: TypeAlias = Callable[..., Config]
-FaultsOf: TypeAlias = Callable[..., list[Fault]]
-Changed: TypeAlias = Callable[..., str]
-
-ENVIRONMENT = {
+ENVIRONMENT: Mapping[str, str] = {
     "HUBSPOT_TOKEN": "pat-eu1-0000aaaa-token",
     "HUBSPOT_APP_SECRET": "0000aaaa-app-secret",
     "MAILCHIMP_KEY": "0000aaaa-key-us6",
@@ -53,54 +49,35 @@ nurture:
 """
 
 
-@pytest.fixture
-def write(tmp_path: Path) -> Callable[[str | bytes], Path]:
-    """Put text into a file."""
-
-    def put(text: str | bytes) -> Path:
-        path = tmp_path / "leadbridge.yaml"
-        path.write_bytes(text if isinstance(text, bytes) else text.encode())
-        return path
-
-    return put
+def write(directory: Path, text: str | bytes) -> Path:
+    """Put text into a file called leadbridge.yaml."""
+    path = directory / "leadbridge.yaml"
+    path.write_bytes(text if isinstance(text, bytes) else text.encode("utf-8", "surrogatepass"))
+    return path
 
 
-@pytest.fixture
-def loaded(write: Callable[[str | bytes], Path]) -> Loaded:
-    """Load text that has to be sound."""
-
-    def go(text: str | bytes, environ: Mapping[str, str] = ENVIRONMENT) -> Config:
-        return load(write(text), environ)
-
-    return go
+def loaded(text: str | bytes, environ: Mapping[str, str] = ENVIRONMENT) -> Any:
+    """The Config of text that has to be sound; untyped, since tests read deep into conditions whose kind they know."""
+    with TemporaryDirectory() as directory:
+        return load(write(Path(directory), text), environ)
 
 
-@pytest.fixture
-def faults_of(write: Callable[[str | bytes], Path]) -> FaultsOf:
+def refused(text: str | bytes, environ: Mapping[str, str] = ENVIRONMENT) -> ConfigError:
+    """The error of text that has to be faulty."""
+    with pytest.raises(ConfigError) as caught:
+        loaded(text, environ)
+    return caught.value
+
+
+def faults_of(text: str | bytes, environ: Mapping[str, str] = ENVIRONMENT) -> list[Fault]:
     """Everything wrong with text that has to be faulty."""
-
-    def go(text: str | bytes, environ: Mapping[str, str] = ENVIRONMENT) -> list[Fault]:
-        with pytest.raises(ConfigError) as caught:
-            load(write(text), environ)
-        return caught.value.faults
-
-    return go
+    return refused(text, environ).faults
 
 
-@pytest.fixture
-def changed() -> Changed:
+def changed(*pairs: tuple[str, str]) -> str:
     """The sound file with pieces of it replaced; every piece has to be there."""
-
-    def go(*pairs: tuple[str, str]) -> str:
-        text = SOUND
-        for old, new in pairs:
-            assert old in text, old
-            text = text.replace(old, new)
-        return text
-
-    return go
-
-
-@pytest.fixture
-def environment() -> dict[str, str]:
-    return dict(ENVIRONMENT)
+    text = SOUND
+    for old, new in pairs:
+        assert old in text, old
+        text = text.replace(old, new)
+    return text

@@ -45,7 +45,7 @@ def plain(number: float) -> str:
 def micros(at: datetime) -> int:
     """Microseconds since 1970 in UTC. Raises ValueError for an instant that names no zone."""
     if at.tzinfo is None:
-        raise ValueError(f"the instant {at.isoformat()} names no zone; give it one, such as datetime.now(UTC)")
+        raise ValueError(f"the instant {at.isoformat()} names no zone; give it one, such as UTC")
     since = at - _EPOCH
     return (since.days * 86_400 + since.seconds) * MICROS + since.microseconds
 
@@ -175,7 +175,8 @@ class Instants:
 
     @cached_property
     def known(self) -> Mask:
-        return self.at != UNKNOWN_INSTANT
+        known: Mask = self.at != UNKNOWN_INSTANT
+        return known
 
     @cached_property
     def coded(self) -> Coded:

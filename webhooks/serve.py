@@ -9,6 +9,7 @@ import json
 import socket
 import threading
 import time
+from contextlib import suppress
 from typing import Any
 
 from flask import Flask
@@ -186,7 +187,8 @@ class Server:
             if self._serving is None and self._thread is None:
                 self._close()
             else:
-                self._listener.pull_trigger()
+                with suppress(OSError):  # it has seen the flag already, and ended
+                    self._listener.pull_trigger()
         if self._serving != threading.get_ident():
             self._ended.wait(timeout + 5)
 

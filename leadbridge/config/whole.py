@@ -81,7 +81,7 @@ def _stages(tree: Node, _facts: Facts) -> Found:
     stages = [(name, node) for name, node in tree.below("stages").items() if name in known]
     for (above, _), (below, node) in pairwise(stages):
         if known[below] > known[above]:
-            yield node, f"stands below {above}, which then always comes first: write it above {above}"
+            yield node, f"stands below {above}, which is tried first and hides it: write it above {above}"
     for name, node in stages:
         if name in (LifecycleStage.OPPORTUNITY, LifecycleStage.CUSTOMER):
             yield node, "comes from the CRM (deals say it), so that no rule can give it; remove it here"

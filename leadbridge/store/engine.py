@@ -13,6 +13,7 @@ import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import UTC, datetime
+from functools import lru_cache
 from importlib import import_module
 from pathlib import Path
 from typing import Any
@@ -348,8 +349,7 @@ def upsert(
     """
     if not rows:
         return []
-    dialect = import_module(f"sqlalchemy.dialects.{tx.dialect.name}")  # the other one need not be loaded
-    statement = dialect.insert(table).from_select(list(rows[0]), _as_table(tx, table, rows))
+    statement = _insertion(tx.dialect.name, table, tuple(rows[0]))
     if change is None:
         statement = statement.on_conflict_do_nothing(index_elements=list(key))
     else:
@@ -357,65 +357,82 @@ def upsert(
         statement = statement.on_conflict_do_update(
             index_elements=list(key), set_=dict(change(new)), where=None if only_if is None else only_if(new)
         )
-    return _run(tx, statement, returning)
+    return _run(tx, statement, table, rows, returning)
 
 
 def insert_all(
     tx: Connection, table: Table, rows: Sequence[Mapping[str, Any]], *, returning: Sequence[ColumnElement[Any]] = ()
 ) -> list[Row[Any]]:
     """Insert rows that name the same columns."""
-    if not rows:
-        return []
-    return _run(tx, sa.insert(table).from_select(list(rows[0]), _as_table(tx, table, rows)), returning)
+    return _run(tx, _insertion(tx.dialect.name, table, tuple(rows[0])), table, rows, returning) if rows else []
 
 
 def update_each(tx: Connection, table: Table, rows: Sequence[Mapping[str, Any]], *, key: Sequence[str]) -> None:
     """Set, in the row that each of `rows` names by its `key`, the rest of what it holds. All name the same columns."""
     if not rows:
         return
-    given = _as_table(tx, table, rows).subquery("given")
+    given = _given(tx.dialect.name, table, tuple(rows[0])).subquery("given")
     statement = sa.update(table).where(*(table.c[name] == given.c[name] for name in key))
-    tx.execute(statement.values({name: given.c[name] for name in rows[0] if name not in key}))
+    _run(tx, statement.values({name: given.c[name] for name in rows[0] if name not in key}), table, rows, ())
 
 
-def _run(tx: Connection, statement: Any, returning: Sequence[ColumnElement[Any]]) -> list[Row[Any]]:
+def _run(
+    tx: Connection,
+    statement: Any,
+    table: Table,
+    rows: Sequence[Mapping[str, Any]],
+    returning: Sequence[ColumnElement[Any]],
+) -> list[Row[Any]]:
+    parameters = {"given": _document(tx, table, rows)}
     if not returning:
-        tx.execute(statement)
+        tx.execute(statement, parameters)
         return []
-    return list(tx.execute(statement.returning(*returning)).all())
+    return list(tx.execute(statement.returning(*returning), parameters).all())
 
 
-def _as_table(tx: Connection, table: Table, rows: Sequence[Mapping[str, Any]]) -> sa.Select[Any]:
-    """Rows as one parameter, a JSON document that the database unfolds: several times faster than one a value."""
-    names = list(rows[0])
-    kinds = [table.c[name].type.dialect_impl(tx.dialect) for name in names]
+def _document(tx: Connection, table: Table, rows: Sequence[Mapping[str, Any]]) -> str:
+    """Rows as one parameter, JSON that the database unfolds: several times faster than a parameter for each value."""
     columns = []
-    for name, kind in zip(names, kinds, strict=True):
-        settle = bytes.hex if isinstance(kind, LargeBinary) else kind.bind_processor(tx.dialect)
+    for name in rows[0]:
+        kind = table.c[name].type.dialect_impl(tx.dialect)
+        settle: Any = bytes.hex if isinstance(kind, LargeBinary) else kind.bind_processor(tx.dialect)
         values = [row[name] for row in rows]
         columns.append([None if value is None else settle(value) for value in values] if settle else values)
-    unfold = _unfold_on_sqlite if tx.dialect.name == "sqlite" else _unfold_on_postgresql
-    # The condition keeps SQLite from taking ON CONFLICT for a join's ON.
-    return sa.select(*unfold(names, kinds, list(zip(*columns, strict=True)))).where(sa.true())
+    unfolded: Iterator[Any] = zip(*columns, strict=True)
+    if tx.dialect.name == "postgresql":
+        unfolded = (dict(zip(rows[0], row, strict=True)) for row in unfolded)
+    return json.dumps(list(unfolded), ensure_ascii=False)
 
 
-def _unfold_on_sqlite(names: list[str], kinds: list[Any], rows: list[tuple[Any, ...]]) -> Iterator[ColumnElement[Any]]:
-    given = sa.func.json_each(json.dumps(rows, ensure_ascii=False)).table_valued("value")
-    for place, (name, kind) in enumerate(zip(names, kinds, strict=True)):
-        cell = sa.func.json_extract(given.c.value, sa.literal_column(f"'$[{place}]'"))
-        yield (sa.func.leadbridge_from_hex(cell) if isinstance(kind, LargeBinary) else cell).label(name)
+@lru_cache(maxsize=256)  # building a statement takes longer than running it over a few rows
+def _insertion(dialect: str, table: Table, names: tuple[str, ...]) -> Any:
+    insert = import_module(f"sqlalchemy.dialects.{dialect}").insert  # the other dialect need not be loaded
+    return insert(table).from_select(list(names), _given(dialect, table, names))
 
 
-def _unfold_on_postgresql(
-    names: list[str], kinds: list[Any], rows: list[tuple[Any, ...]]
-) -> Iterator[ColumnElement[Any]]:
-    document = json.dumps([dict(zip(names, row, strict=True)) for row in rows], ensure_ascii=False)
-    columns = [sa.column(name, _in_json(kind)) for name, kind in zip(names, kinds, strict=True)]
-    rowset = sa.func.json_to_recordset(sa.cast(sa.literal(document, Text()), sa.JSON)).table_valued(*columns)
-    given = rowset.render_derived(with_types=True)
-    for name, kind in zip(names, kinds, strict=True):
-        cell = given.c[name]
-        yield (sa.func.decode(cell, sa.literal_column("'hex'")) if isinstance(kind, LargeBinary) else cell).label(name)
+@lru_cache(maxsize=256)
+def _given(dialect: str, table: Table, names: tuple[str, ...]) -> sa.Select[Any]:
+    """The rows of the parameter `given`."""
+    document = sa.bindparam("given", type_=Text())
+    cells: list[ColumnElement[Any]]
+    if dialect == "sqlite":
+        each = sa.func.json_each(document).table_valued("value").c.value
+        cells = [sa.func.json_extract(each, sa.literal_column(f"'$[{place}]'")) for place in range(len(names))]
+        binary: Any = sa.func.leadbridge_from_hex
+    else:
+        columns = [sa.column(name, _in_json(table.c[name].type)) for name in names]
+        rowset = sa.func.json_to_recordset(sa.cast(document, sa.JSON)).table_valued(*columns)
+        cells = list(rowset.render_derived(with_types=True).c)
+        binary = _from_hex_on_postgresql
+    settled = [
+        (binary(cell) if isinstance(table.c[name].type, LargeBinary) else cell).label(name)
+        for name, cell in zip(names, cells, strict=True)
+    ]
+    return sa.select(*settled).where(sa.true())  # or SQLite would take ON CONFLICT for a join's ON
+
+
+def _from_hex_on_postgresql(cell: ColumnElement[Any]) -> ColumnElement[Any]:
+    return sa.func.decode(cell, sa.literal_column("'hex'"))
 
 
 def _in_json(kind: Any) -> Any:

@@ -1,6 +1,7 @@
 """Two people turn out to be one."""
 
 from collections import defaultdict
+from collections.abc import Collection
 from datetime import datetime
 from typing import Any
 
@@ -131,18 +132,22 @@ def _merge_enrolments(tx: Connection, keep: int, lose: int, now: datetime) -> No
         highest[row.journey] = max(highest[row.journey], row.entry)
     doubled = []
     for (journey, _), found in entries.items():
-        for lesser in sorted(found, key=lambda row: enrolments.ADVANCE.index(EnrolmentState(row.state)))[:-1]:
+        by_advance = sorted(found, key=lambda row: (enrolments.ADVANCE.index(row.state), row.person_id == keep))
+        for lesser in by_advance[:-1]:
             highest[journey] += 1
             doubled.append({"id": lesser.id, "entry": highest[journey]})
     update_each(tx, ledger, doubled, key=["id"])
     tx.execute(update(ledger).where(ledger.c.person_id == lose).values(person_id=keep))
+    ended = {row["id"] for row in doubled}
 
-    def has(person: int, states: frozenset[EnrolmentState]) -> bool:
-        return any(row.person_id == person and row.state in states for row in rows)
+    def having(person: int, states: Collection[EnrolmentState]) -> set[int]:
+        return {row.id for row in rows if row.person_id == person and row.state in states and row.id not in ended}
 
-    halves = {row["id"] for row in doubled}
-    if has(keep, enrolments.CONTACT | enrolments.WAITING):
-        halves |= {row.id for row in rows if row.person_id == lose}
-    if has(lose, enrolments.CONTACT):
-        halves |= {row.id for row in rows if row.person_id == keep}
-    enrolments.cancel_rows(tx, halves, "decided before two people were found to be one", now)
+    contacted = {person: any(row.person_id == person and row.state in enrolments.CONTACT for row in rows)
+                 for person in (keep, lose)}  # fmt: skip
+    ours, theirs = having(keep, enrolments.WAITING), having(lose, enrolments.WAITING)
+    if contacted[lose]:
+        ended |= ours
+    if contacted[keep] or ours:
+        ended |= theirs
+    enrolments.cancel_rows(tx, ended, "decided before two people were found to be one", now)

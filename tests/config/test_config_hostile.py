@@ -25,10 +25,8 @@ HOSTILE = {
     "nested blocks": "".join(" " * n + "a:\n" for n in range(600)),
     "dashes": "- " * (FULL // 2),
     "questions": "? " * (FULL // 2),
-    "many keys": "".join(f"k{n}: 1\n" for n in range(FULL // 10)),
     "one key over and over": "a: b\n" * (FULL // 5),
     "many unknown keys of a rule": "scores: {lead: {rules: [{" + ", ".join(f"p{n}: 1" for n in range(8000)) + "}]}}",
-    "many unknown fields": "segments:\n" + "".join(f"  s{n}: {{titel{n}: 1}}\n" for n in range(5000)),
     "many fields and many unknown ones": (
         "fields:\n" + "".join(f"  f{n}: {{hubspot: p}}\n" for n in range(1800))
         + "segments:\n" + "".join(f"  s{n}: {{ff{n}: 1}}\n" for n in range(1800))
@@ -132,7 +130,7 @@ VALUES = st.recursive(
 )
 
 
-@settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=100, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(YAMLISH)
 @example("? a\n: b: c")
 @example('a: "\\UFFFFFFFF"')
@@ -153,7 +151,7 @@ def test_whatever_is_in_a_file_only_a_configerror_comes_out(text: str) -> None:
     assert all(0 <= fault.line <= text.count("\n") + text.count("\r") + 2 for fault in found)
 
 
-@settings(max_examples=80, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(st.data())
 def test_whatever_stands_in_a_section_only_a_configerror_comes_out(data: st.DataObject) -> None:
     lines = changed().splitlines()

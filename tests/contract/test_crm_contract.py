@@ -12,7 +12,7 @@ from leadbridge.call import Patience
 from leadbridge.errors import FeatureMissing, NeedsOperator, RetryLater, Unknown
 from leadbridge.sandbox.server import Sandbox
 from leadbridge.sandbox.world import Fault
-from leadbridge.types import Activity, Lead
+from leadbridge.types import Activity, Lead, Value
 from tests.helpers.rooms import Skipping
 from tests.helpers.stages import HubSpotStage
 
@@ -146,12 +146,12 @@ def test_reading_costs_one_call_per_batch(stage: HubSpotStage, room: Crm) -> Non
 # --- writing ---------------------------------------------------------------------------------------------------------
 
 
-def wanted(number: int) -> dict[str, object]:
+def wanted(number: int) -> dict[str, Value]:
     return {"score": number, "score.fit": 12.34, "grade": "B", "reasons": "known (+5)\npricing page (+8)"}
 
 
 def changes_for(stage: HubSpotStage, room: Crm, record_ids: Iterable[str], number: int = 72) -> list[Change]:
-    return [Change(stage.ref(one), room.changes(wanted(number), {})) for one in record_ids]  # type: ignore[arg-type]
+    return [Change(stage.ref(one), room.changes(wanted(number), {})) for one in record_ids]
 
 
 def test_writing_twice_is_writing_once(stage: HubSpotStage, room: Crm) -> None:
@@ -168,8 +168,8 @@ def test_what_was_written_needs_no_second_write(stage: HubSpotStage, room: Crm) 
     known = stage.add(1)
     room.write(changes_for(stage, room, known))
     held = room.read_leads(known).found[0].written
-    assert room.changes(wanted(72), held) == {}  # type: ignore[arg-type]
-    assert set(room.changes(wanted(73), held)) == {"leadbridge_score"}  # type: ignore[arg-type]
+    assert room.changes(wanted(72), held) == {}
+    assert set(room.changes(wanted(73), held)) == {"leadbridge_score"}
 
 
 def test_every_change_is_answered_for(stage: HubSpotStage, room: Crm) -> None:

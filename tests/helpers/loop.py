@@ -34,9 +34,7 @@ class Loop:
     def run(self, *words: str, code: int = 0) -> str:
         """Run a leadbridge command as a user would; returns what it printed. Fails unless it exits with `code`."""
         command = [sys.executable, "-m", "leadbridge.cli", *words, "--config", str(self.config)]
-        found = subprocess.run(
-            command, env={**os.environ, **self.environ}, capture_output=True, text=True, timeout=120
-        )
+        found = subprocess.run(command, env={**os.environ, **self.environ}, capture_output=True, text=True, timeout=120)
         assert found.returncode == code, f"{words} exited with {found.returncode}:\n{found.stdout}{found.stderr}"
         return found.stdout
 

@@ -5,13 +5,15 @@ random moment of each round. `{"url", "statements": [N, ...]}`: migrations, SIGK
 `{"url", "claimers"}`: so many processes that claim due people until none is left.
 """
 
+import itertools
 import json
 import os
 import random
 import signal
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from functools import partial
 from typing import Any
 
 import alembic.command
@@ -72,6 +74,11 @@ def writers(url: str, rounds: int) -> dict[str, int]:
     return {"torn": torn, "lost": lost, "acknowledged": acknowledged}
 
 
+def _die_at_last(left: Iterator[int], *_: object) -> None:
+    if next(left) == 0:
+        os.kill(os.getpid(), signal.SIGKILL)
+
+
 def migrations(url: str, statements: list[int]) -> dict[str, list[str | None]]:
     """Stamp of the store after each killed migration, and after one that was left alone."""
     stamps: list[str | None] = []
@@ -79,15 +86,8 @@ def migrations(url: str, statements: list[int]) -> dict[str, list[str | None]]:
         child = os.fork()
         if child == 0:
             store = open_store(url, key=KEY)
-            seen = 0
-
-            def count(*_: object) -> None:
-                nonlocal seen
-                seen += 1
-                if seen == kill_before:
-                    os.kill(os.getpid(), signal.SIGKILL)
-
-            sa.event.listen(store._engine, "before_cursor_execute", count)
+            left = itertools.count(kill_before - 1, -1)
+            sa.event.listen(store._engine, "before_cursor_execute", partial(_die_at_last, left))
             store.migrate()
             os._exit(0)
         os.waitpid(child, 0)

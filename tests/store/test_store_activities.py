@@ -3,7 +3,7 @@
 import time
 from datetime import timedelta
 
-from leadbridge.store import Store, activities, leads
+from leadbridge.store import Store, activities, leads, tables
 from leadbridge.types import Activity, ActivityKind
 from tests.helpers.store_people import NOW, people, person
 
@@ -48,7 +48,7 @@ def test_the_sweep_adopts_what_slipped_in_beside_a_new_key(store: Store) -> None
     with store.writing() as tx:
         (ada,) = people(tx, 1)
         leads.link_keys(tx, {"hubspot:contact:1": ada})
-        tx.execute(activities.activities.insert().values(
+        tx.execute(tables.activities.insert().values(
             subject="hubspot:contact:1", kind="call", at=NOW, source="s", source_id="1", attributes={}, stored_at=NOW
         ))  # fmt: skip
         assert activities.adopt(tx, ["hubspot:contact:2"]) == set()

@@ -63,7 +63,7 @@ def test_many_threads_claiming_at_once_never_share_a_person(store: Store) -> Non
 
     with ThreadPoolExecutor(4) as pool:
         parts = list(pool.map(work, ["a", "b", "c", "d"]))
-    assert sorted(sum(parts, [])) == sorted(ids)
+    assert sorted(person for part in parts for person in part) == sorted(ids)
 
 
 def test_processes_claiming_at_once_never_share_a_person(

@@ -95,9 +95,13 @@ def _count(tx: sa.Connection) -> int:
 
 
 def test_an_error_undoes_the_whole_transaction(store: Store) -> None:
-    with pytest.raises(RuntimeError), store.writing() as tx:
-        people(tx, 3)
-        raise RuntimeError
+    def break_off() -> None:
+        with store.writing() as tx:
+            people(tx, 3)
+            raise RuntimeError
+
+    with pytest.raises(RuntimeError):
+        break_off()
     with store.reading() as tx:
         assert _count(tx) == 0
 
@@ -174,12 +178,22 @@ def test_work_goes_on_after_the_database_ended_every_connection(postgres_server:
         terminate = sql.SQL(
             "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE application_name = 'leadbridge'"
         )
-        with pytest.raises(StoreError, match="cannot be used now"), store.writing() as tx:
-            people(tx, 1)
-            postgres_server.run(terminate.format())
-            people(tx, 1)
         with store.writing() as tx:
-            assert _count(tx) == 0
+            people(tx, 1)
+        postgres_server.run(terminate.format())
+        with store.writing() as tx:
+            assert _count(tx) == 1
+
+        def cut_off() -> None:
+            with store.writing() as tx:
+                people(tx, 1)
+                postgres_server.run(terminate.format())
+                people(tx, 1)
+
+        with pytest.raises(StoreError, match="cannot be used now"):
+            cut_off()
+        with store.writing() as tx:
+            assert _count(tx) == 1
         store.close()
 
 

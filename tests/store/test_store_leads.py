@@ -1,7 +1,7 @@
 """People, their keys and their records."""
 
 from dataclasses import replace
-from datetime import timedelta
+from datetime import datetime, timedelta
 
 import pytest
 
@@ -56,7 +56,7 @@ def test_an_address_leads_to_its_person_by_key_or_by_the_person_itself(store: St
 
 
 @pytest.mark.parametrize(("at", "kept"), [(EARLIER, "first"), (NOW, "second"), (LATER, "second")])
-def test_an_older_version_of_a_record_never_overwrites_a_newer_one(store: Store, at: object, kept: str) -> None:
+def test_an_older_version_of_a_record_never_overwrites_a_newer_one(store: Store, at: datetime, kept: str) -> None:
     with store.writing() as tx:
         (ada,) = people(tx, 1)
         assert leads.save_records(tx, [(ada, lead("1", job="first"))], NOW) == {ada}

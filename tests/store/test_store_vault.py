@@ -120,7 +120,7 @@ def test_a_sqlite_store_has_its_key_file_beside_it(tmp_path: Path, monkeypatch: 
     key = tmp_path / "leads.key"
     assert store.vault.digest("x") == Vault(bytes.fromhex(key.read_text().strip())).digest("x")
     key.unlink()
-    with pytest.raises(StoreError, match="its key file .*leads.key is not: put it back"):
+    with pytest.raises(StoreError, match=r"its key file .*leads\.key is not: put it back"):
         open_store(url)
     assert not key.exists()
 

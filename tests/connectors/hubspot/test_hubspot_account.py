@@ -1,0 +1,353 @@
+"""What is peculiar to HubSpot, over the real SDK and real HTTP."""
+
+import json
+import socket
+import threading
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from datetime import UTC, datetime, timedelta
+from io import BytesIO
+from typing import Any
+
+import pytest
+from werkzeug.serving import make_server
+
+from connectors.base import Change, Outcome
+from connectors.hubspot.connector import HubSpot
+from connectors.hubspot.mapping import contact_ref
+from leadbridge.errors import NeedsOperator, Unknown
+from leadbridge.sandbox.server import Sandbox
+from leadbridge.sandbox.world import Fault
+from leadbridge.types import Activity, ActivityKind
+from tests.helpers import rooms
+
+
+@pytest.fixture
+def sandbox() -> Iterator[Sandbox]:
+    with Sandbox() as sandbox:
+        yield rooms.unlimited(sandbox)
+
+
+def room(sandbox: Sandbox, *, fields: dict[str, Any] | None = None, **connection: Any) -> HubSpot:
+    return rooms.hubspot(rooms.configuration(sandbox.url, hubspot=connection, fields=fields))
+
+
+def now() -> datetime:
+    return datetime.now(UTC)
+
+
+def operations(sandbox: Sandbox, since: int = 0) -> list[str]:
+    return [call.operation for call in sandbox.world.journal.since(since)]
+
+
+def activities(found: HubSpot, stream: str) -> list[Activity]:
+    return [row for page in found.pull_activities(stream, None) for row in page.rows]
+
+
+# --- the account -----------------------------------------------------------------------------------------------------
+
+
+def test_the_account_can_be_pinned(sandbox: Sandbox) -> None:
+    assert room(sandbox).account() == str(sandbox.hubspot.portal_id)
+
+
+def test_the_token_is_not_in_the_looks_of_a_room(sandbox: Sandbox) -> None:
+    found = room(sandbox, token="pat-na1-aaaaaaaa-1111-2222-3333-bbbbbbbbbbbb")
+    assert "pat-na1" not in f"{found!r} {vars(found)!r} {vars(found._api)!r}"
+
+
+def test_a_redirect_never_carries_the_token_elsewhere(sandbox: Sandbox) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as elsewhere:
+        elsewhere.settimeout(0.05)
+        location = f"http://127.0.0.1:{elsewhere.getsockname()[1]}/"
+        sandbox.world.faults.add(Fault("empty", status=307, headers={"Location": location}, times=100))
+        with pytest.raises(Unknown):
+            room(sandbox).account()
+        with pytest.raises(TimeoutError):
+            elsewhere.accept()
+
+
+# --- reading ---------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.slow
+def test_more_than_ten_thousand_contacts_of_one_millisecond_are_all_found(sandbox: Sandbox) -> None:
+    """The walk by id passes the cap of 10,000 hits, where a cursor by date would stand still for ever."""
+    fields = {"job_title": {"hubspot": "jobtitle"}}
+    long_ago = now() - timedelta(days=9)
+    known = [sandbox.hubspot.add_contact({"firstname": f"P{n}"}, created_at=long_ago) for n in range(10_400)]
+    progress = {"watermark": (now() - timedelta(days=1)).isoformat()}
+    sandbox.hubspot.stamp_contacts(known, now())
+    found = {lead.ref.record_id for page in room(sandbox, fields=fields).pull_leads(progress) for lead in page.rows}
+    assert found == set(known)
+    assert operations(sandbox).count("contacts.search") == 52
+    assert operations(sandbox).count("contacts.batch.read") == 104
+
+
+def test_too_many_properties_for_an_address_are_read_by_batch(sandbox: Sandbox) -> None:
+    fields = {f"field_{n}": {"hubspot": f"a_property_with_quite_a_long_name_{n}"} for n in range(60)}
+    known = [sandbox.hubspot.add_contact({"firstname": "P", "jobtitle": f"T{n}"}) for n in range(120)]
+    found = room(sandbox, fields=fields | {"job_title": {"hubspot": "jobtitle"}})
+    titles = {lead.ref.record_id: lead.attributes["job_title"] for page in found.pull_leads(None) for lead in page.rows}
+    assert titles == {one: f"T{n}" for n, one in enumerate(known)}
+    assert operations(sandbox) == ["contacts.list", "contacts.batch.read"] * 2
+
+
+def test_companies_are_read_once_and_only_when_a_field_needs_them(sandbox: Sandbox) -> None:
+    company = sandbox.hubspot.add_company({"name": "Acme", "numberofemployees": "7"})
+    known = [sandbox.hubspot.add_contact({"firstname": f"P{n}"}, company_id=company) for n in range(150)]
+    assert len(room(sandbox).read_leads(known).found) == 150
+    assert operations(sandbox).count("companies.batch.read") == 1
+    before = len(sandbox.world.journal)
+    room(sandbox, fields={"job_title": {"hubspot": "jobtitle"}}).read_leads(known)
+    assert "companies.batch.read" not in operations(sandbox, before)
+
+
+def test_the_primary_company_counts_not_the_first(sandbox: Sandbox) -> None:
+    first = sandbox.hubspot.add_company({"name": "Old", "numberofemployees": "1"})
+    primary = sandbox.hubspot.add_company({"name": "New", "numberofemployees": "2"})
+    one = sandbox.hubspot.add_contact({"firstname": "P"}, company_id=first)
+    sandbox.hubspot.add_contact({"firstname": "Q"}, company_id=primary)
+    body = {"inputs": [{"from": {"id": one}, "to": {"id": primary}, "types": [_association(1)]}]}
+    _post(sandbox, "/crm/v4/associations/contacts/companies/batch/create", body)
+    (lead,) = room(sandbox).read_leads([one]).found
+    assert lead.attributes["employees"] == 2
+
+
+def _association(type_id: int) -> dict[str, Any]:
+    return {"associationCategory": "HUBSPOT_DEFINED", "associationTypeId": type_id}
+
+
+def _post(sandbox: Sandbox, path: str, body: Mapping[str, Any]) -> None:
+    import urllib3
+
+    headers = {"Authorization": f"Bearer {rooms.HUBSPOT_TOKEN}", "Content-Type": "application/json"}
+    answer = urllib3.request("POST", sandbox.url + path, body=json.dumps(body).encode(), headers=headers)
+    assert answer.status < 300, answer.data
+
+
+def test_what_the_index_shows_late_comes_with_a_later_pull(sandbox: Sandbox) -> None:
+    found = room(sandbox)
+    one = sandbox.hubspot.add_contact({"firstname": "P", "jobtitle": "Old"}, created_at=now() - timedelta(days=9))
+    progress = list(found.pull_leads(None))[-1].progress
+    sandbox.hubspot.settings.index_delay = 60
+    sandbox.hubspot.edit_contact(one, {"jobtitle": "New"})
+    early = list(found.pull_leads(progress))
+    assert all(lead.attributes["job_title"] == "New" for page in early for lead in page.rows)  # a batch read is fresh
+    sandbox.world.clock.advance(timedelta(seconds=61))
+    late = [lead.attributes["job_title"] for page in found.pull_leads(early[-1].progress) for lead in page.rows]
+    assert late == ["New"]
+
+
+# --- writing ---------------------------------------------------------------------------------------------------------
+
+
+@contextmanager
+def without_traces(sandbox: Sandbox, calls: list[list[str]]) -> Iterator[str]:
+    """HubSpot where trace ids mean nothing, as is unconfirmed for updates: one bad input refuses the whole batch."""
+
+    def app(environ: Any, start_response: Any) -> Any:
+        body = environ["wsgi.input"].read(int(environ.get("CONTENT_LENGTH") or 0))
+        if environ["PATH_INFO"].endswith("/batch/update"):
+            given = json.loads(body)
+            calls.append([one["id"] for one in given["inputs"]])
+            for one in given["inputs"]:
+                del one["objectWriteTraceId"]
+            body = json.dumps(given).encode()
+        environ |= {"wsgi.input": BytesIO(body), "CONTENT_LENGTH": str(len(body))}
+        return sandbox.hubspot.app(environ, start_response)
+
+    server = make_server("127.0.0.1", 0, app, threaded=True)
+    thread = threading.Thread(target=server.serve_forever)
+    thread.start()
+    try:
+        yield f"http://127.0.0.1:{server.server_port}"
+    finally:
+        server.shutdown()
+        thread.join()
+        server.server_close()
+
+
+def test_a_bad_record_is_found_by_halving_and_the_rest_is_written(sandbox: Sandbox) -> None:
+    found = room(sandbox)
+    found.create(found.specs())
+    known = [sandbox.hubspot.add_contact({"firstname": f"P{n}"}) for n in range(100)]
+    bad = {known[13], known[77]}
+    gone = "99999999"
+    changes = [
+        Change(contact_ref(one), {"leadbridge_score": "many" if one in bad else "5"}) for one in [*known[:99], gone]
+    ]
+    calls: list[list[str]] = []
+    with without_traces(sandbox, calls) as url:
+        settled = rooms.hubspot(rooms.configuration(url)).write(changes)
+    outcomes = {ref.record_id: answer.outcome for ref, answer in settled.items()}
+    assert {one for one, outcome in outcomes.items() if outcome is Outcome.REFUSED} == bad
+    assert outcomes[gone] is Outcome.GONE
+    assert sum(outcome is Outcome.WRITTEN for outcome in outcomes.values()) == 97
+    assert "leadbridge_score" in settled[contact_ref(known[13])].reason
+    assert len(calls) <= 2 * 2 * 7 + 1  # a path down for each of the two
+
+
+def test_with_trace_ids_a_bad_record_costs_no_call(sandbox: Sandbox) -> None:
+    found = room(sandbox)
+    found.create(found.specs())
+    known = [sandbox.hubspot.add_contact({"firstname": f"P{n}"}) for n in range(100)]
+    before = len(sandbox.world.journal)
+    changes = [Change(contact_ref(one), {"leadbridge_score": "x" if one == known[5] else "5"}) for one in known]
+    settled = found.write(changes)
+    assert [one for one in known if settled[contact_ref(one)].outcome is not Outcome.WRITTEN] == [known[5]]
+    assert operations(sandbox, before) == ["contacts.batch.update"]
+
+
+def test_a_partial_answer_may_come_with_status_200(sandbox: Sandbox) -> None:
+    sandbox.hubspot.settings.partial_as_200 = True
+    found = room(sandbox, api_version="2026-09")
+    one = sandbox.hubspot.add_contact({"firstname": "P"})
+    settled = found.write([Change(contact_ref(r), {"jobtitle": "x"}) for r in (one, "99999999")])
+    assert [answer.outcome for answer in settled.values()] == [Outcome.WRITTEN, Outcome.GONE]
+    assert set(found.read_leads([one, "99999999"]).gone) == {"99999999"}
+
+
+@pytest.mark.parametrize(("version", "outcome"), [("v3", Outcome.WRITTEN), ("2026-09", Outcome.REFUSED)])
+def test_an_admins_rule_refuses_one_record_and_is_named(sandbox: Sandbox, version: str, outcome: Outcome) -> None:
+    sandbox.hubspot.settings.conditional_rules = {"contacts": {"state": "country"}}
+    bound = sandbox.hubspot.add_contact({"firstname": "P", "country": "US"})
+    free = sandbox.hubspot.add_contact({"firstname": "Q"})
+    settled = room(sandbox, api_version=version).write(
+        [Change(contact_ref(one), {"jobtitle": "x"}) for one in (bound, free)]
+    )
+    assert settled[contact_ref(free)].outcome is Outcome.WRITTEN
+    assert settled[contact_ref(bound)].outcome is outcome
+    if outcome is Outcome.REFUSED:
+        assert "state" in settled[contact_ref(bound)].reason
+
+
+def test_a_500_that_hides_a_validation_does_not_hold_up_the_others(sandbox: Sandbox) -> None:
+    known = [sandbox.hubspot.add_contact({"firstname": f"P{n}"}) for n in range(2)]
+    tries = rooms.SHORT.tries
+    sandbox.world.faults.add(Fault("status", operation="contacts.batch.update", status=500, times=2 * tries))
+    settled = room(sandbox).write([Change(contact_ref(one), {"jobtitle": "x"}) for one in known])
+    assert [answer.outcome for answer in settled.values()] == [Outcome.UNANSWERED, Outcome.WRITTEN]
+
+
+def test_the_lifecycle_stage_really_moves(sandbox: Sandbox) -> None:
+    found = room(sandbox)
+    one = sandbox.hubspot.add_contact({"firstname": "P", "lifecyclestage": "lead"})
+    (lead,) = found.read_leads([one]).found
+    changes = found.changes({"stage": "sql"}, lead.written)
+    found.write([Change(contact_ref(one), changes)])
+    (lead,) = found.read_leads([one]).found
+    assert lead.attributes["lifecycle_stage"] == "sql"
+    assert found.changes({"stage": "mql"}, lead.written) == {}
+
+
+# --- properties ------------------------------------------------------------------------------------------------------
+
+
+def test_properties_are_made_in_a_group_of_their_own_with_fitting_types(sandbox: Sandbox) -> None:
+    found = room(sandbox)
+    found.create(found.specs())
+    made = sandbox.hubspot.dump()["properties"]["contacts"]
+    assert {one["group"] for one in made.values()} == {"leadbridge"}
+    shapes = {name: (one["type"], one["fieldType"]) for name, one in made.items()}
+    assert shapes == {
+        "leadbridge_score": ("number", "number"),
+        "leadbridge_fit": ("number", "number"),
+        "leadbridge_grade": ("enumeration", "select"),
+        "leadbridge_reasons": ("string", "textarea"),
+    }
+
+
+def test_a_property_of_another_type_is_not_touched_and_named(sandbox: Sandbox) -> None:
+    sandbox.hubspot.add_property("contacts", {"name": "leadbridge_score", "type": "string", "fieldType": "text"})
+    found = room(sandbox)
+    for act in (found.missing, found.create):
+        with pytest.raises(NeedsOperator, match=r"leadbridge_score is a string property, a number one is needed"):
+            act(found.specs())
+    assert set(sandbox.hubspot.dump()["properties"]["contacts"]) == {"leadbridge_score"}
+
+
+def test_a_choice_that_lacks_an_option_gets_it_and_keeps_its_own(sandbox: Sandbox) -> None:
+    options = [{"label": one, "value": one, "displayOrder": n, "hidden": False} for n, one in enumerate("AX")]
+    definition = {"name": "leadbridge_grade", "type": "enumeration", "fieldType": "select", "options": options}
+    sandbox.hubspot.add_property("contacts", definition)
+    found = room(sandbox)
+    lacking = [spec for spec in found.missing(found.specs()) if spec.name == "leadbridge_grade"]
+    assert lacking
+    found.create(lacking)
+    assert found.missing(lacking) == []
+    table = sandbox.hubspot._store.state.tables["contacts"]
+    assert [option.value for option in table.definitions["leadbridge_grade"].options] == ["A", "X", "B", "C"]
+
+
+# --- activity --------------------------------------------------------------------------------------------------------
+
+
+def test_nothing_counts_twice_when_two_sources_tell_of_it(sandbox: Sandbox) -> None:
+    one = sandbox.hubspot.add_contact({"email": "dana@acme.example"})
+    sandbox.hubspot.add_event(one, "e_form_submission_v2", now(), {})
+    sandbox.hubspot.add_event(one, "e_form_view", now(), {})
+    sandbox.hubspot.add_event(one, "e_visited_page", now(), {"hs_url": "https://acme.example/"})
+    sandbox.hubspot.add_event(one, "pe62515_demo_booked", now(), {})
+    both = activities(room(sandbox), "events")
+    assert sorted(activity.kind for activity in both) == [ActivityKind.OTHER, ActivityKind.PAGE_VIEW]
+    alone = activities(room(sandbox, activities=["events"]), "events")
+    assert ActivityKind.FORM_SUBMITTED in {activity.kind for activity in alone}
+
+
+def test_events_that_arrive_a_few_hours_late_are_found(sandbox: Sandbox) -> None:
+    found = room(sandbox)
+    one = sandbox.hubspot.add_contact({"firstname": "P"})
+    progress = list(found.pull_activities("events", None))[-1].progress
+    sandbox.hubspot.add_event(one, "e_visited_page", now() - timedelta(hours=20), {})
+    assert sum(len(page.rows) for page in found.pull_activities("events", progress)) == 1
+
+
+def test_the_first_pull_reaches_back_as_far_as_configured(sandbox: Sandbox) -> None:
+    one = sandbox.hubspot.add_contact({"email": "dana@acme.example"})
+    form = sandbox.hubspot.add_form("Demo")
+    for days in (1, 29, 31):
+        at = now() - timedelta(days=days)
+        sandbox.hubspot.add_event(one, "e_visited_page", at, {})
+        sandbox.hubspot.add_form_submission(form, at, {"email": "dana@acme.example"})
+        sandbox.hubspot.add_email_event("OPEN", "dana@acme.example", at)
+    found = room(sandbox, history="30d")
+    for stream in ("events", "forms", "email_events"):
+        assert len(activities(found, stream)) == 2, stream
+
+
+def test_a_page_token_the_vendor_forgot_begins_that_part_anew(sandbox: Sandbox) -> None:
+    one = sandbox.hubspot.add_contact({"firstname": "P"})
+    sandbox.hubspot.add_event(one, "e_visited_page", now() - timedelta(hours=2), {})
+    stale = {
+        "started": now().isoformat(),
+        "low": (now() - timedelta(days=30)).isoformat(),
+        "part": "e_visited_page",
+        "after": "forgotten",
+    }
+    assert sum(len(page.rows) for page in room(sandbox).pull_activities("events", stale)) >= 1
+
+
+def test_a_meeting_belongs_to_everyone_who_was_there(sandbox: Sandbox) -> None:
+    one, other = (sandbox.hubspot.add_contact({"firstname": name}) for name in "PQ")
+    outcome = {"hs_timestamp": now().isoformat(), "hs_meeting_outcome": "NO_SHOW"}
+    meeting = sandbox.hubspot.add_engagement("meetings", one, outcome)
+    sandbox.hubspot._link("meetings", meeting, "contacts", other)
+    for version in ("v3", "2026-09"):
+        found = activities(room(sandbox, api_version=version), "meetings")
+        assert {activity.subject for activity in found} == {f"hubspot:contact:{one}", f"hubspot:contact:{other}"}
+        assert {activity.attributes["outcome"] for activity in found} == {"no_show"}
+
+
+def test_what_is_not_counted_is_accounted_for(sandbox: Sandbox) -> None:
+    form = sandbox.hubspot.add_form("Demo")
+    sandbox.hubspot.add_form_submission(form, now(), {"email": "not an address"})
+    sandbox.hubspot.add_form_submission(form, now(), {"firstname": "Dana"})
+    (page,) = room(sandbox).pull_activities("forms", None)
+    assert page.rows == []
+    assert page.skipped == {"submission without an e-mail address": 2}
+
+
+def test_a_source_nobody_knows_is_named(sandbox: Sandbox) -> None:
+    with pytest.raises(ValueError, match="no source 'tweets'"):
+        room(sandbox).pull_activities("tweets", None)

@@ -3,6 +3,9 @@ PYTHON ?= python3
 BIN := .venv/bin
 MARKS ?=
 
+# Keep compiled modules, whatever the environment says: compiling the SDKs at every start takes seconds.
+export PYTHONDONTWRITEBYTECODE =
+
 .PHONY: demo test check lint format slow clean constraints
 
 # The demo needs the run-time packages only.

@@ -143,7 +143,8 @@ class Leads:
     def _batch_read(self, operation: str, ids: Sequence[str], properties: Sequence[str]) -> _Batch:
         found = _Batch()
         for part in in_batches(ids, BATCH):
-            body = {"properties": list(properties), "inputs": [{"id": one} for one in part]}
+            inputs = [{"id": one} for one in part]
+            body = {"properties": list(properties), "propertiesWithHistory": [], "inputs": inputs}
             answer = self._api.ask(operation, BatchAnswer, body=body)
             records = (record for raw in answer.results if (record := row(Record, raw)) is not None)
             # Joined by id: the order of results is not that of the inputs (section 5.1).

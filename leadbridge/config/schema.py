@@ -333,7 +333,9 @@ class Web(Section):
     port: int = Field(8080, ge=0, le=65535, description="port to listen on (0: any free one)")
     public_url: HttpAddress | None = Field(None, description="address vendors call us at; HubSpot signs it")
     status_password: SecretStr | None = Field(
-        None, description="password of the status page; without one it is shown only while public_url is not public"
+        None,
+        min_length=12,
+        description="password of the status page; without one it is shown only while public_url is not public",
     )
 
 

@@ -25,7 +25,7 @@ from tests.helpers.loop import Loop, loop
 from tests.helpers.storedump import dump
 
 ROUNDS = 50
-PEOPLE = 120
+PEOPLE = 60
 SEED = 20261122
 ROOT = Path(__file__).parents[2]
 
@@ -98,11 +98,13 @@ def state(made: Loop) -> dict[str, Any]:
 
 def test_killed_at_any_moment_it_ends_in_the_same_state(made: Loop, zygote: Zygote) -> None:
     now = datetime.now(UTC)
-    fresh(made)
-    began = time.monotonic()
-    zygote.begin(made, now)
-    assert zygote.end() == 0
-    whole = time.monotonic() - began
+    lasted: list[float] = []
+    for _ in range(2):  # the first finds nothing in the machine's caches
+        fresh(made)
+        began = time.monotonic()
+        zygote.begin(made, now)
+        assert zygote.end() == 0
+        lasted.append(time.monotonic() - began)
     undisturbed = state(made)
     assert undisturbed["store"]["ledger"]
 
@@ -110,7 +112,7 @@ def test_killed_at_any_moment_it_ends_in_the_same_state(made: Loop, zygote: Zygo
     killed = 0
     for number in range(ROUNDS):
         fresh(made)
-        moment = chosen.uniform(0, whole)
+        moment = chosen.uniform(0, min(lasted))
         child = zygote.begin(made, now)
         time.sleep(moment)
         try:

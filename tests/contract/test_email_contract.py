@@ -57,6 +57,9 @@ class MailchimpStage:
         return sum(call.operation.startswith(operation) for call in self.sandbox.world.journal)
 
 
+LONG_AGO = datetime.now(UTC) - timedelta(days=9)
+
+
 @pytest.fixture(params=["mailchimp"])
 def stage(request: pytest.FixtureRequest) -> Iterator[MailchimpStage]:
     with Sandbox() as sandbox:
@@ -302,6 +305,14 @@ def test_somebody_who_comes_back_while_we_page_hides_nobody(stage: MailchimpStag
     assert left(found) == set(gone)
 
 
+def test_people_who_left_in_the_second_a_page_ends_in_are_not_lost(stage: MailchimpStage, room: EmailPlatform) -> None:
+    gone = [f"gone{n}@acme.example" for n in range(1100)]
+    for n, email in enumerate(gone):
+        minute = min(n, 990) if n < 1010 else n  # twenty of them in one second, around the thousandth
+        stage.sandbox.mailchimp.add_member(email, "unsubscribed", timestamp=LONG_AGO + timedelta(minutes=minute))
+    assert left(room.pull_opt_outs(None)) == set(gone)
+
+
 # --- activity --------------------------------------------------------------------------------------------------------
 
 
@@ -350,6 +361,16 @@ def test_engagement_is_told_by_address_kind_and_link(stage: MailchimpStage, room
     assert found[ActivityKind.EMAIL_BOUNCED].attributes["bounce"] == "soft"
 
 
+def test_clicks_that_a_report_shows_late_are_found(stage: MailchimpStage, room: EmailPlatform) -> None:
+    (email,) = stage.add(1)
+    number = campaign(stage, [email], now() - timedelta(days=2), clicks=False)
+    progress = list(room.pull_activities("campaigns", None))[-1].progress
+    late = now() - timedelta(hours=20)
+    stage.sandbox.mailchimp.add_campaign_activity(number, email, "click", late, "https://acme.example/")
+    new = [activity.kind for page in room.pull_activities("campaigns", progress) for activity in page.rows]
+    assert ActivityKind.EMAIL_CLICKED in new
+
+
 def test_late_clicks_on_an_old_campaign_are_found(stage: MailchimpStage, room: EmailPlatform) -> None:
     one, other = stage.add(2)
     number = campaign(stage, [one, other], now() - timedelta(days=20), clicks=False)
@@ -368,7 +389,9 @@ def test_merge_fields_are_created_once_and_not_public(stage: MailchimpStage, roo
     room.create(room.specs())
     assert room.missing(room.specs()) == []
     assert len(stage.effects("merge_field_created")) == 4
-    fields = {one.tag: one for one in stage.sandbox.mailchimp._audience.merge_fields.values()}
+    fields = {
+        one.tag: one for one in stage.sandbox.mailchimp.core.state.audiences[rooms.AUDIENCE].merge_fields.values()
+    }
     assert fields["LBSCORE"].type == "number"
     assert not fields["LBSCORE"].public
 

@@ -1,7 +1,10 @@
 """Vendors' rooms over a sandbox, with a clock that skips waits: nothing here sleeps."""
 
+import json
 import time
 from typing import Any
+
+import urllib3
 
 from connectors.hubspot.connector import HubSpot
 from connectors.mailchimp.connector import Mailchimp
@@ -105,3 +108,13 @@ def unlimited(sandbox: Sandbox) -> Sandbox:
     sandbox.hubspot.settings.search_per_second = 0
     sandbox.hubspot.settings.burst_limit = 0
     return sandbox
+
+
+def hubspot_api(sandbox: Sandbox, method: str, path: str, body: Any = None) -> Any:
+    """What another client of the same HubSpot account does. Returns the JSON answered, None when there is none."""
+    headers = {"Authorization": f"Bearer {HUBSPOT_TOKEN}", "Content-Type": "application/json"}
+    with urllib3.PoolManager() as pool:
+        given = None if body is None else json.dumps(body).encode()
+        answer = pool.request(method, sandbox.url + path, body=given, headers=headers)
+        assert answer.status < 300, answer.data
+        return json.loads(answer.data) if answer.data else None

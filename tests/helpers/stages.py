@@ -58,8 +58,7 @@ class HubSpotStage:
 
     def lose_property(self, name: str) -> None:
         """Somebody deletes a property of ours in the CRM."""
-        table = self.sandbox.hubspot._store.state.tables["contacts"]
-        del table.definitions[name]
+        rooms.hubspot_api(self.sandbox, "DELETE", f"/crm/v3/properties/contacts/{name}")
 
     def act(self, stream: str, contact_id: str, count: int, now: datetime) -> None:
         """One contact does something `count` times, a minute apart, the last one a minute ago."""

@@ -6,6 +6,7 @@ Run as ``python -m tests.helpers.zygote``. Reads one JSON object per line from s
 any instruction, in the middle of any system call.
 """
 
+import importlib
 import json
 import os
 import sys
@@ -33,8 +34,8 @@ def one_round(order: dict[str, object]) -> None:
 
 def warm() -> None:
     """Import what a round imports, so that children share it."""
-    import connectors.hubspot.connector
-    import connectors.mailchimp.connector  # noqa: F401
+    for name in ("connectors.hubspot.connector", "connectors.mailchimp.connector", "alembic.command", "filelock"):
+        importlib.import_module(name)
 
 
 def main() -> None:

@@ -8,7 +8,7 @@ from sqlalchemy import Connection
 
 from leadbridge.store import Store, activities, audit, due, enrolments, leads, outbox, scores, suppressions
 from leadbridge.types import Activity, ActivityKind, EnrolmentState, LifecycleStage, Score, SuppressionReason, email_key
-from tests.helpers.store_people import NOW, intent, person, ref
+from tests.helpers.store_people import NOW, intent, people, person, ref
 
 S = EnrolmentState
 LATER = NOW + timedelta(hours=1)
@@ -86,9 +86,9 @@ WAYS = {
 }  # fmt: skip
 
 
-def enrolled(tx: Connection, state: EnrolmentState, record_id: str, journey: str = "guides") -> int:
+def enrolled(tx: Connection, state: EnrolmentState, journey: str = "guides") -> int:
     """A person with one enrolment brought to a state, by the only ways there are."""
-    made = person(tx, record_id)
+    (made,) = people(tx, 1)
     enrolments.intend(tx, [intent(made, journey)], NOW)
     (row,) = enrolments.claim_enrolments(tx, [S.WANTED], limit=1, owner="w")
     at = S.WANTED
@@ -101,9 +101,9 @@ def enrolled(tx: Connection, state: EnrolmentState, record_id: str, journey: str
 
 
 def test_of_two_enrolments_in_one_entry_the_further_one_keeps_it_and_neither_is_lost(store: Store) -> None:
-    for number, (ours, theirs) in enumerate(product(S, S)):
+    for ours, theirs in product(S, S):
         with store.writing() as tx:
-            keep, lose = enrolled(tx, ours, f"{number}a"), enrolled(tx, theirs, f"{number}b")
+            keep, lose = enrolled(tx, ours), enrolled(tx, theirs)
             leads.merge_people(tx, keep, lose, LATER)
             rows = {row.entry: row.state for row in enrolments.history(tx, [keep])[keep]}
         pair = f"{ours} and {theirs}"
@@ -114,10 +114,10 @@ def test_of_two_enrolments_in_one_entry_the_further_one_keeps_it_and_neither_is_
 
 
 def test_of_two_different_journeys_no_wish_survives_beside_a_contact_or_another_wish(store: Store) -> None:
-    for number, (ours, theirs) in enumerate(product(S, S)):
+    for ours, theirs in product(S, S):
         with store.writing() as tx:
-            keep = enrolled(tx, ours, f"{number}a", "guides")
-            lose = enrolled(tx, theirs, f"{number}b", "tips")
+            keep = enrolled(tx, ours, "guides")
+            lose = enrolled(tx, theirs, "tips")
             leads.merge_people(tx, keep, lose, LATER)
             rows = {row.journey: row.state for row in enrolments.history(tx, [keep])[keep]}
         pair = f"{ours} and {theirs}"
@@ -133,7 +133,7 @@ def test_of_two_different_journeys_no_wish_survives_beside_a_contact_or_another_
 
 def test_a_call_under_way_can_still_tell_how_it_ended(store: Store) -> None:
     with store.writing() as tx:
-        keep, lose = enrolled(tx, S.DONE, "1"), person(tx, "2")
+        keep, lose = enrolled(tx, S.DONE), person(tx, "2")
         enrolments.intend(tx, [intent(lose)], NOW)
         (row,) = enrolments.claim_enrolments(tx, [S.WANTED], limit=1, owner="w")
         assert enrolments.move(tx, row.id, row.token, S.WANTED, S.CHECKED)

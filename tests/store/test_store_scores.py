@@ -2,6 +2,7 @@
 
 from dataclasses import replace
 from datetime import timedelta
+from typing import Any
 
 from leadbridge.store import Store, scores
 from leadbridge.store.scores import Standing
@@ -11,10 +12,10 @@ from tests.helpers.store_people import NOW, people
 LATER = NOW + timedelta(hours=1)
 
 
-def score(person_id: int, value: int = 40, **more: object) -> Score:
+def score(person_id: int, value: int = 40, **more: Any) -> Score:
     parts = (Contribution("fit", "decision maker", 25.0), Contribution("engagement", "pricing page", 15.0))
     base = Score(person_id, "lead", value, "B", {"fit": 25.0, "engagement": 15.0}, parts, "model", NOW)
-    return replace(base, **more)  # type: ignore[arg-type]
+    return replace(base, **more)
 
 
 def test_a_score_comes_back_with_its_reasons_in_the_history(store: Store) -> None:
@@ -35,8 +36,13 @@ def test_only_what_changed_is_written_and_each_change_has_a_line(store: Store) -
         assert scores.save_scores(tx, [score(ada, at=LATER), score(bob)], LATER) == set()
         drifted = {"fit": 25.2, "engagement": 14.8}
         assert scores.save_scores(tx, [score(ada, at=LATER, categories=drifted)], LATER) == set()
-        changes = [{"value": 41}, {"grade": "A"}, {"model": "other"}, {"categories": {"fit": 40.0, "engagement": 0.0}}]
-        so_far: dict[str, object] = {}
+        changes: list[dict[str, Any]] = [
+            {"value": 41},
+            {"grade": "A"},
+            {"model": "other"},
+            {"categories": {"fit": 40.0, "engagement": 0.0}},
+        ]
+        so_far: dict[str, Any] = {}
         for number, change in enumerate(changes, 2):
             so_far |= change
             assert scores.save_scores(tx, [score(ada, at=LATER, **so_far), score(bob)], LATER) == {ada}
@@ -94,8 +100,9 @@ def test_a_standing_comes_back_and_is_written_only_when_it_changed(store: Store)
         assert scores.save_standings(tx, [row], NOW) == {ada}
         assert scores.standings(tx, [ada, bob]) == {ada: replace(row, version=1)}
         assert scores.save_standings(tx, [replace(row, at=LATER)], LATER) == set()
-        for change in ({"segments": ()}, {"reasons": {}}, {"stage": None}, {"buyer_journey": None}):
-            row = replace(row, at=LATER, **change)  # type: ignore[arg-type]
+        changes: list[dict[str, Any]] = [{"segments": ()}, {"reasons": {}}, {"stage": None}, {"buyer_journey": None}]
+        for change in changes:
+            row = replace(row, at=LATER, **change)
             assert scores.save_standings(tx, [row], LATER) == {ada}
         assert scores.standings(tx, [ada])[ada].version == 5
         assert scores.versions(tx, [ada]) == {ada: 5}

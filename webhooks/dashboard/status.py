@@ -1,14 +1,16 @@
 """What the status page shows, read from the store in one moment. Plain values: the template decides how they look."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
 import sqlalchemy as sa
 from sqlalchemy import Connection
 
-from leadbridge.store.tables import inbox, persons, quarantine, scores, standings
+from leadbridge.store import inbox, quarantine, ranking
+from leadbridge.store.tables import inbox as inbox_table
+from leadbridge.store.tables import scores, standings
 
 TOP = 20
 LAST = 10
@@ -28,7 +30,6 @@ class Bar:
 class TopLead:
     """One of the leads with the highest score."""
 
-    person_id: int
     name: str
     email: str
     score: int
@@ -56,67 +57,47 @@ class Status:
     scored: int
     waiting: int
     quarantined: int
-    grades: list[Bar] = field(default_factory=list)
-    stages: list[Bar] = field(default_factory=list)
-    top: list[TopLead] = field(default_factory=list)
-    arrivals: list[Arrival] = field(default_factory=list)
+    grades: list[Bar]
+    stages: list[Bar]
+    top: list[TopLead]
+    arrivals: list[Arrival]
 
 
 def read(tx: Connection, score: str, now: datetime) -> Status:
     """The page's content for the score of this name."""
-    mine = sa.and_(scores.c.name == score, scores.c.value.is_not(None))
     grade, stage = sa.func.coalesce(scores.c.grade, "none"), sa.func.coalesce(standings.c.stage, "none")
     count = sa.func.count()
-    leads = tx.execute(
-        sa.select(
-            persons.c.id, persons.c.email, persons.c.attributes, scores.c.value, scores.c.grade, standings.c.stage,
-            standings.c.reasons,
-        )
-        .select_from(persons.join(scores).outerjoin(standings, standings.c.person_id == persons.c.id))
-        .where(mine)
-        .order_by(scores.c.value.desc(), persons.c.id)
-        .limit(TOP)
-    )  # fmt: skip
-    grades = tx.execute(sa.select(grade, count).where(mine).group_by(grade).order_by(grade))
+    has_score = sa.and_(scores.c.name == score, scores.c.value.is_not(None))
+    grades = tx.execute(sa.select(grade, count).where(has_score).group_by(grade).order_by(grade))
     stages = tx.execute(sa.select(stage, count).select_from(standings).group_by(stage).order_by(count.desc(), stage))
-    arrivals = tx.execute(
-        sa.select(inbox.c.vendor, inbox.c.received_at, inbox.c.done_at).order_by(inbox.c.id.desc()).limit(LAST)
-    )
+    last = sa.select(inbox_table.c.vendor, inbox_table.c.received_at, inbox_table.c.done_at)
+    by_grade = [Bar(name, number) for name, number in grades]
     return Status(
         now,
         score,
-        people=tx.scalar(sa.select(count).select_from(persons)) or 0,
-        scored=tx.scalar(sa.select(count).select_from(scores).where(mine)) or 0,
-        waiting=tx.scalar(sa.select(count).select_from(inbox).where(inbox.c.done_at.is_(None))) or 0,
-        quarantined=tx.scalar(sa.select(count).select_from(quarantine)) or 0,
-        grades=[Bar(name, number) for name, number in grades],
+        people=ranking.people(tx),
+        scored=sum(bar.count for bar in by_grade),
+        waiting=inbox.pending(tx),
+        quarantined=quarantine.count(tx),
+        grades=by_grade,
         stages=[Bar(name, number) for name, number in stages],
         top=[
             TopLead(
-                row.id,
-                name_of(row.attributes, row.email, row.id),
-                row.email or "",
-                row.value,
-                row.grade or "",
-                row.stage or "",
-                _reasons(row.reasons, score),
+                name_of(lead.attributes) or lead.name, lead.email or "", lead.value, lead.grade or "", lead.stage or "",
+                lead.reasons,
             )
-            for row in leads
+            for lead in ranking.best(tx, score, TOP)
         ],
-        arrivals=[Arrival(row.vendor, row.received_at, "done" if row.done_at else "waiting") for row in arrivals],
-    )
+        arrivals=[
+            Arrival(vendor, at, "waiting" if done_at is None else "done")
+            for vendor, at, done_at in tx.execute(last.order_by(inbox_table.c.id.desc()).limit(LAST))
+        ],
+    )  # fmt: skip
 
 
-def name_of(attributes: Mapping[str, Any], email: str | None, person_id: int) -> str:
-    """How to call a person: by name where a field holds it, else by address, else by our number."""
+def name_of(attributes: Mapping[str, Any]) -> str:
+    """A person's name where a field of a usual name holds it; else empty."""
     for fields in _NAMES:
         if found := " ".join(str(attributes[one]) for one in fields if attributes.get(one)):
             return found
-    return email or f"person {person_id}"
-
-
-def _reasons(stored: Any, score: str) -> str:
-    """The reasons kept for this score: a text, or a text per score."""
-    if isinstance(stored, Mapping):
-        stored = stored.get(score, "")
-    return stored if isinstance(stored, str) else "; ".join(str(one) for one in stored or ())
+    return ""

@@ -86,6 +86,10 @@ class Crm(ABC):
     write_batch: ClassVar[int]  # records one write call carries
 
     @abstractmethod
+    def account(self) -> str:
+        """Id of the account the credentials belong to, so that a wrong token never writes into another one."""
+
+    @abstractmethod
     def pull_leads(self, progress: Progress | None, *, full: bool = False) -> Iterator[Page[Lead]]:
         """Yield pages of leads changed since `progress` (None: all). "At or after", never "after".
 
@@ -179,6 +183,10 @@ class EmailPlatform(ABC):
     """An e-mail platform. Nothing here can move a member to subscribed or pending, or un-archive one."""
 
     vendor: ClassVar[str]
+
+    @abstractmethod
+    def account(self) -> str:
+        """As `Crm.account`."""
 
     @abstractmethod
     def read_members(self, emails: Sequence[str]) -> Iterator[Mapping[str, Member]]:

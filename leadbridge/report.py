@@ -51,16 +51,24 @@ def figures(done: Round) -> dict[str, Any]:
         "scored": done.rescored.people,
         "moved": done.rescored.changed,
         "written": done.written.written,
-        "write_refused": done.written.refused,
+        "members_written": done.members.written,
+        "write_refused": done.written.refused + done.members.refused,
         "enrolled": done.enrolled.enrolled,
         "refused": done.enrolled.refused,
         "cancelled": done.enrolled.cancelled,
         "uncertain": done.enrolled.uncertain,
-        "waiting": done.written.waiting + done.enrolled.waiting,
+        "waiting": done.written.waiting + done.members.waiting + done.enrolled.waiting,
         "held_out": done.rescored.held_out,
         "reasons": dict(done.enrolled.reasons),
         "paused": done.paused,
-        "in_part": bool(done.written.refused or done.written.waiting or done.enrolled.uncertain or done.events.failed),
+        "in_part": bool(
+            done.written.refused
+            or done.members.refused
+            or done.written.waiting
+            or done.members.waiting
+            or done.enrolled.uncertain
+            or done.events.failed
+        ),
     }
 
 
@@ -73,6 +81,7 @@ def show_round(done: Round) -> None:
     for key, words in (
         ("pulled", "leads read"), ("activities", "new activities"), ("opt_outs", "people who left"),
         ("scored", "people scored"), ("moved", "scores that moved"), ("written", "records written back"),
+        ("members_written", "members updated"),
         ("enrolled", "put into a journey"), ("held_out", "kept out, to measure the difference"),
         ("refused", "may not be mailed"), ("waiting", "waiting for their turn"),
         ("uncertain", "uncertain, see `leadbridge status`"), ("write_refused", "writes refused, now in quarantine"),

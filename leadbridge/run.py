@@ -4,6 +4,7 @@ import signal
 import threading
 from collections.abc import Callable
 
+from sync import accounts
 from sync.wiring import Parts
 from sync.worker import Worker
 from webhooks.app import create_app
@@ -18,14 +19,28 @@ class Embedded:
 
     def __init__(self, parts: Parts, *, pull_every: float | None = 300.0, sweep: float = 15.0) -> None:
         self.worker = Worker(parts, pull_every=pull_every, sweep=sweep)
+        self._parts = parts
+        self._account: str | None = None
         web = parts.config.web
         self.server: Server = serve(
-            create_app(parts.config, parts.store, wake=self.worker.wake), host=web.host, port=web.port
+            create_app(
+                parts.config,
+                parts.store,
+                wake=self.worker.wake,
+                portal=self._portal,
+            ),
+            host=web.host,
+            port=web.port,
         )
 
     @property
     def url(self) -> str:
         return self.server.url
+
+    def _portal(self) -> str | None:
+        """The HubSpot account this store is about; once known it never changes."""
+        self._account = self._account or accounts.pinned(self._parts.store, "hubspot")
+        return self._account
 
     def __enter__(self) -> "Embedded":
         self.server.start()

@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
-from sync import enrol, events, pull, rescore, write_back
+from sync import accounts, enrol, events, pull, rescore, write_back
 from sync.enrol import Enrolled
 from sync.events import Worked
 from sync.pull import Pulled
@@ -26,16 +26,18 @@ class Round:
     events: Worked = field(default_factory=Worked)
     rescored: Rescored = field(default_factory=Rescored)
     written: Written = field(default_factory=Written)
+    members: Written = field(default_factory=Written)  # merge fields at the e-mail platform
     enrolled: Enrolled = field(default_factory=Enrolled)
 
     @property
     def paused(self) -> list[str]:
         """Connections that need an operator, in their own words."""
-        return [*self.written.paused, *self.enrolled.paused]
+        return [*self.written.paused, *self.members.paused, *self.enrolled.paused]
 
 
 def sync(parts: Parts, *, full: bool = False, tell: Tell = _quiet) -> Round:
     """Pull everything that changed, then act on it. Raises VendorError when a pull cannot go on."""
+    accounts.confirm(parts.store, parts.rooms)
     pulled = pull.pull(parts.store, parts.crms, parts.platform, full=full, tell=tell)
     found = act(parts, tell=tell)
     found.pulled = pulled
@@ -46,9 +48,11 @@ def act(parts: Parts, *, tell: Tell = _quiet) -> Round:
     """Work through what is waiting in the store: webhook events, rescoring, write-back, enrolment."""
     done = Round()
     done.events = events.work(parts.store, parts.crms, owner=parts.owner)
-    done.rescored = rescore.rescore(parts.store, parts.scorer, parts.crms, owner=parts.owner, tell=tell)
+    done.rescored = rescore.rescore(parts.store, parts.scorer, parts.crms, parts.platform, owner=parts.owner, tell=tell)
     for crm in parts.crms:
         done.written = write_back.write_back(parts.store, crm, owner=parts.owner, tell=tell)
+    if parts.platform and parts.platform.specs():
+        done.members = write_back.write_back(parts.store, parts.platform, owner=parts.owner)
     if parts.platform and parts.config.nurture.enabled:
         done.enrolled = enrol.enrol(parts.store, parts.platform, parts.config.guards, owner=parts.owner, tell=tell)
     return done

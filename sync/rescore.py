@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 from sqlalchemy import Connection
 
-from connectors.base import Crm
+from connectors.base import Crm, EmailPlatform
 from leadbridge import addresses, clock, logs
 from leadbridge.columns import coded
 from leadbridge.conditions import Prepared, holds, prepare
@@ -22,7 +22,7 @@ from leadbridge.store import due, enrolments, models, outbox, suppressions
 from leadbridge.store import leads as lead_store
 from leadbridge.store import scores as score_store
 from leadbridge.store.engine import Store
-from leadbridge.types import BuyerJourney, LifecycleStage, PersonId, Score, Value
+from leadbridge.types import BuyerJourney, LifecycleStage, PersonId, RecordRef, Score, Value
 from nurture import buyer_journey, gate
 from nurture.holdout import held_out
 from nurture.journeys import Match, Past, match
@@ -39,6 +39,9 @@ BATCH = 500
 """People scored in one go: a transaction of some tens of milliseconds, so that the door never waits long."""
 
 LEASE = 60.0
+
+MEMBER = "member"
+"""Object type of an e-mail platform's record in the outbox."""
 
 LOOK_AGAIN = timedelta(days=1)
 """When somebody whose score depends on time is looked at again, although nothing happened."""
@@ -165,6 +168,7 @@ def rescore(
     store: Store,
     scorer: Scorer,
     crms: Sequence[Crm],
+    platform: EmailPlatform | None,
     *,
     owner: str,
     tell: Callable[[str, int], None] = lambda _what, _count: None,
@@ -177,7 +181,7 @@ def rescore(
             claims = due.claim_due(tx, limit=BATCH, owner=owner, lease_seconds=LEASE, now=clock.replaced())
         if not claims:
             return done
-        _batch(store, scorer, crms, claims, done)
+        _batch(store, scorer, crms, platform, claims, done)
         tell("scored", done.people)
 
 
@@ -233,7 +237,14 @@ def facts_of(row: lead_store.PersonRow) -> dict[str, Value]:
     }
 
 
-def _batch(store: Store, scorer: Scorer, crms: Sequence[Crm], claims: Sequence[due.Claim], done: Rescored) -> None:
+def _batch(
+    store: Store,
+    scorer: Scorer,
+    crms: Sequence[Crm],
+    platform: EmailPlatform | None,
+    claims: Sequence[due.Claim],
+    done: Rescored,
+) -> None:
     at = clock.now()
     ids = [claim.person_id for claim in claims]
     with store.reading() as tx:
@@ -261,7 +272,7 @@ def _batch(store: Store, scorer: Scorer, crms: Sequence[Crm], claims: Sequence[d
             ],
             at,
         )
-        done.writes += _want_writes(tx, crms, outlooks, at)
+        done.writes += _want_writes(tx, crms, platform, loaded.rows, outlooks, at)
         if scorer.config.nurture.enabled and scorer.config.nurture.journeys:
             _want_journeys(tx, store, scorer, loaded, outlooks, at, done)
         due.settle_due(tx, held)
@@ -280,22 +291,56 @@ def _unscore(tx: Connection, scorer: Scorer, outlooks: Sequence[Outlook], at: da
     return gone
 
 
-def _want_writes(tx: Connection, crms: Sequence[Crm], outlooks: Sequence[Outlook], at: datetime) -> int:
+def _want_writes(
+    tx: Connection,
+    crms: Sequence[Crm],
+    platform: EmailPlatform | None,
+    rows: Mapping[PersonId, lead_store.PersonRow],
+    outlooks: Sequence[Outlook],
+    at: datetime,
+) -> int:
     """Put into the outbox what each record does not show yet; take out what it shows already."""
     versions = score_store.versions(tx, [outlook.person_id for outlook in outlooks])
-    writes = 0
+    wanted: list[outbox.Wanted] = []
     for crm in crms:
         records = lead_store.refs_of(tx, [outlook.person_id for outlook in outlooks], crm.vendor)
-        wanted: list[outbox.Wanted] = []
         for outlook in outlooks:
             for record in records.get(outlook.person_id, ()):
                 values = crm.changes(outlook.wanted, record.written)
-                version = versions.get(outlook.person_id, 0)
-                wanted.append(outbox.Wanted(record.ref, outlook.person_id, values, version))
-        for ref in outbox.want(tx, wanted, at):
-            log.warning("record paused: too many writes in an hour", record=ref.key)
-        writes += sum(1 for row in wanted if row.values)
-    return writes
+                wanted.append(outbox.Wanted(record.ref, outlook.person_id, values, versions[outlook.person_id]))
+    if platform is not None and platform.specs():
+        wanted += _want_members(tx, platform, rows, outlooks, versions)
+    for ref in outbox.want(tx, wanted, at):
+        log.warning("record paused: too many writes in an hour", record=ref.key)
+    return sum(1 for row in wanted if row.values)
+
+
+def _want_members(
+    tx: Connection,
+    platform: EmailPlatform,
+    rows: Mapping[PersonId, lead_store.PersonRow],
+    outlooks: Sequence[Outlook],
+    versions: Mapping[PersonId, int],
+) -> list[outbox.Wanted]:
+    """The same for the e-mail platform's merge fields, by address."""
+    refs = {
+        outlook.person_id: RecordRef(platform.vendor, MEMBER, address)
+        for outlook in outlooks
+        if (address := addresses.canonical(rows[outlook.person_id].email)) is not None
+    }
+    confirmed = outbox.confirmed(tx, refs.values())
+    return [
+        outbox.Wanted(
+            refs[outlook.person_id],
+            outlook.person_id,
+            platform.changes(
+                outlook.wanted, confirmed[ref].written if (ref := refs[outlook.person_id]) in confirmed else {}
+            ),
+            versions[outlook.person_id],
+        )
+        for outlook in outlooks
+        if outlook.person_id in refs
+    ]
 
 
 def _want_journeys(

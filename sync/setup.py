@@ -3,7 +3,8 @@
 from dataclasses import dataclass
 from typing import Any
 
-from connectors.base import Crm, EmailPlatform, PropertySpec
+from connectors.base import PropertySpec
+from sync import accounts
 from sync.wiring import Parts
 
 
@@ -20,17 +21,14 @@ class Missing:
 
 def plan(parts: Parts) -> list[Missing]:
     """Every property the configuration writes that its account does not have. Reads only."""
-    return [Missing(room.vendor, spec) for room in _rooms(parts) for spec in room.missing(room.specs())]
+    return [Missing(room.vendor, spec) for room in parts.rooms for spec in room.missing(room.specs())]
 
 
 def apply(parts: Parts) -> list[Missing]:
     """Create what `plan` shows, and return it."""
+    accounts.confirm(parts.store, parts.rooms)
     missing = plan(parts)
-    for room in _rooms(parts):
+    for room in parts.rooms:
         if specs := [line.spec for line in missing if line.vendor == room.vendor]:
             room.create(specs)
     return missing
-
-
-def _rooms(parts: Parts) -> list[Crm | EmailPlatform]:
-    return [*parts.crms, *([parts.platform] if parts.platform else [])]

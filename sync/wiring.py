@@ -27,6 +27,11 @@ class Parts:
     platform: EmailPlatform | None = None
     owner: str = ""
 
+    @property
+    def rooms(self) -> list[Crm | EmailPlatform]:
+        """Every vendor connected."""
+        return [*self.crms, *([self.platform] if self.platform else [])]
+
     def close(self) -> None:
         self.store.close()
 

@@ -5,7 +5,7 @@ import time
 
 from leadbridge import logs
 from leadbridge.errors import LeadbridgeError
-from sync import cycle, pull
+from sync import accounts, cycle, pull
 from sync.wiring import Parts
 
 log = logs.logger(__name__)
@@ -45,9 +45,13 @@ class Worker:
 
     def _run(self) -> None:
         next_pull = time.monotonic()
+        confirmed = False
         while not self._stopping.is_set():
             self._bell.clear()
             try:
+                if not confirmed:
+                    accounts.confirm(self._parts.store, self._parts.rooms)
+                    confirmed = True
                 if self._pull_every is not None and time.monotonic() >= next_pull:
                     next_pull = time.monotonic() + self._pull_every
                     pull.pull(self._parts.store, self._parts.crms, self._parts.platform)

@@ -1,11 +1,14 @@
-"""Changed values to the CRM, in batches of the vendor's size, each item accounted for (reliability G15, G16, G18)."""
+"""Changed values to the vendors, in batches of each one's size, each item accounted for (reliability G15, G16, G18).
+
+A CRM's records and an e-mail platform's members go the same way; a member's record id is its canonical address.
+"""
 
 from collections import Counter
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import timedelta
 
-from connectors.base import Change, Crm, Outcome, Settled
+from connectors.base import Change, Crm, EmailPlatform, Outcome, Settled
 from leadbridge import clock, logs
 from leadbridge.errors import NeedsOperator, VendorError
 from leadbridge.store import due, outbox
@@ -13,6 +16,7 @@ from leadbridge.store import leads as lead_store
 from leadbridge.store.engine import Store
 from leadbridge.types import RecordRef
 from sync import identity, pull, retry
+from sync.rescore import MEMBER
 
 log = logs.logger(__name__)
 
@@ -33,32 +37,51 @@ class Written:
     reasons: Counter[str] = field(default_factory=Counter)
 
 
+MEMBERS_AT_ONCE = 100
+
+
 def write_back(
-    store: Store, crm: Crm, *, owner: str, tell: Callable[[str, int], None] = lambda _what, _count: None
+    store: Store,
+    room: Crm | EmailPlatform,
+    *,
+    owner: str,
+    tell: Callable[[str, int], None] = lambda _what, _count: None,
 ) -> Written:
-    """Send every waiting write that is due to this CRM. Killed anywhere, what was not confirmed is sent again."""
+    """Send every waiting write that is due to this vendor. Killed anywhere, what was not confirmed is sent again."""
     done = Written()
     while True:
         with store.writing() as tx:
             claims = outbox.claim_writes(
-                tx, crm.vendor, limit=crm.write_batch, owner=owner, lease_seconds=LEASE, now=clock.replaced()
+                tx,
+                room.vendor,
+                limit=room.write_batch if isinstance(room, Crm) else MEMBERS_AT_ONCE,
+                owner=owner,
+                lease_seconds=LEASE,
+                now=clock.replaced(),
             )
         if not claims:
             return done
         try:
-            settled = crm.write([Change(claim.ref, claim.values) for claim in claims])
+            settled = _write(room, claims)
         except VendorError as error:
             _put_back(store, claims, error, done)
             if isinstance(error, NeedsOperator):
                 done.paused.append(str(error))
             return done
-        _settle(store, crm, claims, settled, done)
+        _settle(store, room, claims, settled, done)
         tell("written", done.written)
+
+
+def _write(room: Crm | EmailPlatform, claims: Sequence[outbox.ClaimedWrite]) -> Mapping[RecordRef, Settled]:
+    if isinstance(room, Crm):
+        return room.write([Change(claim.ref, claim.values) for claim in claims])
+    answers = room.write({claim.ref.record_id: claim.values for claim in claims})
+    return {claim.ref: answers[claim.ref.record_id] for claim in claims}
 
 
 def _settle(
     store: Store,
-    crm: Crm,
+    room: Crm | EmailPlatform,
     claims: list[outbox.ClaimedWrite],
     answers: Mapping[RecordRef, Settled],
     done: Written,
@@ -83,6 +106,9 @@ def _settle(
                     else:
                         outbox.retry_write(tx, [claim], again)
                         done.waiting += 1
+                case Outcome.GONE if claim.ref.object_type == MEMBER:
+                    outbox.drop_writes(tx, [claim.ref])  # not in the audience: nobody there to show anything to
+                    done.gone += 1
                 case Outcome.GONE | Outcome.MOVED:
                     people = lead_store.retire_records(tx, [claim.ref], now)
                     due.mark_due(tx, identity.reunite(tx, people, now), now, due.Lane.NORMAL)
@@ -90,8 +116,8 @@ def _settle(
                     done.moved += answer.outcome is Outcome.MOVED
         outbox.refuse_write(tx, store.vault, refused, now)
         done.refused += len(refused)
-    if moved:
-        pull.reread(store, crm, moved, due.Lane.NORMAL)
+    if moved and isinstance(room, Crm):
+        pull.reread(store, room, moved, due.Lane.NORMAL)
 
 
 def _put_back(store: Store, claims: list[outbox.ClaimedWrite], error: VendorError, done: Written) -> None:

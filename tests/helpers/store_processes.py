@@ -101,6 +101,7 @@ def migrations(url: str, statements: list[int]) -> dict[str, list[str | None]]:
 def claimers(url: str, claimers: int) -> dict[str, list[list[int]]]:
     """The people each process claimed."""
     gate, go = os.pipe()
+    started, ready = os.pipe()
     pipes = []
     for number in range(claimers):
         heard, told = os.pipe()
@@ -109,6 +110,7 @@ def claimers(url: str, claimers: int) -> dict[str, list[list[int]]]:
             store = open_store(url, key=KEY)
             with store.reading():
                 pass
+            os.write(ready, b".")
             os.read(gate, 1)  # ends when the parent opens the gate for all
             mine: list[int] = []
             claims: list[due.Claim] | None = None
@@ -116,18 +118,21 @@ def claimers(url: str, claimers: int) -> dict[str, list[list[int]]]:
                 with store.writing() as tx:
                     claims = due.claim_due(tx, limit=5, owner=f"process {number}")
                 mine += [claim.person_id for claim in claims]
+                time.sleep(0.005)  # the others' turn
             os.write(told, json.dumps(mine).encode())
             os._exit(0)
         os.close(told)
         pipes.append(heard)
-    time.sleep(0.2)
+    for _ in range(claimers):
+        os.read(started, 1)
     os.close(go)
     claimed = []
     for heard in pipes:
         with os.fdopen(heard) as answer:
             claimed.append(json.loads(answer.read()))
         os.wait()
-    os.close(gate)
+    for end in (gate, started, ready):
+        os.close(end)
     return {"claimed": claimed}
 
 

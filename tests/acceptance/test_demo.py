@@ -12,7 +12,8 @@ import pytest
 ROOT = Path(__file__).parents[2]
 DATA = ROOT.parent / "shared" / "data"
 PROMISED = {
-    "pulled", "activities", "scored", "written", "enrolled", "refused", "rescored_by_webhook", "vendor_calls", "seconds",
+    "pulled", "activities", "scored", "written", "enrolled", "refused", "rescored_by_webhook", "vendor_calls",
+    "seconds",
 }  # fmt: skip
 
 

@@ -5,6 +5,7 @@ random time, in the middle of whatever it does. Afterwards the stand-ins, which 
 with those of a run that nobody disturbed. Time stands still in both, so that nothing differs by the clock.
 """
 
+import contextlib
 import json
 import os
 import random
@@ -115,10 +116,8 @@ def test_killed_at_any_moment_it_ends_in_the_same_state(made: Loop, zygote: Zygo
         moment = chosen.uniform(0, min(lasted))
         child = zygote.begin(made, now)
         time.sleep(moment)
-        try:
+        with contextlib.suppress(ProcessLookupError):  # it was quicker
             os.kill(child, signal.SIGKILL)
-        except ProcessLookupError:
-            pass  # it was quicker
         killed += zygote.end() == -signal.SIGKILL
         zygote.begin(made, now)
         assert zygote.end() == 0, f"round {number}: not done after a kill at {moment:.3f} s"

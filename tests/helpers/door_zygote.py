@@ -39,7 +39,7 @@ def main() -> None:
             os.close(hear)
             try:
                 serve_until_told(json.loads(line), tell)
-            except Exception:  # noqa: BLE001 - told, and ended
+            except Exception:
                 traceback.print_exc()
                 os._exit(1)
             os._exit(0)

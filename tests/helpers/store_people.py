@@ -36,6 +36,7 @@ def people(tx: Connection, count: int) -> list[int]:
 
 
 def intent(person_id: int, journey: str = "guides", entry: int = 0, **more: Any) -> enrolments.Intent:
-    values: dict[str, Any] = {"vendor": "mailchimp", "address": "ada@acme.example", "trigger": "guides", "reason_in": "awareness",
+    values: dict[str, Any] = {"vendor": "mailchimp", "address": "ada@acme.example", "trigger": "guides",
+              "reason_in": "awareness",
               "expires_at": datetime.now(UTC) + timedelta(days=1)}  # fmt: skip
     return enrolments.Intent(person_id=person_id, journey=journey, entry=entry, **(values | more))

@@ -14,8 +14,6 @@ import traceback
 from datetime import datetime
 from pathlib import Path
 
-import leadbridge.store.migrations
-from connectors import registry
 from leadbridge import clock
 from leadbridge.config.load import load
 from sync import cycle, wiring
@@ -34,7 +32,8 @@ def one_round(order: dict[str, object]) -> None:
 
 def warm() -> None:
     """Import what a round imports, so that children share it."""
-    for name in ("connectors.hubspot.connector", "connectors.mailchimp.connector", "alembic.command", "filelock"):
+    for name in ("connectors.hubspot.connector", "connectors.mailchimp.connector", "alembic.command", "filelock",
+                 "leadbridge.store.migrations"):  # fmt: skip
         importlib.import_module(name)
 
 
@@ -56,5 +55,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    assert leadbridge.store.migrations, registry
     main()

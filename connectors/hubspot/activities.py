@@ -202,7 +202,8 @@ def from_email_event(event: EmailEvent) -> Activity | str:
 def from_engagement(source: str, record: Record, contacts: Sequence[str]) -> list[Activity] | str:
     """One activity for each contact who took part, or why there is none.
 
-    Scored by the instant it took place, which may lie long before it was logged or, for a meeting, ahead.
+    Scored by the instant it took place, which may lie long before it was logged or, for a meeting, ahead. What came
+    of it is part of the id: activities are append-only, and a meeting that was scheduled and then held is two facts.
     """
     at = moment(record.get("hs_timestamp") or record.get("hs_meeting_start_time") or record.created_at)
     if at is None:
@@ -220,7 +221,11 @@ def from_engagement(source: str, record: Record, contacts: Sequence[str]) -> lis
         duration = record.get("hs_call_duration")
         told["seconds"] = int(duration) // 1000 if duration.isdecimal() else None
     kind, kept = ENGAGEMENT_KINDS[source], _kept(told)
-    return [Activity(contact_ref(one).key, kind, at, _source(source), f"{record.id}:{one}", kept) for one in contacts]
+    came_of_it = told["outcome"] or ""
+    return [
+        Activity(contact_ref(one).key, kind, at, _source(source), f"{record.id}:{one}:{came_of_it}", kept)
+        for one in contacts
+    ]
 
 
 def _source(stream: str) -> str:

@@ -393,6 +393,19 @@ def test_a_meeting_belongs_to_everyone_who_was_there(sandbox: Sandbox) -> None:
         assert {activity.attributes["outcome"] for activity in found} == {"no_show"}
 
 
+def test_a_meeting_that_was_scheduled_and_then_held_is_two_facts(sandbox: Sandbox) -> None:
+    contact = sandbox.hubspot.add_contact({"firstname": "P"})
+    told = {"hs_timestamp": now().isoformat(), "hs_meeting_outcome": "SCHEDULED"}
+    meeting = sandbox.hubspot.add_engagement("meetings", contact, told)
+    (before,) = activities(room(sandbox), "meetings")
+    rooms.hubspot_api(
+        sandbox, "PATCH", f"/crm/v3/objects/meetings/{meeting}", {"properties": {"hs_meeting_outcome": "COMPLETED"}}
+    )
+    (after,) = activities(room(sandbox), "meetings")
+    assert before.source_id != after.source_id
+    assert after.attributes["outcome"] == "completed"
+
+
 def test_what_is_not_counted_is_accounted_for(sandbox: Sandbox) -> None:
     form = sandbox.hubspot.add_form("Demo")
     sandbox.hubspot.add_form_submission(form, now(), {"email": "not an address"})

@@ -5,6 +5,8 @@ MARKS ?=
 
 # Keep compiled modules, whatever the environment says: compiling the SDKs at every start takes seconds.
 export PYTHONDONTWRITEBYTECODE =
+# Trust the certificates that the machine trusts, as pip does: behind a company's proxy uv would refuse its own.
+export UV_SYSTEM_CERTS = 1
 
 .PHONY: demo test check lint format slow clean constraints
 

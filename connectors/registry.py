@@ -2,7 +2,8 @@
 
 A CRM or an e-mail platform from another package is an entry point of the group `leadbridge.connectors`, named as in
 the configuration's `connections`, whose object is a subclass of `Crm` or `EmailPlatform` that is built from its
-connection and the whole configuration. SDKs are heavy, so a room is imported when it is built.
+connection, the whole configuration and, by keyword, the `pace` at which it may spend time (`leadbridge.call.Pace`).
+SDKs are heavy, so a room is imported when it is built.
 """
 
 from collections.abc import Iterator

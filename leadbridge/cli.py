@@ -7,17 +7,17 @@ so that `leadbridge --help` answers at once.
 from __future__ import annotations
 
 import json
-import os
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from leadbridge import __version__
-from leadbridge.errors import ConfigError, LeadbridgeError
+from leadbridge.errors import ConfigError, Fault, LeadbridgeError
 
 if TYPE_CHECKING:
     from leadbridge.config.schema import Config
@@ -34,6 +34,15 @@ app = typer.Typer(
 )
 
 ConfigFile = Annotated[Path, typer.Option("--config", "-c", help="configuration file", show_default=True)]
+LeadsFile = Annotated[
+    Path | None,
+    typer.Option(help="CSV file (plain or .gz) of real leads instead", exists=True, dir_okay=False, readable=True),
+]
+MappingFile = Annotated[
+    Path | None,
+    typer.Option(help="YAML file that says what its columns are", exists=True, dir_okay=False, readable=True),
+]
+Limit = Annotated[int | None, typer.Option(min=1, help="read at most this many leads of the file, the newest")]
 AsJson = Annotated[bool, typer.Option("--json", help="print one JSON object instead of words")]
 DEFAULT_CONFIG = Path("leadbridge.yaml")
 
@@ -61,13 +70,21 @@ def main() -> None:
         app()
     except ConfigError as error:
         for fault in error.faults:
-            typer.echo(f"{error.file}:{fault.line}: {fault}", err=True)
+            typer.echo(_told(error.file, fault), err=True)
         noun = "fault" if len(error.faults) == 1 else "faults"
         typer.echo(f"{len(error.faults)} {noun} in {error.file}; nothing was contacted.", err=True)
         sys.exit(WRONG_USE)
     except LeadbridgeError as error:
         typer.echo(f"leadbridge: {error}", err=True)
         sys.exit(FAILED)
+
+
+def _told(file: str, fault: Fault) -> str:
+    """A fault as one line, with its place as editors read it."""
+    if fault.line:
+        return f"{file}:{fault.line}: {fault}"
+    whole = fault.where == "the file"
+    return f"{file} {fault.problem}" if whole else f"{file}: {fault}"
 
 
 def _load(path: Path) -> Config:
@@ -101,23 +118,39 @@ def _emit(as_json: bool, figures: dict[str, Any], show: Callable[[], None]) -> N
 
 @app.command()
 def check(config: ConfigFile = DEFAULT_CONFIG, as_json: AsJson = False) -> None:
-    """Read the configuration and say what it means. Contacts nobody."""
+    """Read the configuration and say what it means. Contacts nobody.
+
+    Judges the file wherever it is: variables that are not set here are named, and are no fault of the file.
+    """
+    from leadbridge.config.load import as_written
     from leadbridge.config.report import describe
 
-    lines = describe(_load(config))
+    try:
+        found, unset = as_written(config)
+    except ConfigError as error:
+        if as_json:
+            typer.echo(json.dumps({"file": str(config), "faults": [asdict(fault) for fault in error.faults]}))
+            raise typer.Exit(WRONG_USE) from None
+        raise
+    lines = describe(found)
 
     def show() -> None:
         width = max(len(name) for name, _ in lines)
         for name, text in lines:
             typer.echo(f"{name:<{width}}  {text}")
         typer.echo(f"\n{config} is right.")
+        if unset:
+            typer.echo(
+                f"Not set here: {', '.join(unset)}. Every other command needs each of them, "
+                f"or the name of a file that holds it in {unset[0]}_FILE and so on."
+            )
 
-    _emit(as_json, {"file": str(config), "faults": [], "says": dict(lines)}, show)
+    _emit(as_json, {"file": str(config), "faults": [], "unset": unset, "says": dict(lines)}, show)
 
 
 @app.command()
 def plan(config: ConfigFile = DEFAULT_CONFIG, as_json: AsJson = False) -> None:
-    """Show what `apply` would create at the vendors. Changes nothing."""
+    """Show which properties and merge fields are missing. Changes nothing."""
     from sync import setup
 
     with _parts(config) as parts:
@@ -127,7 +160,7 @@ def plan(config: ConfigFile = DEFAULT_CONFIG, as_json: AsJson = False) -> None:
 
 @app.command()
 def apply(config: ConfigFile = DEFAULT_CONFIG, as_json: AsJson = False) -> None:
-    """Create the properties and merge fields that are missing. Repeating changes nothing."""
+    """Create what `plan` shows. Repeating changes nothing."""
     from sync import setup
 
     with _parts(config) as parts:
@@ -148,7 +181,7 @@ def sync(
     full: Annotated[bool, typer.Option("--full", help="read everything again")] = False,
     as_json: AsJson = False,
 ) -> None:
-    """Pull what changed, rescore, write back, enrol: one round, then stop."""
+    """Pull, rescore, write back, enrol: once, then stop."""
     from leadbridge import report
     from sync import cycle
 
@@ -182,7 +215,7 @@ def explain(
 
 @app.command()
 def status(config: ConfigFile = DEFAULT_CONFIG, as_json: AsJson = False) -> None:
-    """Show what is stored, what is waiting, and what needs a person. Reads the store only."""
+    """Show what is stored and what waits. Reads the store only."""
     from leadbridge import report
 
     with _parts(config) as parts:
@@ -192,7 +225,7 @@ def status(config: ConfigFile = DEFAULT_CONFIG, as_json: AsJson = False) -> None
 
 @app.command()
 def run(config: ConfigFile = DEFAULT_CONFIG) -> None:
-    """Run the webhook server and the worker in one process, until stopped."""
+    """Run webhook server and worker, until stopped."""
     from leadbridge import run as embedded
 
     with _parts(config, worker=True) as parts:
@@ -212,57 +245,83 @@ def migrate(config: ConfigFile = DEFAULT_CONFIG) -> None:
 
 @app.command()
 def sandbox(
-    port: Annotated[int, typer.Option(help="port on this machine; 0: any free one")] = 8085,
-    people: Annotated[int, typer.Option(help="how many invented people to start with")] = 500,
+    port: Annotated[int, typer.Option(min=0, max=65535, help="port on this machine; 0: any free one")] = 8085,
+    people: Annotated[int, typer.Option(min=0, help="how many invented people to start with")] = 500,
     seed: Annotated[int, typer.Option(help="same seed, same people")] = 7,
-    data: Annotated[Path | None, typer.Option(help="CSV file of real leads instead of invented people")] = None,
-    mapping: Annotated[Path | None, typer.Option(help="YAML file that says what its columns are")] = None,
-    limit: Annotated[int | None, typer.Option(help="read at most this many leads of the file")] = None,
+    data: LeadsFile = None,
+    mapping: MappingFile = None,
+    limit: Limit = None,
     until_stdin_closes: Annotated[bool, typer.Option(hidden=True)] = False,
 ) -> None:
-    """Serve stand-ins of HubSpot and Mailchimp on this machine, for trying a configuration."""
+    """Serve stand-ins of HubSpot and Mailchimp, to try things on."""
+    _together(data, mapping, limit)
     from leadbridge.sandbox import serve
+    from leadbridge.sandbox.leads_file import LeadsFileError
 
-    serve.serve(
-        port=port,
-        people_count=people,
-        seed=seed,
-        data=data,
-        mapping=mapping,
-        limit=limit,
-        until_stdin_closes=until_stdin_closes,
-    )
+    try:
+        serve.serve(
+            port=port,
+            people_count=people,
+            seed=seed,
+            data=data,
+            mapping=mapping,
+            limit=limit,
+            until_stdin_closes=until_stdin_closes,
+        )
+    except LeadsFileError as error:
+        if until_stdin_closes:  # the caller reads our output, and tells it in its own time
+            typer.echo(json.dumps({"faults": error.faults}))
+        else:
+            typer.echo(str(error), err=True)
+        raise typer.Exit(WRONG_USE) from None
+
+
+def _together(data: Path | None, mapping: Path | None, limit: int | None) -> None:
+    """Refuse one of these options without the others."""
+    if (data is None) != (mapping is None):
+        typer.echo("--data and --mapping go together: the mapping says what the columns of the file are", err=True)
+        raise typer.Exit(WRONG_USE)
+    if limit is not None and data is None:
+        typer.echo("--limit goes with --data; for invented people there is --people", err=True)
+        raise typer.Exit(WRONG_USE)
 
 
 @app.command()
 def demo(
-    people: Annotated[int, typer.Option(help="how many invented people")] = 2000,
+    people: Annotated[int, typer.Option(min=50, help="how many invented people")] = 2000,
     seed: Annotated[int, typer.Option(help="same seed, same people")] = 7,
-    data: Annotated[Path | None, typer.Option(help="CSV file (plain or .gz) of real leads instead")] = None,
-    mapping: Annotated[Path | None, typer.Option(help="YAML file that says what its columns are")] = None,
-    limit: Annotated[int | None, typer.Option(help="read at most this many leads of the file")] = None,
-    config: Annotated[Path | None, typer.Option("--config", "-c", help="scoring configuration to use")] = None,
+    data: LeadsFile = None,
+    mapping: MappingFile = None,
+    limit: Limit = None,
+    config: Annotated[
+        Path | None,
+        typer.Option("--config", "-c", help="configuration to use", exists=True, dir_okay=False, readable=True),
+    ] = None,
     keep: Annotated[bool, typer.Option("--keep", help="leave everything running afterwards")] = False,
     as_json: AsJson = False,
 ) -> None:
-    """Show the whole loop on stand-ins of HubSpot and Mailchimp. Needs no account, touches nothing real."""
-    if (data is None) != (mapping is None):
-        typer.echo("--data and --mapping go together: the mapping says what the columns of the file are", err=True)
-        raise typer.Exit(WRONG_USE)
+    """Show the whole loop on stand-ins. Needs no account.
+
+    Starts stand-ins of HubSpot and Mailchimp on this machine, and touches nothing real.
+    """
+    _together(data, mapping, limit)
     from leadbridge import demo as show
 
-    show.demo(
-        people=people,
-        seed=seed,
-        data=data,
-        mapping=mapping,
-        limit=limit,
-        config_file=config,
-        keep=keep,
-        as_json=as_json,
-    )
+    try:
+        show.demo(
+            people=people,
+            seed=seed,
+            data=data,
+            mapping=mapping,
+            limit=limit,
+            config_file=config,
+            keep=keep,
+            as_json=as_json,
+        )
+    except show.WrongLeads as error:
+        typer.echo(str(error), err=True)
+        raise typer.Exit(WRONG_USE) from None
 
 
 if __name__ == "__main__":
-    os.environ.setdefault("PYTHONUTF8", "1")
     main()

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import secrets
+import signal
 import subprocess
 import sys
 import tempfile
@@ -16,8 +17,8 @@ import time
 import urllib.request
 from collections import Counter
 from collections.abc import Iterator, Mapping
-from contextlib import ExitStack, contextmanager, suppress
-from dataclasses import dataclass
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -26,8 +27,8 @@ from ruamel.yaml import YAML
 
 from leadbridge import demo_report, report
 from leadbridge.config.conditions import FieldTest
-from leadbridge.config.load import load
-from leadbridge.errors import LeadbridgeError
+from leadbridge.config.load import as_written, load
+from leadbridge.errors import ConfigError, Fault, LeadbridgeError
 from leadbridge.run import Embedded
 from leadbridge.store import leads, ranking
 from sync import cycle, rescore, setup, wiring
@@ -43,8 +44,16 @@ PATIENCE = 20.0
 """Seconds the webhook part may take before the demo says that it failed."""
 
 
+BRANDS = {"hubspot": "HubSpot", "mailchimp": "Mailchimp"}
+"""How the vendors spell themselves."""
+
+
 class DemoFailed(LeadbridgeError):
     """The demo did not come to its end; the text says where."""
+
+
+class WrongLeads(LeadbridgeError):
+    """The file of leads or its mapping cannot be used; every fault is a line of the text."""
 
 
 @dataclass(slots=True)
@@ -53,6 +62,7 @@ class Sandbox:
 
     url: str
     people: int
+    remarks: list[str] = field(default_factory=list)  # what was odd about a file of leads
 
     def get(self, path: str) -> Any:
         with urllib.request.urlopen(f"{self.url}/_sandbox{path}", timeout=30) as answer:  # noqa: S310 - our own stand-in
@@ -74,7 +84,7 @@ class Sandbox:
 
 @contextmanager
 def sandbox_process(*options: str) -> Iterator[Sandbox]:
-    """Start `leadbridge sandbox` with these options; it ends with us, however we end."""
+    """Start `leadbridge sandbox` with these options; it ends with us, however we end. Raises WrongLeads."""
     command = [sys.executable, "-m", "leadbridge.cli", "sandbox", "--port", "0", "--until-stdin-closes", *options]
     process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)  # noqa: S603 - ours
     assert process.stdin is not None  # noqa: S101 - both are pipes
@@ -83,7 +93,10 @@ def sandbox_process(*options: str) -> Iterator[Sandbox]:
         line = process.stdout.readline()
         if not line:
             raise DemoFailed(f"the sandbox did not start (exit code {process.wait(10)}); its words are above")
-        yield Sandbox(**json.loads(line))
+        told = json.loads(line)
+        if "faults" in told:
+            raise WrongLeads("\n".join(told["faults"]))
+        yield Sandbox(**told)
     finally:
         process.stdin.close()
         process.wait(10)
@@ -95,8 +108,17 @@ def configuration(directory: Path, sandbox: Sandbox, base: Path) -> tuple[Path, 
     yaml = YAML()
     raw = yaml.load(base.read_text(encoding="utf-8"))
     raw["store"] = f"sqlite:///{directory / 'leadbridge.db'}"
-    raw["connections"]["hubspot"].update(base_url=sandbox.url, requests_per_10s=180)
-    raw["connections"]["mailchimp"].update(base_url=f"{sandbox.url}/3.0", audience="a36b032126")
+    connections = raw["connections"]
+    for connection in connections.values():
+        for key in [key for key in connection if key.startswith("webhook_")]:
+            del connection[key]
+    connections["hubspot"].update(
+        token="${HUBSPOT_TOKEN}",  # noqa: S106 - a variable's name
+        webhook_secret="${HUBSPOT_APP_SECRET}",  # noqa: S106 - as above
+        base_url=sandbox.url,
+        requests_per_10s=180,
+    )
+    connections["mailchimp"].update(api_key="${MAILCHIMP_KEY}", base_url=f"{sandbox.url}/3.0", audience="a36b032126")
     # A first run may contact as many as it likes here, because nobody in the sandbox can be bothered by a mail.
     raw["guards"] = {"per_hour": [sandbox.people, "100%"], "per_day": [sandbox.people, "100%"],
                      "loosened_on_purpose": True}  # fmt: skip
@@ -115,6 +137,25 @@ def example() -> Path:
     """The shipped example configuration: inside the installed package, or beside it in a checkout."""
     inside = Path(__file__).parent / "examples" / "hubspot-mailchimp.yaml"
     return inside if inside.exists() else Path(__file__).parents[1] / "examples" / "hubspot-mailchimp.yaml"
+
+
+def usable(base: Path) -> None:
+    """Raises ConfigError when the demo cannot run with this configuration; its secrets need not be set."""
+    config, _ = as_written(base)
+    faults = [
+        Fault(0, where, problem)
+        for where, problem, there in (
+            ("connections", "needs hubspot: for the demo", config.connections.hubspot),
+            ("connections", "needs mailchimp: for the demo", config.connections.mailchimp),
+            ("write_back", "needs score: {hubspot: PROPERTY} for the demo, which looks for new scores in the CRM",
+             "score" in config.write_back and config.write_back["score"].hubspot),
+            ("scores", "needs a rule with points for a contact's own property, such as job_title, for the demo to edit",
+             improvement(config)),
+        )
+        if not there
+    ]  # fmt: skip
+    if faults:
+        raise ConfigError(str(base), faults)
 
 
 def improvement(config: Config) -> tuple[str, str, str] | None:
@@ -178,7 +219,10 @@ def demo(
     keep: bool,
     as_json: bool,
 ) -> None:
-    """Run the loop and tell about it. Raises DemoFailed when a part does not come to its end."""
+    """Run the loop and tell about it.
+
+    Raises DemoFailed when a part does not come to its end; ConfigError and WrongLeads for what it was given.
+    """
     started = time.monotonic()
     options = ["--people", str(people), "--seed", str(seed)]
     if data and mapping:
@@ -186,12 +230,16 @@ def demo(
         options += ["--limit", str(limit)] if limit else []
         beside = mapping.with_name(f"{mapping.stem}.leadbridge.yaml")
         config_file = config_file or (beside if beside.exists() else None)
+    base = config_file or example()
+    usable(base)
     story = demo_report.Story(quiet=as_json)
     with ExitStack() as stack:
         directory = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="leadbridge-demo-")))
-        with story.step("Starting a HubSpot and a Mailchimp that live on this machine only"):
+        with story.step("Starting a HubSpot and a Mailchimp that live on this machine only") as note:
             sandbox = stack.enter_context(sandbox_process(*options))
-        path, environ = configuration(directory, sandbox, config_file or example())
+            if sandbox.remarks:
+                note("; ".join(sandbox.remarks))
+        path, environ = configuration(directory, sandbox, base)
         parts = wiring.build(load(path, environ))
         stack.callback(parts.close)
         stack.enter_context(wiring.sole_worker(parts))
@@ -212,6 +260,8 @@ def demo(
             with report.progress(quiet=as_json) as tell:
                 first = cycle.sync(parts, tell=tell)
             note(f"{first.pulled.leads:,} leads, {first.pulled.activities:,} activities")
+        with parts.store.reading() as tx:
+            best = ranking.best(tx, next(iter(parts.config.scores)), 5)
         after_loop = sandbox.journal()
         with story.step("Doing it all again: nothing changed, so nothing may be written") as note:
             time.sleep(2.0)  # the stand-in's search index lags as HubSpot's does
@@ -221,7 +271,7 @@ def demo(
             note(f"{rewrites} values written")
         embedded.worker.start()
         with story.step(f"Letting a human edit {EDITS} leads in the CRM; its webhooks come in") as note:
-            rescored = _edit_and_wait(parts, sandbox)
+            edited, rescored = _edit_and_wait(parts, sandbox)
             note(f"{len(rescored)} rescored in the CRM")
         journal = sandbox.journal()
         figures = {
@@ -238,11 +288,18 @@ def demo(
             "seconds": round(time.monotonic() - started, 1),
         }
         if as_json:
-            print(json.dumps(figures, ensure_ascii=False))
+            kept = {"url": embedded.url, "sandbox": sandbox.url, "config": str(path)} if keep else {}
+            print(json.dumps(figures | kept, ensure_ascii=False), flush=True)
         else:
-            story.ending(parts, figures, rescored, embedded.url, keep=keep, config=path, environ=environ)
-        if len(rescored) == 0 or rewrites:
-            raise DemoFailed("the webhook part or the second run did not end as it must; the figures above show it")
+            story.tables(parts, best, rescored)
+            story.sum_up(figures, {BRANDS[vendor]: sum(kinds.values()) for vendor, kinds in calls_of(journal).items()})
+            if keep:
+                story.still_running(embedded.url, environ, path, best[0].email or "" if best else "")
+            story.what_next(embedded.url, example(), kept=keep)
+        if rewrites:
+            raise DemoFailed(f"the second run wrote {rewrites} values although nothing had changed")
+        if not edited or len(rescored) < edited:
+            raise DemoFailed(f"{len(rescored)} of {edited} leads edited in the CRM were rescored in {PATIENCE:.0f} s")
         if keep:
             _wait_for_interrupt()
 
@@ -260,8 +317,8 @@ class Rescoring:
     seconds: float  # from the edit to the new score confirmed in the CRM
 
 
-def _edit_and_wait(parts: Parts, sandbox: Sandbox) -> list[Rescoring]:
-    """Let a human edit some leads, and wait until their new scores stand in the CRM."""
+def _edit_and_wait(parts: Parts, sandbox: Sandbox) -> tuple[int, list[Rescoring]]:
+    """Let a human edit some leads, and wait until their new scores stand in the CRM. How many, and which of them do."""
     config, store = parts.config, parts.store
     change = improvement(config)
     if change is None:
@@ -292,7 +349,7 @@ def _edit_and_wait(parts: Parts, sandbox: Sandbox) -> list[Rescoring]:
                 arrived[effect["id"]] = effect
     with store.reading() as tx:
         after = ranking.standing(tx, score, [row.person_id for row, _ in chosen])
-    return [
+    return len(edited), [
         Rescoring(
             row.person_id,
             row.name,
@@ -308,5 +365,8 @@ def _edit_and_wait(parts: Parts, sandbox: Sandbox) -> list[Rescoring]:
 
 
 def _wait_for_interrupt() -> None:
-    with suppress(KeyboardInterrupt):
-        threading.Event().wait()
+    """Until Ctrl-C or SIGTERM, so that what the demo made is cleared away after either."""
+    stop = threading.Event()
+    for name in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(name, lambda *_: stop.set())
+    stop.wait()

@@ -7,6 +7,8 @@ import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
+from shlex import quote
+from shutil import which
 from typing import TYPE_CHECKING, Any
 
 from rich.console import Console
@@ -17,6 +19,7 @@ from leadbridge.store import ranking
 
 if TYPE_CHECKING:
     from leadbridge.demo import Rescoring
+    from leadbridge.store.ranking import Ranked
     from sync.wiring import Parts
 
 
@@ -32,25 +35,18 @@ class Story:
         notes: list[str] = []
         self._console.print(f"[bold]•[/] {what}", end="")
         started = time.monotonic()
-        yield notes.append
-        said = f" [green]{notes[0]}[/]" if notes else ""
+        try:
+            yield notes.append
+        except BaseException:
+            self._console.print(" … [red]not done[/]")
+            raise
+        said = f" [green]{escape(notes[0])}[/]" if notes else ""
         self._console.print(f" …{said} [dim]{time.monotonic() - started:.1f} s[/]")
 
-    def ending(
-        self,
-        parts: Parts,
-        figures: Mapping[str, Any],
-        rescored: Sequence[Rescoring],
-        url: str,
-        *,
-        keep: bool,
-        config: Path,
-        environ: Mapping[str, str],
-    ) -> None:
-        """The tables a person came for."""
+    def tables(self, parts: Parts, best: Sequence[Ranked], rescored: Sequence[Rescoring]) -> None:
+        """What a person came for: the best leads as the loop scored them, the rescored ones, the journeys."""
         with parts.store.reading() as tx:
-            best = ranking.best(tx, next(iter(parts.config.scores)), 5)
-            journeys = ranking.journeys(tx)
+            states_of = ranking.journeys(tx)
         out = self._console
         out.print()
         calls = Table(title="Who to call first", title_justify="left", box=None, pad_edge=False)
@@ -79,30 +75,45 @@ class Story:
         placed.add_column("journey")
         for name in ("entered", "kept out to compare", "may not be mailed", "uncertain"):
             placed.add_column(name, justify="right")
-        for name, states in journeys.items():
+        for journey in parts.config.nurture.journeys:
+            states = states_of.get(journey.name, {})
             entered, out_of, refused, cancelled, unsure = (
                 states.get(state, 0) for state in ("done", "held_out", "refused", "cancelled", "uncertain")
             )
-            placed.add_row(escape(name), f"{entered:,}", f"{out_of:,}", f"{refused + cancelled:,}", f"{unsure:,}")
+            placed.add_row(
+                escape(journey.name), f"{entered:,}", f"{out_of:,}", f"{refused + cancelled:,}", f"{unsure:,}"
+            )
         out.print(placed)
 
-        spent = ", ".join(
-            f"{sum(kinds.values()):,} to {vendor.capitalize()}" for vendor, kinds in figures["vendor_calls"].items()
-        )
-        out.print(
+    def sum_up(self, figures: Mapping[str, Any], calls: Mapping[str, int]) -> None:
+        """All of it in one sentence; `calls` by vendor."""
+        spent = " and ".join(f"{count:,} calls to {vendor}" for vendor, count in calls.items())
+        self._console.print(
             f"\n[bold]{figures['pulled']:,}[/] leads with [bold]{figures['activities']:,}[/] activities pulled, "
             f"[bold]{figures['scored']:,}[/] scored, [bold]{figures['written']:,}[/] written back, "
             f"[bold]{figures['enrolled']:,}[/] enrolled, [bold]{figures['rescored_by_webhook']:,}[/] rescored by "
-            f"webhook, in [bold]{figures['seconds']:.0f} s[/] and {spent} calls."
+            f"webhook, in [bold]{figures['seconds']:.0f} s[/], with {spent}."
         )
-        if keep:
-            secrets = " ".join(f"{name}={value}" for name, value in environ.items())
-            out.print(f"\nStill running: [bold]{url}[/] (Ctrl-C to stop). In another terminal:", soft_wrap=True)
-            out.print(f"  {secrets} leadbridge explain {escape(best[0].email or '')} --config {config}", soft_wrap=True)
-        else:
-            out.print(f"\nThe page at {url} went with it; `leadbridge demo --keep` leaves everything running.")
-        out.print(
-            "Next, with your own account: copy examples/hubspot-mailchimp.yaml to leadbridge.yaml, set HUBSPOT_TOKEN, "
-            "HUBSPOT_APP_SECRET\nand MAILCHIMP_KEY, then `leadbridge check`, `plan`, `apply`, `sync`, `run`. "
-            'README.md, "Going live", walks you through it.'
+
+    def still_running(self, url: str, environ: Mapping[str, str], config: Path, email: str) -> None:
+        """How to look around in what is kept."""
+        secrets = " ".join(f"{name}={value}" for name, value in environ.items())
+        command = "leadbridge" if which("leadbridge") else f"{sys.executable} -m leadbridge.cli"
+        self._console.print(f"\nStill running: [bold]{url}[/] (Ctrl-C to stop). In another terminal:", soft_wrap=True)
+        self._console.print(
+            f"  {secrets} {command} explain {quote(email)} --config {config}", soft_wrap=True, markup=False
         )
+
+    def what_next(self, url: str, example: Path, *, kept: bool) -> None:
+        """The way to one's own account."""
+        if not kept:
+            self._console.print(
+                f"\nThe page at {url} went with it; `leadbridge demo --keep` leaves everything running."
+            )
+        self._console.print(
+            f"\nNext, with your own account:\n  cp {quote(str(example))} leadbridge.yaml",
+            "\n  set HUBSPOT_TOKEN, HUBSPOT_APP_SECRET and MAILCHIMP_KEY in the environment",
+            "\n  leadbridge check, then plan, apply, sync, run",
+            '\nREADME.md, "Going live", walks you through it.',
+            sep="", soft_wrap=True, markup=False,
+        )  # fmt: skip

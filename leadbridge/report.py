@@ -8,6 +8,7 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 from rich.console import Console
+from rich.markup import escape
 from rich.progress import BarColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 from rich.table import Table
 
@@ -90,11 +91,11 @@ def show_round(done: Round) -> None:
             table.add_row(f"{data[key]:,}", words)
     console.print(table if table.row_count else "Nothing changed, nothing written.")
     for reason, count in data["skipped"].items():
-        console.print(f"[yellow]{count:,} values could not be read:[/] {reason}", highlight=False)
+        console.print(f"[yellow]left out:[/] {escape(reason)}, {count:,} times", highlight=False)
     for source in data["sources_missing"]:
         console.print(f"[yellow]{source} is not offered by the account; switched off[/]", highlight=False)
     for why in data["paused"]:
-        console.print(f"[red]paused:[/] {why}", highlight=False)
+        console.print(f"[red]paused:[/] {escape(why)}", highlight=False, soft_wrap=True)
 
 
 def show_explanation(found: Explanation) -> None:
@@ -109,7 +110,7 @@ def show_explanation(found: Explanation) -> None:
         table.add_column("category")
         table.add_column("rule")
         for line in score.contributions:
-            table.add_row(f"{line.points:+.2f}", line.category, line.rule)
+            table.add_row(f"{line.points:+.2f}", line.category, escape(line.rule))
         console.print(table)
     console.print(
         f"\nstage {found.stage or 'none'}, buyer's journey {found.buyer_journey or 'unknown'}", highlight=False
@@ -117,13 +118,14 @@ def show_explanation(found: Explanation) -> None:
     for name, value in found.wanted.items():
         console.print(f"CRM should show {name}: {'' if value is None else value}", highlight=False, markup=False)
     for row in found.enrolments:
-        console.print(f"journey {row.journey}: {row.state.value} {row.words}", highlight=False)
+        console.print(f"journey {row.journey}: {row.state.value} {row.words}", highlight=False, markup=False)
 
 
 def status(store: Store) -> dict[str, Any]:
     """What the store holds and what waits, as plain data."""
     from leadbridge import clock
     from leadbridge.store import due, enrolments, inbox, outbox, quarantine, ranking, watermarks
+    from sync import accounts
 
     now = clock.now()
     with store.reading() as tx:
@@ -136,11 +138,13 @@ def status(store: Store) -> dict[str, Any]:
             "due": due.due_count(tx),
             "events_waiting": inbox.pending(tx),
             "oldest_waiting_seconds": max(((now - at).total_seconds() for at in oldest), default=0.0),
-            "writes_waiting": outbox.pending_writes(tx, "hubspot"),
+            "writes_waiting": sum(outbox.pending_writes(tx, vendor) for vendor in ("hubspot", "mailchimp")),
             "enrolments": {state.value: count for state, count in enrolments.counts(tx).items()},
             "quarantine": quarantine.count(tx),
             "watermarks": [
-                {"source": f"{row.source}.{row.stream}", "at": row.at.isoformat()} for row in watermarks.listing(tx)
+                {"source": f"{row.source}.{row.stream}", "at": row.at.isoformat()}
+                for row in watermarks.listing(tx)
+                if row.stream != accounts.ACCOUNT
             ],
         }
 
@@ -157,7 +161,8 @@ def show_status(data: dict[str, Any]) -> None:
     ):  # fmt: skip
         table.add_row(f"{data[key]:,}", words)
     for state, count in sorted(data["enrolments"].items()):
-        table.add_row(f"{count:,}", f"enrolments {state}")
+        if count:
+            table.add_row(f"{count:,}", f"enrolments {state}")
     console.print(table)
     for row in data["watermarks"]:
-        console.print(f"{row['source']}: read up to the page stored at {row['at']}", highlight=False)
+        console.print(f"{row['source']}: last read {row['at'][:19].replace('T', ' ')} UTC", highlight=False)

@@ -4,10 +4,11 @@ import signal
 import threading
 from collections.abc import Callable
 
+from leadbridge.errors import LeadbridgeError
 from sync import accounts
 from sync.wiring import Parts
 from sync.worker import Worker
-from webhooks.app import create_app
+from webhooks.app import create_app, running
 from webhooks.serve import Server, serve
 
 GRACE = 25.0
@@ -15,23 +16,25 @@ GRACE = 25.0
 
 
 class Embedded:
-    """The webhook server and the worker over one set of parts. Use as a context manager."""
+    """The webhook server and the worker over one set of parts. Use as a context manager.
+
+    Raises LeadbridgeError when the address cannot be listened on.
+    """
 
     def __init__(self, parts: Parts, *, pull_every: float | None = 300.0, sweep: float = 15.0) -> None:
         self.worker = Worker(parts, pull_every=pull_every, sweep=sweep)
         self._parts = parts
         self._account: str | None = None
         web = parts.config.web
-        self.server: Server = serve(
-            create_app(
-                parts.config,
-                parts.store,
-                wake=self.worker.wake,
-                portal=self._portal,
-            ),
-            host=web.host,
-            port=web.port,
-        )
+        application = create_app(parts.config, parts.store, wake=self.worker.wake, portal=self._portal)
+        try:
+            self.server: Server = serve(application, host=web.host, port=web.port)
+        except (OSError, OverflowError) as error:
+            running(application).stop()
+            raise LeadbridgeError(
+                f"web: cannot listen on {web.host}:{web.port}: {getattr(error, 'strerror', None) or error}; "
+                "choose another web.host or web.port, or stop what listens there"
+            ) from None
 
     @property
     def url(self) -> str:

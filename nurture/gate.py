@@ -44,16 +44,20 @@ def before_call(
     read_at: datetime,
     expires_at: datetime,
     now: datetime,
+    lasts: timedelta = timedelta(0),
 ) -> Verdict:
-    """Last question, after the platform was asked and before the first byte of the call."""
+    """Last question, after the platform was asked and before the first byte of the call.
+
+    The answer is good for `lasts`: what would expire or grow too old by then does not pass.
+    """
     first = before_intent(suppressed=suppressed, opted_out=opted_out, address="known")
     if not first.go:
         return first
-    if now >= expires_at:
+    if now + lasts >= expires_at:
         return Verdict(go=False, why="expired: an enrolment made late is worse than none")
     if status != MAY_BE_MAILED:
         return Verdict(go=False, why=f"not subscribed: {status}")
-    if not timedelta(0) <= now - read_at <= FRESH:
+    if not timedelta(0) <= now - read_at <= FRESH - lasts:
         return Verdict(go=False, why="the platform's word on this member is too old", final=False)
     return GO
 

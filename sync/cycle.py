@@ -47,12 +47,13 @@ def sync(parts: Parts, *, full: bool = False, tell: Tell = _quiet) -> Round:
 def act(parts: Parts, *, tell: Tell = _quiet) -> Round:
     """Work through what is waiting in the store: webhook events, rescoring, write-back, enrolment."""
     done = Round()
-    done.events = events.work(parts.store, parts.crms, owner=parts.owner)
-    done.rescored = rescore.rescore(parts.store, parts.scorer, parts.crms, parts.platform, owner=parts.owner, tell=tell)
+    store, owner = parts.store, parts.owner
+    done.events = events.work(store, parts.crms, owner=owner, tell=tell)
+    done.rescored = rescore.rescore(store, parts.scorer, parts.crms, parts.platform, owner=owner, tell=tell)
     for crm in parts.crms:
-        done.written = write_back.write_back(parts.store, crm, owner=parts.owner, tell=tell)
+        done.written = write_back.write_back(store, crm, owner=owner, tell=tell)
     if parts.platform and parts.platform.specs():
-        done.members = write_back.write_back(parts.store, parts.platform, owner=parts.owner)
+        done.members = write_back.write_back(store, parts.platform, owner=owner, tell=tell)
     if parts.platform and parts.config.nurture.enabled:
-        done.enrolled = enrol.enrol(parts.store, parts.platform, parts.config.guards, owner=parts.owner, tell=tell)
+        done.enrolled = enrol.enrol(store, parts.platform, parts.config.guards, owner=owner, tell=tell)
     return done

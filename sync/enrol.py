@@ -5,6 +5,7 @@ A row goes ``wanted -> checked -> calling`` before the first byte leaves, and en
 by the vendor's own proof, where the vendor can give one, or by a human.
 """
 
+import time
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -27,6 +28,11 @@ from nurture import gate
 log = logs.logger(__name__)
 
 LEASE = 60.0
+
+BEGIN_WITHIN = timedelta(seconds=5)
+"""A call that has not begun so long after it was committed is not made: with its 50 s (`leadbridge.call.Patience`) it
+ends before its row's lease does, and nobody is contacted on yesterday's word while a vendor is slow."""
+
 REPEATABLE_GROUP = 25
 """Starts committed as `calling` at once where the vendor can prove what became of each."""
 
@@ -74,8 +80,8 @@ def enrol(
     try:
         settle_uncertain(store, platform, done)
         with ThreadPoolExecutor(simultaneous) as pool:
-            while _one_batch(store, platform, guards, owner, simultaneous, pool, done):
-                tell("enrolled", done.enrolled)
+            while _one_batch(store, platform, guards, owner, simultaneous, pool, done, tell):
+                pass
     except NeedsOperator as error:
         done.paused.append(str(error))
     except VendorError as error:
@@ -93,8 +99,7 @@ def settle_uncertain(store: Store, platform: EmailPlatform, done: Enrolled | Non
     settled = 0
     with store.writing() as tx:
         enrolments.strand_expired(tx, clock.replaced())
-        rows = enrolments.by_state(tx, EnrolmentState.UNCERTAIN)
-    for row in rows:
+    for row in _uncertain(store):
         proof = platform.entered(row.journey, row.address)
         if proof is None or (proof is False and not platform.repeatable(row.journey)):
             continue
@@ -108,6 +113,18 @@ def settle_uncertain(store: Store, platform: EmailPlatform, done: Enrolled | Non
     return settled
 
 
+def _uncertain(store: Store) -> Iterator[enrolments.EnrolmentRow]:
+    """All of them, by pages: those that only a human can settle must not hide the others."""
+    after = 0
+    while True:
+        with store.reading() as tx:
+            rows = enrolments.by_state(tx, EnrolmentState.UNCERTAIN, after=after)
+        if not rows:
+            return
+        yield from rows
+        after = rows[-1].id
+
+
 def _one_batch(
     store: Store,
     platform: EmailPlatform,
@@ -116,6 +133,7 @@ def _one_batch(
     simultaneous: int,
     pool: ThreadPoolExecutor,
     done: Enrolled,
+    tell: Callable[[str, int], None],
 ) -> bool:
     """One batch of intents, from claim to settled. True when there may be more to do."""
     now = clock.now()
@@ -137,12 +155,17 @@ def _one_batch(
                 done.reasons["held back by guards"] += 1
     if not claims:
         return False
-    by_address = {claim.address: claim for claim in claims}
+    by_address: dict[str, enrolments.EnrolmentRow] = {}
+    doubled = [claim for claim in claims if by_address.setdefault(claim.address, claim) is not claim]
+    if doubled:  # two people with one address: the second is asked about once the first is settled
+        with store.writing() as tx:
+            enrolments.release(tx, doubled)
     progressed = False
     for portion in platform.read_members(list(by_address)):
         asked = [(by_address[address], member) for address, member in portion.items()]
         for group in _groups(platform, asked, simultaneous):
             progressed |= _call_group(store, platform, guards, audience, group, pool, done)
+            tell("enrolled", done.enrolled)
     return progressed
 
 
@@ -176,7 +199,8 @@ def _call_group(
     if not group:
         return False
     calling, ended = _commit_intent_to_call(store, guards, audience, group, done)
-    answers = list(pool.map(lambda row: _call(platform, row), calling))
+    begin_by = time.monotonic() + BEGIN_WITHIN.total_seconds()
+    answers = list(pool.map(lambda row: _call(platform, row, begin_by), calling))
     now = clock.now()
     moves = [
         enrolments.Move(row.id, row.token, EnrolmentState.CALLING, FINAL_STATE[entry], words)
@@ -184,17 +208,25 @@ def _call_group(
     ]
     with store.writing() as tx:
         moved = enrolments.move_all(tx, moves, now)
+        left = suppressions.suppressed(tx, store.vault, [row.person_id for row in calling])
     for row, (entry, words, _) in zip(calling, answers, strict=True):
         if row.id in moved:
             _count(done, entry, words)
             ended |= entry is not Entry.NOTHING_HAPPENED  # those wait until their lease is over
+        if row.person_id in left and entry in (Entry.ENTERED, Entry.UNCERTAIN):
+            log.warning("left while the call was under way", enrolment=row.id, why=left[row.person_id].value)
+            done.reasons["left while the call was under way"] += 1
     for _, _, error in answers:
         if error is not None:
             raise error
     return ended
 
 
-def _call(platform: EmailPlatform, row: enrolments.EnrolmentRow) -> tuple[Entry, str, NeedsOperator | None]:
+def _call(
+    platform: EmailPlatform, row: enrolments.EnrolmentRow, begin_by: float
+) -> tuple[Entry, str, NeedsOperator | None]:
+    if time.monotonic() > begin_by:
+        return Entry.NOTHING_HAPPENED, "the platform is slow: not begun in time", None
     try:
         entry, words = platform.enrol(row.journey, row.address)
     except NeedsOperator as error:  # turned away at the vendor's door: proven that nothing happened
@@ -221,8 +253,12 @@ def _commit_intent_to_call(
         allowed = _allowance(tx, guards, audience, now)
         suppressed = suppressions.suppressed(tx, store.vault, people)
         known = lead_store.people(tx, people)
+        rivals = enrolments.at_addresses(tx, [row.address for row, _ in group])
         for row, member in group:
-            verdict = _verdict(row, member, known.get(row.person_id), suppressed.get(row.person_id), now)
+            if any(_came_first(other, row) for other in rivals.get(row.address, ())):
+                verdict = gate.Verdict(go=False, why="somebody else with this address was contacted meanwhile")
+            else:
+                verdict = _verdict(row, member, known.get(row.person_id), suppressed.get(row.person_id), now)
             if verdict.go and len(go) < allowed:
                 go.append(row)
             elif verdict.go or not verdict.final:
@@ -261,7 +297,9 @@ def _verdict(
     suppressed: SuppressionReason | None,
     now: datetime,
 ) -> gate.Verdict:
-    if person is None or addresses.canonical(person.email) != row.address:
+    if person is None:  # merged since the claim: the row is another person's now, and is asked about anew
+        return gate.Verdict(go=False, why="the person was merged", final=False)
+    if addresses.canonical(person.email) != row.address:
         return gate.Verdict(go=False, why="the person left the CRM or has another address now")
     return gate.before_call(
         suppressed=suppressed,
@@ -270,6 +308,17 @@ def _verdict(
         read_at=member.read_at,
         expires_at=row.expires_at,
         now=now,
+        lasts=BEGIN_WITHIN,
+    )
+
+
+def _came_first(other: enrolments.EnrolmentRow, row: enrolments.EnrolmentRow) -> bool:
+    """Was somebody else contacted at this address after this was decided? What was before, the decision has seen."""
+    return (
+        other.person_id != row.person_id
+        and other.state in enrolments.CONTACT
+        and other.called_at is not None
+        and other.called_at >= row.created_at
     )
 
 

@@ -1,24 +1,25 @@
 """Webhook events to work: read again what they point at, and suppress who left.
 
 An event is a hint where to look (reliability pattern 9). Many events about one record become one read, in batches of
-the vendor's size; events that cannot be understood go to quarantine and the rest proceed (G8).
+the vendor's size; events that cannot be worked go to quarantine and the rest proceed (G8).
 """
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
+from typing import TypeAlias
 
 from sqlalchemy import Connection
 
 from connectors.base import Crm
 from connectors.events import read_event
 from leadbridge import clock, logs
-from leadbridge.errors import VendorError
+from leadbridge.errors import LeadbridgeError, RecordRefused, VendorError
 from leadbridge.store import due, inbox, suppressions
 from leadbridge.store import leads as lead_store
 from leadbridge.store.engine import Store
-from leadbridge.types import EventKind, Lead, RecordRef, SuppressionReason, WebhookEvent
-from sync import identity
+from leadbridge.types import EventKind, SuppressionReason, WebhookEvent
+from sync import pull
 
 log = logs.logger(__name__)
 
@@ -27,8 +28,7 @@ LEASE = 60.0
 AGAIN = timedelta(seconds=30)
 """When events are looked at again after the vendor could not be read."""
 
-SCORED_OBJECT = "contact"
-"""The kind of record that is a person. Events about others are passed over: a pull notices what they changed."""
+Claimed: TypeAlias = Sequence[tuple[inbox.InboxEvent, WebhookEvent]]
 
 
 @dataclass(slots=True)
@@ -48,10 +48,15 @@ class _Reads:
 
     ids: set[str] = field(default_factory=set)
     merged_into: dict[str, set[str]] = field(default_factory=dict)  # surviving id: old ids
-    erased: set[str] = field(default_factory=set)
 
 
-def work(store: Store, crms: Sequence[Crm], *, owner: str) -> Worked:
+def work(
+    store: Store,
+    crms: Sequence[Crm],
+    *,
+    owner: str,
+    tell: Callable[[str, int], None] = lambda _what, _count: None,
+) -> Worked:
     """Work through the inbox. Killed anywhere, an event not marked as done is worked again."""
     done = Worked()
     while True:
@@ -62,75 +67,79 @@ def work(store: Store, crms: Sequence[Crm], *, owner: str) -> Worked:
         if not claimed:
             return done
         events = _understood(store, claimed, done)
-        try:
-            for crm in crms:
-                done.due += _reread(store, crm, [event for _, event in events if event.vendor == crm.vendor])
-        except VendorError as error:
-            log.warning("events wait", vendor=error.vendor, why=error.problem, events=len(events))
-            with store.writing() as tx:
-                inbox.release(tx, [row for row, _ in events], clock.now() + AGAIN)
-            done.waiting += len(events)
-            return done
         now = clock.now()
-        with store.writing() as tx:
+        with store.writing() as tx:  # first of all and whether or not any vendor can be read (G22)
             done.left += _suppress(tx, store, [event for _, event in events], now)
-            inbox.done(tx, [row for row, _ in events], now)
-        done.done += len(events)
+        rooms = {crm.vendor: crm for crm in crms}
+        _finish(store, [pair for pair in events if pair[1].vendor not in rooms], done)
+        for vendor, crm in rooms.items():
+            _reread(store, crm, [pair for pair in events if pair[1].vendor == vendor], done)
+        tell("events", done.done)
 
 
-def _understood(
-    store: Store, claimed: Sequence[inbox.InboxEvent], done: Worked
-) -> list[tuple[inbox.InboxEvent, WebhookEvent]]:
+def _understood(store: Store, claimed: Sequence[inbox.InboxEvent], done: Worked) -> Claimed:
     events = []
     for row in claimed:
         try:
             events.append((row, read_event(row.vendor, row.body)))
-        except ValueError as problem:
-            with store.writing() as tx:
-                inbox.fail(tx, store.vault, row, str(problem), clock.now())
-            done.failed += 1
+        except Exception as problem:  # noqa: BLE001 - whatever a body can do to its reader, it does to itself only
+            _set_aside(store, row, str(problem) if isinstance(problem, ValueError) else type(problem).__name__, done)
     return events
 
 
-def _reread(store: Store, crm: Crm, events: Sequence[WebhookEvent]) -> int:
+def _set_aside(store: Store, row: inbox.InboxEvent, why: str, done: Worked) -> None:
+    log.error("event set aside", vendor=row.vendor, why=why)
+    with store.writing() as tx:
+        inbox.fail(tx, store.vault, row, why, clock.now())
+    done.failed += 1
+
+
+def _finish(store: Store, events: Claimed, done: Worked) -> None:
+    if events:
+        with store.writing() as tx:
+            done.done += len(inbox.done(tx, [row for row, _ in events], clock.now()))
+
+
+def _reread(store: Store, crm: Crm, events: Claimed, done: Worked) -> None:
+    """Read again what these events point at. What cannot be worked is halved until the bad event stands alone."""
+    if not events:
+        return
+    reads = _reads(event for _, event in events)
+    try:
+        done.due += pull.reread(store, crm, sorted(reads.ids), due.Lane.HOT, reads.merged_into)
+    except RecordRefused as error:
+        problem = error.problem
+    except VendorError as error:
+        log.warning("events wait", vendor=error.vendor, why=error.problem, events=len(events))
+        with store.writing() as tx:
+            inbox.release(tx, [row for row, _ in events], clock.now() + AGAIN)
+        done.waiting += len(events)
+        return
+    except LeadbridgeError:
+        raise  # the store: nothing can be worked now, and nothing is the events' fault
+    except Exception as bug:
+        log.exception("events cannot be worked", vendor=crm.vendor, events=len(events))
+        problem = type(bug).__name__
+    else:
+        _finish(store, events, done)
+        return
+    if len(events) == 1:
+        _set_aside(store, events[0][0], problem, done)
+        return
+    middle = len(events) // 2
+    _reread(store, crm, events[:middle], done)
+    _reread(store, crm, events[middle:], done)
+
+
+def _reads(events: Iterator[WebhookEvent]) -> _Reads:
     reads = _Reads()
     for event in events:
-        ids = [ref.record_id for ref in event.refs if ref.object_type == SCORED_OBJECT]
+        # Events about other objects are passed over: a pull notices what they changed.
+        ids = [ref.record_id for ref in event.refs if ref.object_type == pull.CONTACT]
         reads.ids.update(ids)
         if event.kind is EventKind.MERGED and event.new_id and ids:
             reads.merged_into.setdefault(event.new_id, set()).update(event.merged)
-        if event.kind is EventKind.ERASED:
-            reads.erased.update(ids)
-    if not reads.ids:
-        return 0
-    reading = crm.read_leads(sorted(reads.ids))
-    now = clock.now()
-    with store.writing() as tx:
-        changed = identity.absorb(tx, [_with_aliases(lead, reads.merged_into) for lead in reading.found], now)
-        _suppress_erased(tx, store, crm, reads.erased & set(reading.gone), now)
-        gone = [RecordRef(crm.vendor, SCORED_OBJECT, record_id) for record_id in reading.gone]
-        changed |= identity.reunite(tx, lead_store.retire_records(tx, gone, now), now)
-        due.mark_due(tx, changed, now, due.Lane.HOT)
-    return len(changed)
-
-
-def _with_aliases(lead: Lead, merged_into: Mapping[str, set[str]]) -> Lead:
-    """The record, with the old ids a merge event named; the record itself may not list them (vendor page 5.3)."""
-    old = merged_into.get(lead.ref.record_id, set()) - {lead.ref.record_id}
-    more = tuple(RecordRef(lead.ref.vendor, lead.ref.object_type, record_id) for record_id in sorted(old))
-    return replace(lead, aliases=tuple(dict.fromkeys((*lead.aliases, *more)))) if more else lead
-
-
-def _suppress_erased(tx: Connection, store: Store, crm: Crm, ids: set[str], now: datetime) -> None:
-    """Whoever asked the CRM to be forgotten must never be mailed again, under any address we knew (G20, G25)."""
-    if not ids:
-        return
-    refs = [RecordRef(crm.vendor, SCORED_OBJECT, record_id) for record_id in ids]
-    people = set(lead_store.people_by_key(tx, [ref.key for ref in refs]).values())
-    addresses = lead_store.addresses_of(tx, people)
-    suppressions.suppress(
-        tx, store.vault, [(address, SuppressionReason.ERASED, crm.vendor, now) for address in sorted(addresses)], now
-    )
+    return reads
 
 
 def _suppress(tx: Connection, store: Store, events: Sequence[WebhookEvent], now: datetime) -> int:
@@ -141,16 +150,23 @@ def _suppress(tx: Connection, store: Store, events: Sequence[WebhookEvent], now:
         if event.reason is not None
         for email in event.emails
     ]
+    rows += [
+        (email, SuppressionReason.ERASED, event.vendor, event.occurred_at or now)
+        for event in events
+        if event.kind is EventKind.ERASED
+        for email in sorted(_addresses(tx, event))
+    ]
     people = suppressions.suppress(tx, store.vault, rows, now) if rows else set()
     for event in events:
         if event.kind is EventKind.EMAIL_CHANGED:
-            for email in event.emails:
-                if suppressions.is_suppressed(tx, store.vault, email):
-                    people |= suppressions.suppress(
-                        tx,
-                        store.vault,
-                        [(other, SuppressionReason.UNSUBSCRIBED, event.vendor, now) for other in event.emails],
-                        now,
-                    )
-                    break
+            left = [why for email in event.emails if (why := suppressions.is_suppressed(tx, store.vault, email))]
+            if left:
+                more = [(email, left[0], event.vendor, now) for email in event.emails]
+                people |= suppressions.suppress(tx, store.vault, more, now)
     return len(people)
+
+
+def _addresses(tx: Connection, event: WebhookEvent) -> set[str]:
+    """Every address we know of whoever asked the CRM to be forgotten: none of them may be mailed again (G20, G25)."""
+    people = lead_store.people_by_key(tx, [ref.key for ref in event.refs])
+    return lead_store.addresses_of(tx, set(people.values()))

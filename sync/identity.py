@@ -6,51 +6,117 @@ between people. Whatever happens, the stricter consent wins.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
 from datetime import datetime
 
 from sqlalchemy import Connection
 
+from connectors.base import Reading
 from leadbridge import addresses
 from leadbridge.store import leads as lead_store
-from leadbridge.types import Lead, PersonId, Value, email_key
+from leadbridge.store.leads import StoredRecord
+from leadbridge.types import Lead, PersonId, RecordRef, Value, email_key
 
 
-def absorb(tx: Connection, leads: Sequence[Lead], now: datetime) -> set[PersonId]:
-    """Store what the CRM says of these records and return the people whose scoring inputs changed by it.
+def absorb(tx: Connection, leads: Sequence[Lead], now: datetime, *, read_now: bool = False) -> set[PersonId]:
+    """Store what the CRM says of these records; returns the people to be scored again.
 
-    Repeats and older versions change nothing (reliability G11).
+    These are the ones whose scoring inputs changed, and the ones whose record shows other values of ours than the CRM
+    confirmed: somebody edited them. Repeats and older versions change nothing (reliability G11). `read_now`: the leads
+    answer a question for these very records, so that a record held for gone is back although it was not modified.
     """
     leads = _newest(leads)
+    named = {alias for lead in leads for alias in lead.aliases}
+    old = [lead for lead in leads if lead.ref in named]
+    if 0 < len(old) < len(leads):
+        # Records that others of these were merged from: first, so that the survivors find them known.
+        survivors = [lead for lead in leads if lead not in old]
+        return absorb(tx, old, now, read_now=read_now) | absorb(tx, survivors, now, read_now=read_now)
     if not leads:
         return set()
-    keys = {key for lead in leads for key in _keys(lead)}
-    owners = lead_store.people_by_key(tx, keys)
-    records = lead_store.records_of(tx, sorted(set(owners.values())))
+    owners = lead_store.people_by_key(tx, {key for lead in leads for key in (*_ids(lead), *_address(lead))})
+    records = lead_store.records_of(tx, sorted(set(owners.values())), gone=True)
     person_of: dict[str, PersonId] = {}  # record key of a lead: its person
     strangers: list[Lead] = []
     for lead in leads:
-        known = [owners[key] for key in (lead.ref.key, *(alias.key for alias in lead.aliases)) if key in owners]
+        known = {owners[key] for key in _ids(lead) if key in owners}
         if not known and (by_address := _owner_by_address(lead, owners, records)) is not None:
-            known = [by_address]
+            known = {by_address}
+            records[by_address] = [*records.get(by_address, ()), _as_stored(lead, by_address)]
         if not known:
             strangers.append(lead)
             continue
-        keep, *merged = sorted(set(known))
+        keep, *merged = sorted(known)
         for lose in merged:
             lead_store.merge_people(tx, keep, lose, now)
+            records[keep] = [*records.get(keep, ()), *records.pop(lose, ())]
             owners = {key: keep if person == lose else person for key, person in owners.items()}
             person_of = {key: keep if person == lose else person for key, person in person_of.items()}
         person_of[lead.ref.key] = keep
     person_of.update(
         zip((lead.ref.key for lead in strangers), lead_store.new_people(tx, len(strangers), now), strict=True)
     )
-    links = {key: person_of[lead.ref.key] for lead in leads for key in _keys(lead)}
+    stored = {record.ref: record for kept in records.values() for record in kept}
+    links = {key: person_of[lead.ref.key] for lead in leads for key in _ids(lead)}
+    for lead in sorted(leads, key=lambda lead: lead.modified_at):
+        for key in _address(lead):
+            if key not in owners or not _outdated(lead, stored.get(lead.ref), records.get(owners[key], ())):
+                links[key] = person_of[lead.ref.key]
     gained = lead_store.link_keys(tx, links)  # activities that waited for these keys
-    touched = lead_store.save_records(tx, [(person_of[lead.ref.key], lead) for lead in leads], now)
-    for lead in leads:
-        if lead.aliases:
-            lead_store.retire_records(tx, lead.aliases, now)
-    return reunite(tx, touched | set(person_of.values()), now) | gained
+    lead_store.save_records(tx, [(person_of[lead.ref.key], lead) for lead in leads], now, read_now=read_now)
+    _bury(tx, {alias: lead for lead in leads for alias in lead.aliases}, person_of, now)
+    edited = {person_of[lead.ref.key] for lead in leads if _edited(lead, stored.get(lead.ref))}
+    return reunite(tx, person_of.values(), now) | gained | edited
+
+
+def take_in(
+    tx: Connection,
+    vendor: str,
+    object_type: str,
+    reading: Reading,
+    now: datetime,
+    merged: Mapping[str, Iterable[str]] | None = None,
+) -> set[PersonId]:
+    """Store the answer to "read these records": what was found, what is gone, what moved; returns as `absorb`.
+
+    `merged` names old ids of surviving records, which the records themselves may not list (vendors/hubspot.md 5.3).
+    """
+    old_ids: dict[str, set[str]] = {new: set(old) for new, old in (merged or {}).items()}
+    for old, new in reading.moved.items():
+        # Merged twice over: the ids of the one in the middle belong to the last.
+        old_ids.setdefault(new, set()).update({old} | old_ids.get(old, set()))
+
+    def ref(record_id: str) -> RecordRef:
+        return RecordRef(vendor, object_type, record_id)
+
+    found = []
+    for lead in reading.found:
+        more = (ref(one) for one in sorted(old_ids.get(lead.ref.record_id, set()) - {lead.ref.record_id}))
+        found.append(replace(lead, aliases=tuple(dict.fromkeys((*lead.aliases, *more)))))
+    changed = absorb(tx, found, now, read_now=True)
+    left = lead_store.retire_records(tx, [ref(one) for one in reading.gone], now)
+    return changed | reunite(tx, left, now)
+
+
+def former_holders(tx: Connection, leads: Sequence[Lead]) -> list[RecordRef]:
+    """Records that, as far as we know, still have the address of a record we have never seen.
+
+    A CRM keeps addresses unique, so each of them was deleted, merged or given another address, and we were not told:
+    read them again first, or somebody deleted and imported anew would be taken for two people and contacted twice
+    (reliability G11, G19).
+    """
+    addressed = {key: lead for lead in leads for key in _address(lead)}
+    owners = lead_store.people_by_key(tx, {lead.ref.key for lead in leads} | set(addressed))
+    suspects = {key: lead for key, lead in addressed.items() if lead.ref.key not in owners and key in owners}
+    records = lead_store.records_of(tx, sorted({owners[key] for key in suspects}))
+    return sorted(
+        {
+            record.ref
+            for key, lead in suspects.items()
+            for record in records.get(owners[key], ())
+            if _same_system(record, lead) and addresses.canonical(record.email) == addresses.canonical(lead.email)
+        }
+    )
 
 
 def reunite(tx: Connection, people: Iterable[PersonId], now: datetime) -> set[PersonId]:
@@ -60,7 +126,7 @@ def reunite(tx: Connection, people: Iterable[PersonId], now: datetime) -> set[Pe
     return lead_store.save_people(tx, [unite(person, records.get(person, ())) for person in ids], now)
 
 
-def unite(person: PersonId, records: Sequence[lead_store.StoredRecord]) -> lead_store.PersonRow:
+def unite(person: PersonId, records: Sequence[StoredRecord]) -> lead_store.PersonRow:
     """One person from the records they live in: the newest known value of each attribute, the strictest consent."""
     attributes: dict[str, Value] = {}
     email: str | None = None
@@ -79,6 +145,35 @@ def unite(person: PersonId, records: Sequence[lead_store.StoredRecord]) -> lead_
     )
 
 
+def _bury(tx: Connection, merged: Mapping[RecordRef, Lead], person_of: Mapping[str, PersonId], now: datetime) -> None:
+    """Records merged away never come back: whatever is still read of them is older than the merge, and is kept so."""
+    if not merged:
+        return
+    people = {person_of[lead.ref.key] for lead in merged.values()}
+    known = {record.ref: record for kept in lead_store.records_of(tx, people, gone=True).values() for record in kept}
+    graves = []
+    for ref, survivor in merged.items():
+        old = known.get(ref)
+        if old is None:
+            last = Lead(ref, None, {}, survivor.modified_at)
+        elif old.gone_at is None:
+            at = max(old.modified_at, survivor.modified_at)
+            last = Lead(ref, old.email, old.attributes, at, old.created_at, old.opted_out, old.written)
+        else:
+            continue
+        graves.append((person_of[survivor.ref.key], last))
+    lead_store.save_records(tx, graves, now)
+    lead_store.retire_records(tx, merged, now)
+
+
+def _edited(lead: Lead, stored: StoredRecord | None) -> bool:
+    """Does this newer version show other values of ours than the CRM confirmed?"""
+    if stored is None or lead.modified_at <= stored.modified_at:
+        return False
+    names = lead.written.keys() | stored.written.keys()
+    return any(lead.written.get(name, "") != stored.written.get(name, "") for name in names)
+
+
 def _text(value: Value) -> str | None:
     return value if isinstance(value, str) else None
 
@@ -93,20 +188,40 @@ def _newest(leads: Sequence[Lead]) -> list[Lead]:
     return list(found.values())
 
 
-def _keys(lead: Lead) -> list[str]:
+def _ids(lead: Lead) -> list[str]:
+    return [lead.ref.key, *(alias.key for alias in lead.aliases)]
+
+
+def _address(lead: Lead) -> list[str]:
     canonical = addresses.canonical(lead.email)
-    return [lead.ref.key, *(alias.key for alias in lead.aliases), *([email_key(canonical)] if canonical else [])]
+    return [email_key(canonical)] if canonical else []
+
+
+def _same_system(record: StoredRecord, lead: Lead) -> bool:
+    return record.gone_at is None and record.ref.vendor == lead.ref.vendor and record.ref != lead.ref
+
+
+def _outdated(lead: Lead, stored: StoredRecord | None, others: Sequence[StoredRecord]) -> bool:
+    """Has the address moved on since this version: does a newer one of the record, or of its owner's, say so?"""
+    address = addresses.canonical(lead.email)
+    return (stored is not None and stored.modified_at > lead.modified_at) or any(
+        record.ref != lead.ref
+        and record.gone_at is None
+        and record.modified_at > lead.modified_at
+        and addresses.canonical(record.email) == address
+        for record in others
+    )
 
 
 def _owner_by_address(
-    lead: Lead, owners: Mapping[str, PersonId], records: Mapping[PersonId, Sequence[lead_store.StoredRecord]]
+    lead: Lead, owners: Mapping[str, PersonId], records: Mapping[PersonId, Sequence[StoredRecord]]
 ) -> PersonId | None:
     """The person this unknown record joins by address: one who has no other live record in the same system."""
-    canonical = addresses.canonical(lead.email)
-    person = owners.get(email_key(canonical)) if canonical else None
-    if person is None:
+    person = next((owners[key] for key in _address(lead) if key in owners), None)
+    if person is None or any(_same_system(record, lead) for record in records.get(person, ())):
         return None
-    same_system = any(
-        record.ref.vendor == lead.ref.vendor and record.ref != lead.ref for record in records.get(person, ())
-    )
-    return None if same_system else person
+    return person
+
+
+def _as_stored(lead: Lead, person: PersonId) -> StoredRecord:
+    return StoredRecord(lead.ref, person, lead.email, lead.attributes, lead.opted_out, lead.modified_at)

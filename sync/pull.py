@@ -1,17 +1,17 @@
 """Pages to store. Progress is committed with the rows it covers, so a killed pull goes on where it stood (G12)."""
 
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 
-from connectors.base import Crm, EmailPlatform, Outcome, Settled
+from connectors.base import Crm, EmailPlatform, Outcome, Reading, Settled
 from leadbridge import clock, logs
-from leadbridge.errors import FeatureMissing
+from leadbridge.errors import FeatureMissing, NeedsOperator, VendorError
 from leadbridge.store import activities as activity_store
 from leadbridge.store import due, suppressions, watermarks
-from leadbridge.store import leads as lead_store
 from leadbridge.store.engine import Store
-from leadbridge.types import RecordRef
+from leadbridge.types import Lead, RecordRef
 from sync import identity
 
 log = logs.logger(__name__)
@@ -20,12 +20,19 @@ LEADS = "leads"
 OPT_OUTS = "opt_outs"
 
 
+CONTACT = "contact"
+"""Object type of the records that are people."""
+
+US, COMPLETE = "leadbridge", "pull"
+"""Where it is noted that everything was pulled once."""
+
+
 @dataclass(slots=True)
 class Pulled:
     """What a pull brought in."""
 
     leads: int = 0
-    changed: int = 0  # people whose scoring inputs changed
+    changed: int = 0  # people to be scored again
     activities: int = 0  # new ones
     opt_outs: int = 0
     skipped: Counter[str] = field(default_factory=Counter)  # what could not be read, by reason
@@ -40,26 +47,47 @@ def pull(
     full: bool = False,
     tell: Callable[[str, int], None] = lambda _what, _count: None,
 ) -> Pulled:
-    """Bring in everything that changed at the vendors: leads first, then what they did, then who left."""
+    """Bring in everything that changed at the vendors: leads first, then who left, then what they did.
+
+    A source that cannot be read does not keep the others from being read; its VendorError is raised in the end.
+    """
     pulled = Pulled()
-    for crm in crms:
-        _pull_leads(store, crm, pulled, full=full, tell=tell)
-    rooms: list[Crm | EmailPlatform] = [*crms, *([platform] if platform else [])]
-    for room in rooms:
-        for stream in room.streams():
-            _pull_stream(store, room, stream, pulled, tell=tell)
+    sources = [partial(_pull_leads, store, crm, pulled, full=full, tell=tell) for crm in crms]
     if platform:
-        _pull_opt_outs(store, platform, pulled, tell=tell)
+        sources.append(partial(_pull_opt_outs, store, platform, pulled, tell=tell))
+    rooms: list[Crm | EmailPlatform] = [*crms, *([platform] if platform else [])]
+    sources += [
+        partial(_pull_stream, store, room, stream, pulled, tell=tell) for room in rooms for stream in room.streams()
+    ]
+    failed: list[VendorError] = []
+    for source in sources:
+        try:
+            source()
+        except VendorError as error:
+            log.warning("source not pulled", vendor=error.vendor, operation=error.operation, why=error.problem)
+            failed.append(error)
+    if failed:
+        raise next((error for error in failed if isinstance(error, NeedsOperator)), failed[0])
+    with store.writing() as tx:
+        watermarks.save_progress(tx, US, COMPLETE, {}, clock.now())
     return pulled
+
+
+def complete(store: Store) -> bool:
+    """Was everything pulled at least once? Before that, a score knows half the facts, and nobody may be contacted."""
+    with store.reading() as tx:
+        return watermarks.progress(tx, US, COMPLETE) is not None
 
 
 def _pull_leads(store: Store, crm: Crm, pulled: Pulled, *, full: bool, tell: Callable[[str, int], None]) -> None:
     with store.reading() as tx:
         progress = watermarks.progress(tx, crm.vendor, LEADS)
     for page in crm.pull_leads(progress, full=full):
+        before = read_former_holders(store, crm, page.rows)
         now = clock.now()
         with store.writing() as tx:
-            changed = identity.absorb(tx, page.rows, now)
+            changed = identity.take_in(tx, crm.vendor, CONTACT, before, now)
+            changed |= identity.absorb(tx, page.rows, now)
             due.mark_due(tx, changed, now, due.Lane.NORMAL)
             watermarks.save_progress(tx, crm.vendor, LEADS, page.progress, now)
         pulled.leads += len(page.rows)
@@ -102,21 +130,31 @@ def _pull_opt_outs(store: Store, platform: EmailPlatform, pulled: Pulled, *, tel
         tell("opt-outs", pulled.opt_outs)
 
 
-def reread(store: Store, crm: Crm, record_ids: Sequence[str], lane: due.Lane) -> int:
+def reread(
+    store: Store, crm: Crm, record_ids: Sequence[str], lane: due.Lane, merged: Mapping[str, Iterable[str]] | None = None
+) -> int:
     """Read these records as they are now, and mark the people they changed as due. Returns how many are due.
 
-    What a webhook says is a hint; this is where it becomes true (reliability pattern 9).
+    What a webhook says is a hint; this is where it becomes true (reliability pattern 9). `merged` as in
+    `identity.take_in`.
     """
     if not record_ids:
         return 0
     reading = crm.read_leads(record_ids)
+    before = read_former_holders(store, crm, reading.found)
     now = clock.now()
     with store.writing() as tx:
-        changed = identity.absorb(tx, reading.found, now)
-        gone = [RecordRef(crm.vendor, "contact", record_id) for record_id in reading.gone]
-        changed |= identity.reunite(tx, lead_store.retire_records(tx, gone, now), now)
+        changed = identity.take_in(tx, crm.vendor, CONTACT, before, now)
+        changed |= identity.take_in(tx, crm.vendor, CONTACT, reading, now, merged)
         due.mark_due(tx, changed, now, lane)
     return len(changed)
+
+
+def read_former_holders(store: Store, crm: Crm, leads: Sequence[Lead]) -> Reading:
+    """Ask the CRM again about the records `identity.former_holders` has its doubts about."""
+    with store.reading() as tx:
+        doubtful = identity.former_holders(tx, leads)
+    return crm.read_leads([ref.record_id for ref in doubtful]) if doubtful else Reading(())
 
 
 def moved_records(settled: Mapping[RecordRef, Settled]) -> list[str]:

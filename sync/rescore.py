@@ -16,13 +16,15 @@ from connectors.base import Crm, EmailPlatform
 from leadbridge import addresses, clock, logs
 from leadbridge.columns import coded
 from leadbridge.conditions import Prepared, holds, prepare
-from leadbridge.config.schema import BUILT_IN_FIELDS, Config, StageRule
+from leadbridge.config.conditions import Condition, FieldTest, Not
+from leadbridge.config.schema import BUILT_IN_FIELDS, Config, StageRule, conditions_of
+from leadbridge.errors import LeadbridgeError
 from leadbridge.store import activities as activity_store
-from leadbridge.store import due, enrolments, models, outbox, suppressions
+from leadbridge.store import due, enrolments, models, outbox, quarantine, suppressions
 from leadbridge.store import leads as lead_store
 from leadbridge.store import scores as score_store
 from leadbridge.store.engine import Store
-from leadbridge.types import BuyerJourney, LifecycleStage, PersonId, RecordRef, Score, Value
+from leadbridge.types import BuyerJourney, EnrolmentState, LifecycleStage, PersonId, RecordRef, Score, Value
 from nurture import buyer_journey, gate
 from nurture.holdout import held_out
 from nurture.journeys import Match, Past, match
@@ -43,6 +45,9 @@ LEASE = 60.0
 MEMBER = "member"
 """Object type of an e-mail platform's record in the outbox."""
 
+QUARANTINE = "rescore"
+"""How the quarantine names people who cannot be scored; the reference is the person's id."""
+
 LOOK_AGAIN = timedelta(days=1)
 """When somebody whose score depends on time is looked at again, although nothing happened."""
 
@@ -56,6 +61,7 @@ class Rescored:
     writes: int = 0  # records whose CRM properties have to change
     intents: int = 0  # people who should enter a journey
     held_out: int = 0
+    failed: int = 0  # people who cannot be scored: now in quarantine
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,11 +106,15 @@ class Scorer:
 
     @property
     def depends_on_time(self) -> bool:
-        """May a score move although nothing happens?"""
-        return any(
-            rule.activity is not None or rule.no_activity_for is not None
-            for model in self.config.scores.values()
-            for rule in model.rules
+        """May anything about a person change although nothing happens: a score, a stage, the rest after a journey?"""
+        return (
+            bool(self._journeys)
+            or any(
+                rule.activity is not None or rule.no_activity_for is not None
+                for model in self.config.scores.values()
+                for rule in model.rules
+            )
+            or any(_dated(condition) for _, condition, _ in conditions_of(self.config))
         )
 
     def outlook(
@@ -164,6 +174,16 @@ class Scorer:
         return Outlook(person, scores, stage, phase, journeys, reasons, shown)
 
 
+def _dated(condition: Condition) -> bool:
+    """Does the condition look at how long ago something was?"""
+    match condition:
+        case FieldTest():
+            return condition.test.within is not None or condition.test.older_than is not None
+        case Not():
+            return _dated(condition.part)
+    return any(_dated(part) for part in condition.parts)
+
+
 def rescore(
     store: Store,
     scorer: Scorer,
@@ -181,7 +201,7 @@ def rescore(
             claims = due.claim_due(tx, limit=BATCH, owner=owner, lease_seconds=LEASE, now=clock.replaced())
         if not claims:
             return done
-        _batch(store, scorer, crms, platform, claims, done)
+        _without_the_bad(store, scorer, crms, platform, claims, done)
         tell("scored", done.people)
 
 
@@ -235,6 +255,34 @@ def facts_of(row: lead_store.PersonRow) -> dict[str, Value]:
         "email_domain": addresses.domain_of(row.email),
         "opted_out": row.opted_out,
     }
+
+
+def _without_the_bad(
+    store: Store,
+    scorer: Scorer,
+    crms: Sequence[Crm],
+    platform: EmailPlatform | None,
+    claims: Sequence[due.Claim],
+    done: Rescored,
+) -> None:
+    """Score a batch; one that breaks is halved until the person who breaks it stands alone and is set aside (G8)."""
+    try:
+        _batch(store, scorer, crms, platform, claims, done)
+    except LeadbridgeError:
+        raise  # the store: nothing can be worked now, and nothing is these people's fault
+    except Exception as bug:
+        if len(claims) > 1:
+            middle = len(claims) // 2
+            _without_the_bad(store, scorer, crms, platform, claims[:middle], done)
+            _without_the_bad(store, scorer, crms, platform, claims[middle:], done)
+            return
+        (claim,) = claims
+        log.exception("person cannot be scored", person=claim.person_id)
+        now = clock.now()
+        with store.writing() as tx:
+            quarantine.put(tx, store.vault, QUARANTINE, type(bug).__name__, b"", now, str(claim.person_id))
+            due.release_due(tx, claims, now + LOOK_AGAIN)
+        done.failed += 1
 
 
 def _batch(
@@ -352,32 +400,58 @@ def _want_journeys(
     at: datetime,
     done: Rescored,
 ) -> None:
-    """Record the wish to enrol whoever fits a journey and may be contacted, as far as we know."""
-    nurture = scorer.config.nurture
-    fitting = [outlook.person_id for outlook in outlooks if any(outlook.journeys.values())]
-    past = enrolments.history(tx, fitting)
-    kept_out = enrolments.held_out(tx, fitting)
-    suppressed = suppressions.suppressed(tx, store.vault, fitting)
+    """Record the wish to enrol whoever fits a journey and may be contacted, as far as we know; end the wishes that
+    are no longer true."""
+    past = enrolments.history(tx, [outlook.person_id for outlook in outlooks])
+    unfit = _cancel_unfit(tx, outlooks, past, at)
+    fitting = [outlook for outlook in outlooks if any(outlook.journeys.values())]
+    known = sorted({outlook.person_id for outlook in fitting} | past.keys())
+    suppressed = suppressions.suppressed(tx, store.vault, known)
+    enrolments.cancel_waiting(tx, suppressed.keys() & past.keys(), "suppressed", at)
+    kept_out = enrolments.held_out(tx, known)
+    address_of = {outlook.person_id: addresses.canonical(loaded.rows[outlook.person_id].email) for outlook in fitting}
+    at_address = enrolments.at_addresses(tx, [address for address in address_of.values() if address])
     intents: list[enrolments.Intent] = []
     out: list[tuple[PersonId, str]] = []
-    for outlook in outlooks:
-        if outlook.person_id not in suppressed and any(outlook.journeys.values()):
-            row = loaded.rows[outlook.person_id]
-            address = addresses.canonical(row.email)
-            verdict = gate.before_intent(suppressed=None, opted_out=row.opted_out, address=address)
-            rows = [Past(old.journey, old.entry, old.state, old.state_at) for old in past.get(outlook.person_id, ())]
-            had = {journey for person, journey in kept_out if person == outlook.person_id}
-            if not verdict.go or address is None:
-                continue
-            if (found := match(nurture, outlook.journeys, rows, had, at)) is None:
-                continue
-            if held_out(f"email:{address}", found.journey.name, found.journey.holdout):
-                out.append((outlook.person_id, found.journey.name))
-            else:
+    for outlook in fitting:
+        person, address = outlook.person_id, address_of[outlook.person_id]
+        verdict = gate.before_intent(
+            suppressed=suppressed.get(person), opted_out=loaded.rows[person].opted_out, address=address
+        )
+        if not verdict.go or address is None:
+            continue
+        rows = {row.id: row for row in (*past.get(person, ()), *at_address.get(address, ()))}
+        ledger = [
+            Past(row.journey, row.entry, EnrolmentState.CANCELLED if row.id in unfit else row.state, row.state_at)
+            for row in rows.values()
+        ]
+        had = {journey for one, journey in kept_out if one == person}
+        while (found := match(scorer.config.nurture, outlook.journeys, ledger, had, at)) is not None:
+            if not held_out(f"email:{address}", found.journey.name, found.journey.holdout):
                 intents.append(_intent(scorer, outlook, address, found, at))
+                break
+            out.append((person, found.journey.name))
+            had.add(found.journey.name)
     enrolments.hold_out(tx, out, at)
     done.held_out += len(out)
     done.intents += len(enrolments.intend(tx, intents, at))
+
+
+def _cancel_unfit(
+    tx: Connection,
+    outlooks: Sequence[Outlook],
+    past: Mapping[PersonId, Sequence[enrolments.EnrolmentRow]],
+    at: datetime,
+) -> set[int]:
+    """End what waits for a journey the person no longer fits: a mail for who they were yesterday is a wrong one."""
+    unfit = {
+        row.id
+        for outlook in outlooks
+        for row in past.get(outlook.person_id, ())
+        if row.state in enrolments.WAITING and not outlook.journeys.get(row.journey, False)
+    }
+    enrolments.cancel_rows(tx, unfit, "does not fit the journey any more", at)
+    return unfit
 
 
 def _intent(scorer: Scorer, outlook: Outlook, address: str, found: Match, at: datetime) -> enrolments.Intent:

@@ -2,6 +2,7 @@
 
 import os
 import socket
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -9,6 +10,7 @@ from pathlib import Path
 
 from connectors import registry
 from connectors.base import Crm, EmailPlatform
+from leadbridge.call import Pace
 from leadbridge.config.schema import Config
 from leadbridge.errors import StoreError
 from leadbridge.store import leases
@@ -26,6 +28,7 @@ class Parts:
     crms: list[Crm] = field(default_factory=list)
     platform: EmailPlatform | None = None
     owner: str = ""
+    stop: threading.Event = field(default_factory=threading.Event)  # set: finish the step at hand, wait for nothing
 
     @property
     def rooms(self) -> list[Crm | EmailPlatform]:
@@ -41,9 +44,13 @@ def build(config: Config, *, migrate: bool = True) -> Parts:
     store = open_store(config.store)
     if migrate:
         store.migrate()
-    crms = [registry.crm(name, config) for name in registry.crms(config)]
-    platform = next((registry.email_platform(name, config) for name in registry.email_platforms(config)), None)
-    return Parts(config, store, Scorer(config), crms, platform, owner=owner())
+    stop = threading.Event()
+    pace = Pace(stop=stop)
+    crms = [registry.crm(name, config, pace=pace) for name in registry.crms(config)]
+    platform = next(
+        (registry.email_platform(name, config, pace=pace) for name in registry.email_platforms(config)), None
+    )
+    return Parts(config, store, Scorer(config), crms, platform, owner=owner(), stop=stop)
 
 
 def owner() -> str:
@@ -83,4 +90,6 @@ def sole_worker(parts: Parts) -> Iterator[None]:
 def store_file(config: Config) -> Path | None:
     """The SQLite file of this configuration, or None on another database."""
     prefix = "sqlite:///"
-    return Path(config.store.removeprefix(prefix)) if config.store.startswith(prefix) else None
+    if not config.store.startswith(prefix):
+        return None
+    return Path(config.store.removeprefix(prefix).partition("?")[0]).resolve()  # one lock however it is spelt

@@ -13,7 +13,8 @@ ROOT = Path(__file__).parents[1]
 def _run(folder: Path, body: str, ci: str, *options: str) -> tuple[int, str]:
     (folder / "test_it.py").write_text(f"import pytest\n{body}\n")
     (folder / "pytest.ini").write_text("[pytest]\n")
-    command = [sys.executable, "-m", "pytest", "-p", "tests.conftest", *options, str(folder)]
+    lean = ["-p", "tests.conftest", "-p", "no:hypothesispytest", "-p", "no:cacheprovider"]
+    command = [sys.executable, "-m", "pytest", *lean, *options, str(folder)]
     done = subprocess.run(
         command, cwd=ROOT, env={**os.environ, "CI": ci}, capture_output=True, text=True, check=False, timeout=60
     )  # fmt: skip

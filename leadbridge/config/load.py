@@ -1,7 +1,7 @@
 """YAML plus environment to Config: all faults at once, each with its line (style principle 10)."""
 
 import os
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 from leadbridge.config import document, whole
@@ -12,7 +12,10 @@ from leadbridge.config.faults import Faults
 from leadbridge.config.schema import Config
 from leadbridge.errors import ConfigError
 
-__all__ = ["json_schema", "load"]
+__all__ = ["as_written", "json_schema", "load"]
+
+_STAND_IN = "not-set-here-and-long-enough-us1"
+"""Has the look of every kind of secret."""
 
 
 def load(path: str | Path, environ: Mapping[str, str] | None = None) -> Config:
@@ -27,6 +30,43 @@ def load(path: str | Path, environ: Mapping[str, str] | None = None) -> Config:
     if faults or config is None:
         raise ConfigError(str(path), faults.listed())
     return config
+
+
+def as_written(path: str | Path, environ: Mapping[str, str] | None = None) -> tuple[Config, list[str]]:
+    """What the file says, whether its secrets are set here or not, and the variables that are not set.
+
+    For judging a file where its secrets are not; the Config is good for describing only. Raises ConfigError as `load`
+    does, without the faults of variables that are not set, as long as there are others.
+    """
+    real = os.environ if environ is None else environ
+    filled = _Filled(real)
+    faults, strict = Faults(), Faults()
+    config = _load(Path(path), filled, faults)
+    if not faults and config is not None:
+        return config, filled.missing
+    _load(Path(path), real, strict)
+    raise ConfigError(str(path), [fault for fault in strict.listed() if fault in faults.listed()] or strict.listed())
+
+
+class _Filled(Mapping[str, str]):
+    """An environment in which every variable has a value; `missing` are those that had none."""
+
+    def __init__(self, real: Mapping[str, str]) -> None:
+        self._real = real
+        self.missing: list[str] = []
+
+    def __getitem__(self, name: str) -> str:
+        if name in self._real or name.endswith("_FILE") or f"{name}_FILE" in self._real:
+            return self._real[name]
+        if name not in self.missing:
+            self.missing.append(name)
+        return _STAND_IN
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._real)
+
+    def __len__(self) -> int:
+        return len(self._real)
 
 
 def _load(path: Path, environ: Mapping[str, str], faults: Faults) -> Config | None:

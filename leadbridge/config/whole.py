@@ -9,7 +9,7 @@ from leadbridge.config.bind import number
 from leadbridge.config.document import Node
 from leadbridge.config.facts import RESERVED, Facts
 from leadbridge.config.faults import Faults
-from leadbridge.config.wording import did_you_mean, listed, shown
+from leadbridge.config.wording import did_you_mean, listed, nearest, shown
 from leadbridge.types import LifecycleStage
 
 Found = Iterator[tuple[Node, str] | tuple[Node, str, str]]
@@ -158,7 +158,8 @@ def _connections(tree: Node, _facts: Facts) -> Found:
     known = tree.at("connections")
     if known is None or known.kind == "broken":
         return
-    connected = known.entries
+    # A name almost right has its own fault already; what follows from it is not told a dozen times.
+    connected = {*known.entries, *(nearest(name, ("hubspot", "mailchimp")) for name in known.entries)}
     for part, verb in (("fields", "is read from"), ("write_back", "is written to")):
         for node in tree.below(part).values():
             for vendor, title in (("hubspot", "HubSpot"), ("mailchimp", "Mailchimp")):

@@ -25,6 +25,7 @@ import csv
 import gzip
 import re
 import string
+import zlib
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
@@ -278,14 +279,21 @@ def read(path: Path | str, mapping_path: Path | str, now: datetime, limit: int |
     """The leads of a CSV file (plain or .gz), the oldest first; with ``limit``, the newest of them.
 
     `Population.outcomes` holds the outcome by address; it is never loaded. `Population.remarks` counts what was odd
-    about the data. Raises `LeadsFileError` with every fault of the mapping, or of the addresses it makes.
+    about the data. Raises `LeadsFileError` with every fault of the mapping, or of the addresses it makes, and when
+    one of the files cannot be read.
     """
-    path = Path(path)
-    with _opened(path) as text:
-        rows = csv.DictReader(text)
-        mapping = _Reader(Path(mapping_path), list(rows.fieldnames or ())).read()
-        leads = _Leads(mapping, now, path.name)
-        leads.take(rows)
+    path, mapping_path = Path(path), Path(mapping_path)
+    try:
+        with _opened(path) as text:
+            rows = csv.DictReader(text)
+            mapping = _Reader(mapping_path, list(rows.fieldnames or ())).read()
+            leads = _Leads(mapping, now, path.name)
+            leads.take(rows)
+    except UnicodeDecodeError:
+        raise LeadsFileError([f"{path.name} or {mapping_path.name} is not text in UTF-8"]) from None
+    except (OSError, EOFError, zlib.error, csv.Error) as error:  # a broken .gz is any of the first three
+        name = Path(getattr(error, "filename", None) or path).name
+        raise LeadsFileError([f"{name} cannot be read: {getattr(error, 'strerror', None) or error}"]) from None
     return leads.population(limit)
 
 

@@ -22,7 +22,7 @@ def serve(
 ) -> None:
     """Serve seeded stand-ins on this machine until interrupted.
 
-    A caller that reads our output gets one JSON line {"url", "people"} when everything is ready. With
+    A caller that reads our output gets one JSON line {"url", "people", "remarks"} when everything is ready. With
     `until_stdin_closes` the sandbox also ends when its caller does, however the caller ends.
     """
     now = datetime.now(UTC)
@@ -34,10 +34,12 @@ def serve(
     sandbox = Sandbox(port=port, index_delay=2.0)
     people.load(population, sandbox.hubspot, sandbox.mailchimp)
     sandbox.start()
-    ready = {"url": sandbox.url, "people": len(population.contacts)}
+    ready = {"url": sandbox.url, "people": len(population.contacts), "remarks": population.remarks}
     if sys.stdout.isatty():
         print(f"HubSpot    {sandbox.url}      token {sandbox.hubspot.token}")
         print(f"Mailchimp  {sandbox.url}/3.0  key {sandbox.mailchimp.api_key}  audience {sandbox.mailchimp.audience}")
+        for remark in population.remarks:
+            print(remark)
         print(f"{ready['people']} people. Journal: {sandbox.url}/_sandbox/journal  (Ctrl-C to stop)")
     else:
         print(json.dumps(ready), flush=True)

@@ -35,7 +35,16 @@ from sqlalchemy import (
     event,
 )
 from sqlalchemy.engine import URL, make_url
-from sqlalchemy.exc import ArgumentError, InterfaceError, OperationalError
+from sqlalchemy.exc import (
+    ArgumentError,
+    DatabaseError,
+    DataError,
+    IntegrityError,
+    InterfaceError,
+    InternalError,
+    NotSupportedError,
+    ProgrammingError,
+)
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 
 from leadbridge import clock
@@ -51,6 +60,13 @@ NEVER_REUSED: dict[str, Any] = {
     "sqlite_autoincrement": True
 }  # a deleted id must not come back as somebody else; PostgreSQL never does
 
+_BUGS = (
+    DataError,
+    IntegrityError,
+    InternalError,
+    NotSupportedError,
+    ProgrammingError,
+)  # ours; the store itself is well
 _WRITING = "leadbridge_writing"
 _MIGRATING = "leadbridge_migrating"
 _POSTGRESQL = ("postgresql", "postgresql+psycopg", "postgres")
@@ -217,15 +233,20 @@ def _sqlite_engine(path: Path) -> Engine:
 
     @event.listens_for(engine, "connect")
     def _settings(connection: sqlite3.Connection, _record: object) -> None:
-        connection.isolation_level = None  # transactions begin below, not when Python's driver thinks fit
-        connection.create_function("leadbridge_from_hex", 1, _from_hex, deterministic=True)
-        run = connection.execute
-        if run("PRAGMA journal_mode=WAL").fetchone()[0] != "wal":
-            raise StoreError(f"store: {path} cannot use write-ahead logging; put it on a local disk, not a shared one")
-        for setting in ("synchronous=FULL", "fullfsync=ON", "checkpoint_fullfsync=ON", "foreign_keys=ON"):
-            run(f"PRAGMA {setting}")
-        if run("PRAGMA synchronous").fetchone()[0] < 2 or run("PRAGMA foreign_keys").fetchone()[0] != 1:
-            raise StoreError("this SQLite library was built without synchronous writes or foreign keys; use another")
+        with _closed_on_error(connection):
+            connection.isolation_level = None  # transactions begin below, not when Python's driver thinks fit
+            connection.create_function("leadbridge_from_hex", 1, _from_hex, deterministic=True)
+            run = connection.execute
+            if run("PRAGMA journal_mode=WAL").fetchone()[0] != "wal":
+                raise StoreError(
+                    f"store: {path} cannot use write-ahead logging; put it on a local disk, not a shared one"
+                )
+            for setting in ("synchronous=FULL", "fullfsync=ON", "checkpoint_fullfsync=ON", "foreign_keys=ON"):
+                run(f"PRAGMA {setting}")
+            if run("PRAGMA synchronous").fetchone()[0] < 2 or run("PRAGMA foreign_keys").fetchone()[0] != 1:
+                raise StoreError(
+                    "this SQLite library was built without synchronous writes or foreign keys; use another"
+                )
 
     @event.listens_for(engine, "begin")
     def _begin(connection: Connection) -> None:
@@ -257,23 +278,26 @@ def _postgresql_engine(url: URL) -> Engine:
 
     @event.listens_for(engine, "connect")
     def _settings(connection: Any, _record: object) -> None:
-        with connection.cursor() as cursor:
-            names = [*_POSTGRESQL_MUST, "server_version_num"]
-            *values, version = cursor.execute(
-                "SELECT " + ", ".join(f"current_setting('{name}')" for name in names)
-            ).fetchone()
-            # A process stopped inside a transaction must not hold its locks, and so an unsubscribe, for ever.
-            cursor.execute(f"SET lock_timeout = '{WAIT_SECONDS}s'; SET idle_in_transaction_session_timeout = '300s'")
-        connection.commit()
-        if int(version) < _OLDEST_POSTGRESQL * 10000:
-            raise StoreError(f"store: PostgreSQL {_OLDEST_POSTGRESQL} or later is needed")
-        given = zip(_POSTGRESQL_MUST.items(), values, strict=True)
-        if faults := [(name, value, allowed[0]) for (name, allowed), value in given if value not in allowed]:
-            found = " and ".join(f"{name}={value}" for name, value, _ in faults)
-            cure = " and ".join(f"{name} to {right}" for name, _, right in faults)
-            raise StoreError(
-                f"store: PostgreSQL runs with {found}, which could lose or change what was stored; set {cure}"
-            )
+        with _closed_on_error(connection):
+            with connection.cursor() as cursor:
+                names = [*_POSTGRESQL_MUST, "server_version_num"]
+                *values, version = cursor.execute(
+                    "SELECT " + ", ".join(f"current_setting('{name}')" for name in names)
+                ).fetchone()
+                # A process stopped inside a transaction must not hold its locks, and so an unsubscribe, for ever.
+                cursor.execute(
+                    f"SET lock_timeout = '{WAIT_SECONDS}s'; SET idle_in_transaction_session_timeout = '300s'"
+                )
+            connection.commit()
+            if int(version) < _OLDEST_POSTGRESQL * 10000:
+                raise StoreError(f"store: PostgreSQL {_OLDEST_POSTGRESQL} or later is needed")
+            given = zip(_POSTGRESQL_MUST.items(), values, strict=True)
+            if faults := [(name, value, allowed[0]) for (name, allowed), value in given if value not in allowed]:
+                found = " and ".join(f"{name}={value}" for name, value, _ in faults)
+                cure = " and ".join(f"{name} to {right}" for name, _, right in faults)
+                raise StoreError(
+                    f"store: PostgreSQL runs with {found}, which could lose or change what was stored; set {cure}"
+                )
 
     return engine
 
@@ -282,10 +306,22 @@ def _postgresql_engine(url: URL) -> Engine:
 
 
 @contextmanager
+def _closed_on_error(connection: Any) -> Iterator[None]:
+    """SQLAlchemy leaves a connection open that it could not set up."""
+    try:
+        yield
+    except BaseException:
+        connection.close()
+        raise
+
+
+@contextmanager
 def _store_errors() -> Iterator[None]:
     try:
         yield
-    except (OperationalError, InterfaceError) as error:
+    except _BUGS:
+        raise
+    except (DatabaseError, InterfaceError) as error:
         said = str(error.orig).strip().splitlines()
         raise StoreError(f"the store cannot be used now: {said[0] if said else type(error.orig).__name__}") from error
     except PoolTimeout as error:

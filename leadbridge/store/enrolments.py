@@ -295,6 +295,16 @@ def history(tx: Connection, person_ids: Collection[int]) -> dict[int, list[Enrol
     return dict(found)
 
 
+def at_addresses(tx: Connection, addresses: Collection[str]) -> dict[str, list[EnrolmentRow]]:
+    """Every row for these canonical addresses, by address, oldest first: whoever has the address now gets the mail,
+    so what it got before counts, whoever had it then (G19)."""
+    found: dict[str, list[EnrolmentRow]] = defaultdict(list)
+    query = select(enrolments).where(among(tx, enrolments.c.address, sorted(set(addresses))))
+    for row in tx.execute(query.order_by(enrolments.c.id)):
+        found[row.address].append(_row(row))
+    return dict(found)
+
+
 def made_since(tx: Connection, instant: datetime) -> int:
     """How many calls left at or after the instant, whatever became of them: what the caps count (G23).
 

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Connection, Row, and_, delete, or_, select, true, update
+from sqlalchemy import Connection, Row, Select, and_, delete, or_, select, true, update
 
 from leadbridge import clock
 from leadbridge.addresses import canonical
@@ -146,22 +146,26 @@ def save_records(
 def records_of(tx: Connection, person_ids: Collection[int], *, gone: bool = False) -> dict[int, list[StoredRecord]]:
     """The records of these people, by person; with `gone`, also those the vendor no longer has."""
     query = select(records).where(among(tx, records.c.person_id, sorted(set(person_ids))))
-    if not gone:
-        query = query.where(records.c.gone_at.is_(None))
-    order = (records.c.person_id, records.c.vendor, records.c.object_type, records.c.record_id)
-    found: dict[int, list[StoredRecord]] = defaultdict(list)
-    for row in tx.execute(query.order_by(*order)):
-        found[row.person_id].append(_record(row))
-    return dict(found)
+    return _by_person(tx, query if gone else query.where(records.c.gone_at.is_(None)))
 
 
 def refs_of(tx: Connection, person_ids: Collection[int], vendor: str) -> dict[int, list[StoredRecord]]:
-    """The records these people have at one vendor now, by person."""
-    found = {
-        person: [record for record in kept if record.ref.vendor == vendor]
-        for person, kept in records_of(tx, person_ids).items()
-    }
-    return {person: kept for person, kept in found.items() if kept}
+    """The records these people have at one vendor now, by person.
+
+    In a writing transaction they are held until it ends, so that no confirmation of a write slips in before
+    `outbox.want` (see there).
+    """
+    query = select(records).where(
+        among(tx, records.c.person_id, sorted(set(person_ids))), records.c.vendor == vendor, records.c.gone_at.is_(None)
+    )
+    return _by_person(tx, query.with_for_update(key_share=True) if is_writing(tx) else query)
+
+
+def _by_person(tx: Connection, query: Select[Any]) -> dict[int, list[StoredRecord]]:
+    found: dict[int, list[StoredRecord]] = defaultdict(list)
+    for row in tx.execute(query.order_by(records.c.vendor, records.c.object_type, records.c.record_id)):
+        found[row.person_id].append(_record(row))
+    return dict(found)
 
 
 def retire_records(tx: Connection, refs: Iterable[RecordRef], now: datetime) -> set[int]:

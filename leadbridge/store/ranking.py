@@ -42,7 +42,9 @@ _RANKED = (
 def best(tx: Connection, score: str, limit: int) -> list[Ranked]:
     """The people with the highest score of this name; ties by grade, then by id, so that the order is stable."""
     query = _RANKED.where(scores.c.name == score, scores.c.value.is_not(None))
-    return _read(tx, query.order_by(scores.c.value.desc(), scores.c.grade, persons.c.id).limit(limit))
+    return _read(
+        tx, query.order_by(scores.c.value.desc(), scores.c.grade.asc().nulls_last(), persons.c.id).limit(limit)
+    )
 
 
 def standing(tx: Connection, score: str, person_ids: Collection[int]) -> dict[int, Ranked]:

@@ -115,7 +115,7 @@ def _save(tx: Connection, rows: Sequence[tuple[Score | _Gone, datetime]]) -> set
             .with_for_update()
         )
     }  # fmt: skip
-    changed = {key: (row, at) for key, (row, at) in sorted(newest.items()) if _differs(held.get(key), row, at)}
+    changed = {key: (row, at) for key, (row, at) in sorted(newest.items()) if _differs(held.get(key), row)}
     stored = upsert(
         tx,
         scores,
@@ -161,11 +161,9 @@ def _line(changed: Mapping[tuple[int, str], tuple[Score | _Gone, datetime]], lin
     }
 
 
-def _differs(old: Row[Any] | None, new: Score | _Gone, at: datetime) -> bool:
+def _differs(old: Row[Any] | None, new: Score | _Gone) -> bool:
     if old is None:
         return True
-    if at < old.at:
-        return False
     return (old.value, old.grade, old.model) != (new.value, new.grade, new.model) or _whole(old.categories) != _whole(
         new.categories
     )
@@ -236,7 +234,7 @@ def save_standings(tx: Connection, rows: Sequence[Standing], now: datetime) -> s
     moved = []
     for person, row in sorted(newest.items()):
         old, at = held.get(person), min(row.at or now, now)
-        if old is not None and (_said(old) == _said(row) or (old.at is not None and at < old.at)):
+        if old is not None and _said(old) == _said(row):
             continue
         changed.append(
             {

@@ -219,7 +219,7 @@ scores = Table(
     _person(primary_key=True),
     Column("name", Key, primary_key=True),
     Column("value", SmallInteger),  # none: the score no longer applies to the person
-    Column("grade", CleanText),
+    Column("grade", Key),
     _must("categories", Json),
     _must("model", Key),
     _must("at", Instant),
@@ -303,6 +303,7 @@ enrolments = Table(
     **NEVER_REUSED,
 )
 Index("ix_enrolments_state", enrolments.c.state, enrolments.c.due_at)
+Index("ix_enrolments_address", enrolments.c.address)
 partial_index("ix_enrolments_called_at", enrolments.c.called_at, where=enrolments.c.called_at.is_not(None))
 
 holdouts = Table(

@@ -85,8 +85,7 @@ class Server:
 
 def start(run_pid: int, bin_folder: Path, **settings: str) -> Server:
     """Start a server that ends when the process `run_pid` does, with `settings` of its own. Raises NoPostgres."""
-    memory = Path("/dev/shm")
-    folder = Path(tempfile.mkdtemp(prefix="lbpg-", dir=memory if os.access(memory, os.W_OK) else None))
+    folder = Path(tempfile.mkdtemp(prefix="lbpg-", dir=_memory()))
     as_user: dict[str, Any] = {}
     if os.geteuid() == 0:  # PostgreSQL refuses to run as root
         nobody = pwd.getpwnam("nobody")
@@ -139,6 +138,13 @@ def start(run_pid: int, bin_folder: Path, **settings: str) -> Server:
             time.sleep(0.02)
         else:
             return Server(folder)
+
+
+def _memory() -> Path | None:
+    """A file system in memory with room for a server; containers often have a tiny one."""
+    place = Path("/dev/shm")
+    roomy = os.access(place, os.W_OK) and shutil.disk_usage(place).free > 2 * 1024**3
+    return place if roomy else None
 
 
 def _reachable(bin_folder: Path, as_user: dict[str, Any]) -> bool:

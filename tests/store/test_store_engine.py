@@ -38,6 +38,14 @@ def test_an_address_that_cannot_keep_the_promises_is_refused_in_clear_words(url:
     assert words in str(refusal.value)
 
 
+def test_a_file_that_is_no_database_is_refused(tmp_path: Path) -> None:
+    file = tmp_path / "leads.db"
+    file.write_text("Dear diary, " * 100)
+    with pytest.raises(StoreError, match="cannot be used now: file is not a database"):
+        open_store(f"sqlite:///{file}", key=KEY)
+    assert file.read_text().startswith("Dear diary")
+
+
 def test_no_password_shows_in_an_error_or_in_the_name_of_the_store() -> None:
     with pytest.raises(StoreError) as refusal:
         open_store("postgresql://ada:hunter2@127.0.0.1:1/leads?connect_timeout=1", key=KEY)

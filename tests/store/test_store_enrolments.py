@@ -154,6 +154,7 @@ def test_proof_that_nothing_happened_lets_the_row_be_checked_again_and_counts_as
         assert enrolments.made_since(tx, NOW) == 1
         assert enrolments.settle(tx, row.id, S.CHECKED, "the vendor shows no entry", NOW)
         assert enrolments.made_since(tx, NOW) == 0
+        assert not enrolments.move(tx, row.id, row.token, S.CHECKED, S.REFUSED)
         assert [claim.id for claim in enrolments.claim_enrolments(tx, [S.CHECKED], limit=5, owner="w")] == [row.id]
 
 
@@ -268,6 +269,16 @@ def test_workers_that_count_and_call_in_turn_stay_within_a_cap(store: Store) -> 
         list(pool.map(work, "abcd"))
     with store.reading() as tx:
         assert enrolments.made_since(tx, NOW) == 7
+
+
+def test_rows_are_found_by_address_whoever_had_it(store: Store) -> None:
+    with store.writing() as tx:
+        ada, bob = people(tx, 2)
+        enrolments.intend(tx, [intent(ada), intent(bob), intent(bob, "tips", address="bob@acme.example")], NOW)
+        found = enrolments.at_addresses(tx, ["ada@acme.example", "eve@acme.example"])
+        assert {address: [row.person_id for row in rows] for address, rows in found.items()} == {
+            "ada@acme.example": [ada, bob]
+        }
 
 
 def test_whoever_is_kept_out_is_remembered(store: Store) -> None:

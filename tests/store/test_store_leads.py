@@ -1,5 +1,7 @@
 """People, their keys and their records."""
 
+import threading
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from datetime import datetime, timedelta
 
@@ -26,6 +28,22 @@ def test_a_key_given_to_somebody_else_is_theirs(store: Store) -> None:
         leads.link_keys(tx, {"email:shared@acme.example": ada})
         leads.link_keys(tx, {"email:shared@acme.example": bob})
         assert leads.people_by_key(tx, ["email:shared@acme.example"]) == {"email:shared@acme.example": bob}
+
+
+def test_of_several_workers_that_meet_a_stranger_at_once_one_makes_the_person(store: Store) -> None:
+    barrier = threading.Barrier(4)
+
+    def meet(_: int) -> int:
+        barrier.wait()
+        with store.writing() as tx:
+            key = email_key("ada@acme.example")
+            if not (known := leads.people_by_key(tx, [key])):
+                known = dict.fromkeys([key], leads.new_people(tx, 1, NOW)[0])
+                leads.link_keys(tx, known)
+            return known[key]
+
+    with ThreadPoolExecutor(4) as pool:
+        assert len(set(pool.map(meet, range(4)))) == 1
 
 
 def test_new_people_are_as_many_as_asked_for_and_none_twice(store: Store) -> None:

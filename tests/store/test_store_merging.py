@@ -1,5 +1,8 @@
 """Two people turn out to be one."""
 
+import threading
+import time
+from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
 from itertools import combinations_with_replacement, product
 
@@ -8,7 +11,7 @@ from sqlalchemy import Connection
 
 from leadbridge.store import Store, activities, audit, due, enrolments, leads, outbox, scores, suppressions
 from leadbridge.types import Activity, ActivityKind, EnrolmentState, LifecycleStage, Score, SuppressionReason, email_key
-from tests.helpers.store_people import NOW, intent, people, person, ref
+from tests.helpers.store_people import NOW, intent, lead, people, person, ref
 
 S = EnrolmentState
 LATER = NOW + timedelta(hours=1)
@@ -183,6 +186,30 @@ def test_the_further_stage_stays(
         leads.merge_people(tx, keep, lose, LATER)
         assert scores.standings(tx, [keep])[keep].stage == kept
         assert scores.versions(tx, [keep])[keep] >= max(before.values())
+
+
+def test_a_merge_waits_for_whoever_is_deciding_who_is_who(store: Store) -> None:
+    with store.writing() as tx:
+        keep, lose = person(tx, "1"), person(tx, "2")
+    decided = threading.Event()
+
+    def decide() -> None:
+        with store.writing() as tx:
+            owner = leads.people_by_key(tx, [ref("2").key])[ref("2").key]
+            decided.set()
+            time.sleep(0.1)
+            leads.save_records(tx, [(owner, lead("3"))], LATER)
+
+    def merge() -> None:
+        decided.wait(5)
+        with store.writing() as tx:
+            leads.merge_people(tx, keep, lose, LATER)
+
+    with ThreadPoolExecutor(2) as pool:
+        for job in [pool.submit(decide), pool.submit(merge)]:
+            job.result()
+    with store.reading() as tx:
+        assert {record.ref for record in leads.records_of(tx, [keep])[keep]} == {ref("1"), ref("2"), ref("3")}
 
 
 def test_nobody_is_merged_with_themselves_or_with_nobody(store: Store) -> None:

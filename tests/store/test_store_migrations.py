@@ -1,6 +1,9 @@
 """How a store comes to have this version's tables."""
 
+import subprocess
+import sys
 import time
+import zipfile
 from collections.abc import Callable, Iterator
 from importlib import resources
 from pathlib import Path
@@ -118,3 +121,23 @@ def test_a_fresh_sqlite_store_is_ready_within_300_ms(tmp_path: Path) -> None:
         took.append(time.process_time() - begun)
         store.close()
     assert min(took) < 0.3
+
+
+def test_an_installed_wheel_can_migrate(tmp_path: Path) -> None:
+    root = Path(__file__).parents[2]
+    build = [sys.executable, "-m", "hatchling", "build", "-t", "wheel", "-d", str(tmp_path)]
+    subprocess.run(build, cwd=root, check=True, capture_output=True)
+    (wheel,) = tmp_path.glob("*.whl")
+    with zipfile.ZipFile(wheel) as archive:
+        archive.extractall(tmp_path / "installed")
+    code = (
+        "import sys; sys.path.insert(0, sys.argv[1])\n"
+        "from leadbridge.store import engine\n"
+        "assert engine.__file__.startswith(sys.argv[1]), engine.__file__\n"
+        "store = engine.open_store('sqlite:///leads.db')\n"
+        "store.migrate()\n"
+        "assert store.is_current()\n"
+    )
+    command = [sys.executable, "-P", "-c", code, str(tmp_path / "installed")]
+    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr

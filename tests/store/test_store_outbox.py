@@ -1,6 +1,9 @@
 """What has yet to be written to the vendors."""
 
+import threading
+import time
 from collections.abc import Mapping
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
@@ -269,3 +272,36 @@ def test_of_two_wishes_for_one_record_the_newer_counts(store: Store) -> None:
             tx, [Wanted(ref("1"), ada, {"score": "2"}, 2), Wanted(ref("1"), ada, {"score": "1"}, 1)], NOW
         )  # fmt: skip
         assert outbox.claim_writes(tx, "hubspot", limit=5, owner="w")[0].values == {"score": "2"}
+
+
+@pytest.mark.parametrize("read", ["refs_of", "confirmed"])
+def test_no_confirmation_slips_in_between_reading_and_wishing(store: Store, read: str) -> None:
+    with store.writing() as tx:
+        desk = Desk(tx, ref("1"))
+        desk.write(1, {"score": "10"})
+        desk.want(2, {"score": "20"})
+        on_its_way = desk.claim()
+    was_read = threading.Event()
+
+    def rescore() -> None:
+        with store.writing() as tx:
+            if read == "refs_of":
+                shown = leads.refs_of(tx, [desk.person], "hubspot")[desk.person][0].written
+            else:
+                shown = outbox.confirmed(tx, [ref("1")])[ref("1")].written
+            was_read.set()
+            time.sleep(0.1)
+            values = {} if shown == {"score": "10"} else {"score": "10"}
+            outbox.want(tx, [Wanted(ref("1"), desk.person, values, 3)], NOW)
+
+    def send() -> None:
+        was_read.wait(5)
+        with store.writing() as tx:
+            outbox.settle_written(tx, on_its_way, NOW)
+
+    with ThreadPoolExecutor(2) as pool:
+        for job in [pool.submit(rescore), pool.submit(send)]:
+            job.result()
+    with store.writing() as tx:
+        claims = outbox.claim_writes(tx, "hubspot", limit=5, owner="w", now=FAR)
+        assert [claim.values for claim in claims] == [{"score": "10"}]

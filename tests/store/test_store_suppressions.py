@@ -71,6 +71,15 @@ def test_a_suppression_outlives_a_new_address(store: Store) -> None:
         assert suppressions.is_suppressed(tx, store.vault, "ada@new.example") == R.UNSUBSCRIBED
 
 
+def test_a_suppression_outlives_an_address_that_only_the_record_had(store: Store) -> None:
+    with store.writing() as tx:
+        (ada,) = people(tx, 1)
+        leads.save_records(tx, [(ada, lead("1", ADA))], NOW)
+        assert suppress(tx, store, ADA) == {ada}
+        leads.save_records(tx, [(ada, lead("1", "ada@new.example"))], NOW)
+        assert suppressions.suppressed(tx, store.vault, [ada]) == {ada: R.UNSUBSCRIBED}
+
+
 def test_a_suppression_outlives_the_person_and_returns_with_the_address(store: Store) -> None:
     with store.writing() as tx:
         ada = person(tx, "1", ADA)

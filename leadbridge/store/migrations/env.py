@@ -2,9 +2,5 @@
 
 from alembic import context
 
-context.configure(
-    connection=context.config.attributes["connection"],
-    transactional_ddl=True,  # on SQLite too: the caller has begun the transaction itself
-    transaction_per_migration=False,
-)
+context.configure(connection=context.config.attributes["connection"])
 context.run_migrations()

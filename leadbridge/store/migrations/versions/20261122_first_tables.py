@@ -198,6 +198,7 @@ def upgrade() -> None:
         postgresql_where=sa.text("called_at IS NOT NULL"),
     )
     op.create_index("ix_enrolments_state", "enrolments", ["state", "due_at"])
+    op.create_index("ix_enrolments_address", "enrolments", ["address"])
     op.create_table(
         "holdouts",
         sa.Column("person_id", sa.BigInteger(), autoincrement=False, nullable=False),
@@ -258,7 +259,7 @@ def upgrade() -> None:
         sa.Column("person_id", sa.BigInteger(), autoincrement=False, nullable=False),
         sa.Column("name", EXACT_TEXT, nullable=False),
         sa.Column("value", sa.SmallInteger(), nullable=True),
-        sa.Column("grade", sa.Text(), nullable=True),
+        sa.Column("grade", EXACT_TEXT, nullable=True),
         sa.Column("categories", sa.Text(), nullable=False),
         sa.Column("model", EXACT_TEXT, nullable=False),
         sa.Column("at", sa.BigInteger(), nullable=False),

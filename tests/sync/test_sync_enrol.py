@@ -1,0 +1,570 @@
+"""Matching people to journeys harms nobody: never twice, never who may not be contacted (reliability G19-G24)."""
+
+import threading
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import pytest
+
+from connectors.base import Entry, Member, MemberStatus
+from leadbridge import clock
+from leadbridge.errors import NeedsOperator
+from leadbridge.store import Store, due, enrolments, leads, suppressions
+from leadbridge.types import EnrolmentState, SuppressionReason
+from sync import enrol
+from tests.helpers import rooms
+from tests.helpers.syncing import BASE, TAG, TRIGGER, Stage, journey, moving, stage
+
+S = EnrolmentState
+STATUSES = ("subscribed", "unsubscribed", "cleaned", "pending", "transactional", "archived", "forgotten", None)
+
+
+@pytest.fixture(params=[TAG, TRIGGER])
+def kind(request: pytest.FixtureRequest) -> str:
+    return str(request.param)
+
+
+@pytest.fixture
+def one(store: Store, kind: str) -> Iterator[Stage]:
+    """One journey, of each kind in turn, on each database."""
+    with stage(store, journey(kind)) as made:
+        yield made
+
+
+def operation(kind: str) -> str:
+    return {TAG: "members.tags", TRIGGER: "journeys.trigger"}[kind]
+
+
+def only(made: Stage) -> enrolments.EnrolmentRow:
+    (row,) = made.ledger()
+    return row
+
+
+# --- who may be contacted --------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("refuse", ["ignore", "reject"])
+@pytest.mark.parametrize("many", [False, True])  # asked for one by one, and by pages of the audience
+def test_of_every_member_status_only_the_subscribed_are_contacted(one: Stage, refuse: str, many: bool) -> None:
+    one.sandbox.mailchimp.settings.journeys_refuse = refuse  # type: ignore[assignment]
+    each = 4 if many else 1
+    for status in STATUSES:
+        for n in range(each):
+            one.lead(f"{status}{n}@acme.example", status)
+    done = one.sync().enrolled
+    assert set(one.entered().values()) == {1}
+    assert all(address.startswith("subscribed") for address in one.entered())
+    assert len(one.entered()) == done.enrolled == each
+    assert one.harmless()
+    assert one.states()[S.DONE] == each
+    assert one.states().keys() <= {S.DONE, S.REFUSED, S.CANCELLED}
+    again = one.enrol()
+    assert (again.enrolled, again.refused, again.uncertain) == (0, 0, 0)
+
+
+class WontSay:
+    """A platform that does not say what it thinks of a member."""
+
+    def __init__(self, platform: Any) -> None:
+        self._platform = platform
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._platform, name)
+
+    def read_members(self, emails: Any) -> Iterator[dict[str, Member]]:
+        yield {email: Member(email, MemberStatus.UNKNOWN, clock.now()) for email in emails}
+
+
+def test_an_unknown_status_is_not_contacted(one: Stage) -> None:
+    one.lead()
+    one.until_enrol()
+    one.parts.platform = WontSay(one.parts.platform)  # type: ignore[assignment]
+    one.enrol()
+    assert one.entered() == {}
+    assert one.states() == {S.REFUSED: 1}
+
+
+def test_whoever_left_is_found_out_at_the_platform_and_suppressed_for_good(one: Stage) -> None:
+    left, bounced = one.lead(status="unsubscribed"), one.lead(status="cleaned")
+    one.until_enrol()
+    one.enrol()
+    with one.store.reading() as tx:
+        found = suppressions.suppressed(tx, one.store.vault, [one.person(left), one.person(bounced)])
+    assert set(found.values()) == {SuppressionReason.UNSUBSCRIBED, SuppressionReason.BOUNCED}
+
+
+def test_a_suppression_between_intent_and_call_stops_the_call(one: Stage) -> None:
+    one.lead("ada@acme.example")
+    one.until_enrol()
+    with one.store.writing() as tx:
+        suppressions.suppress(
+            tx, one.store.vault, [("ada@acme.example", SuppressionReason.OPERATOR, "test", clock.now())], clock.now()
+        )
+    one.enrol()
+    assert one.calls(operation(TAG)) + one.calls(operation(TRIGGER)) == 0
+    assert one.states() == {S.CANCELLED: 1}
+
+
+def test_an_opt_out_in_the_crm_between_intent_and_call_stops_the_call(one: Stage) -> None:
+    record = one.lead()
+    one.until_enrol()
+    one.opt_out_in_the_crm(record)
+    one.sync()
+    assert one.entered() == {}
+    assert one.states() == {S.CANCELLED: 1}
+
+
+def test_an_intent_for_an_old_address_goes_to_neither_address(one: Stage) -> None:
+    record = one.lead("old@acme.example")
+    one.sandbox.mailchimp.add_member("new@acme.example", "subscribed")
+    one.until_enrol()
+    one.edit(record, email="new@acme.example")
+    one.sync()
+    assert one.entered() == {}
+    assert one.states() == {S.CANCELLED: 1}
+
+
+def test_whoever_is_deleted_in_the_crm_is_not_contacted(one: Stage) -> None:
+    record = one.lead()
+    one.until_enrol()
+    one.sandbox.hubspot.archive_contact(record)
+    one.event({"subscriptionType": "contact.deletion", "objectId": int(record)})
+    one.act()
+    assert one.entered() == {}
+    assert one.states() == {S.CANCELLED: 1}
+
+
+def test_who_no_longer_fits_the_journey_is_not_put_into_it(one: Stage) -> None:
+    record = one.lead()
+    one.until_enrol()
+    one.edit(record, jobtitle="")
+    one.sync()
+    assert one.entered() == {}
+    assert "does not fit" in only(one).words
+
+
+def test_an_unsubscribe_around_the_call_never_leads_to_a_call_afterwards(store: Store) -> None:
+    """What crosses in flight is the platform's to refuse, and it does; what comes before the commit is not called."""
+    trials = 40
+    with stage(store, journey(TRIGGER)) as made:
+        addresses = [f"lead{n}@acme.example" for n in range(trials)]
+        for address in addresses:
+            made.lead(address)
+        made.until_enrol()
+        told: dict[str, float] = {}
+        asked: dict[str, float] = {}
+        platform = made.parts.platform
+        assert platform is not None
+        really = platform.enrol
+
+        def called(journey: str, email: str) -> tuple[Entry, str]:
+            asked[email] = clock.now().timestamp()
+            return really(journey, email)
+
+        def leave(addresses: list[str]) -> None:
+            for address in addresses:
+                made.sandbox.mailchimp.person_unsubscribes(address)
+                with store.writing() as tx:
+                    now = clock.now()
+                    row = (address, SuppressionReason.UNSUBSCRIBED, "mailchimp", now)
+                    suppressions.suppress(tx, store.vault, [row], now)
+                told[address] = clock.now().timestamp()
+
+        platform.enrol = called  # type: ignore[method-assign]
+        leaving = threading.Thread(target=leave, args=(addresses[::-1],))
+        leaving.start()
+        made.enrol()
+        leaving.join()
+        made.enrol()
+        assert made.states().keys() <= {S.DONE, S.CANCELLED, S.REFUSED}
+        assert made.harmless()  # the mails that went out went to people who were subscribed at that moment
+        assert set(made.entered().values()) <= {1}
+        late = [address for address, at in asked.items() if at > told[address] + 0.25]
+        assert late == []  # committed before, at the most a moment under way
+
+
+# --- never twice -----------------------------------------------------------------------------------------------------
+
+
+def test_a_bare_trigger_whose_answer_is_lost_is_never_sent_again(store: Store) -> None:
+    with stage(store, journey(TRIGGER)) as made:
+        made.lead("ada@acme.example")
+        made.until_enrol()
+        made.fault("reset_after", "journeys.trigger")
+        first = made.enrol()
+        assert first.uncertain == 1
+        for _ in range(3):
+            made.act()
+            made.enrol(made.worker("w2"))
+            with store.writing() as tx:
+                due.mark_due(tx, [only(made).person_id], clock.now())
+        assert made.entered() == {"ada@acme.example": 1}
+        assert made.calls("journeys.trigger") == 1
+        assert made.states() == {S.UNCERTAIN: 1}
+
+
+@pytest.mark.parametrize("status", [500, 502, 504])
+def test_a_bare_trigger_answered_by_a_server_error_is_uncertain_and_not_sent_again(store: Store, status: int) -> None:
+    with stage(store, journey(TRIGGER)) as made:
+        made.lead()
+        made.until_enrol()
+        made.fault("status", "journeys.trigger", status=status)
+        made.enrol()
+        made.enrol()
+        assert made.calls("journeys.trigger") == 1
+        assert made.states() == {S.UNCERTAIN: 1}
+
+
+def test_a_bare_trigger_that_hangs_is_uncertain_and_not_sent_again(store: Store) -> None:
+    with stage(store, journey(TRIGGER)) as made:
+        made.lead("ada@acme.example")
+        made.until_enrol()
+        made.fault("hang", "journeys.trigger", seconds=1.3)
+        made.enrol()
+        assert made.states() == {S.UNCERTAIN: 1}
+        made.enrol()
+        threading.Event().wait(0.6)  # the vendor gets round to it
+        assert made.entered() == {"ada@acme.example": 1}
+        assert made.calls("journeys.trigger") == 1
+
+
+def test_a_429_is_proof_that_nothing_happened_and_is_tried_again(one: Stage, kind: str) -> None:
+    one.lead("ada@acme.example")
+    one.until_enrol()
+    one.fault("status", operation(kind), status=429, times=2)
+    one.enrol()
+    assert one.entered() == {"ada@acme.example": 1}
+    assert one.states() == {S.DONE: 1}
+
+
+def test_a_tag_whose_answer_is_lost_is_settled_by_proof_and_entered_once(store: Store) -> None:
+    with stage(store, journey(TAG)) as made, moving(made) as time:
+        made.lead("ada@acme.example")
+        made.until_enrol()
+        made.fault("reset_after", "members.tags", times=4)
+        made.enrol()
+        assert made.states() == {S.UNCERTAIN: 1}
+        time.on(seconds=61)
+        made.enrol()
+        assert made.states() == {S.DONE: 1}
+        assert made.entered() == {"ada@acme.example": 1}
+
+
+def test_a_tag_that_is_proven_not_set_is_set_once(store: Store) -> None:
+    with stage(store, journey(TAG)) as made, moving(made) as time:
+        made.lead("ada@acme.example")
+        made.until_enrol()
+        made.fault("reset_before", "members.tags", times=4)
+        made.enrol()
+        assert made.states() == {S.UNCERTAIN: 1}
+        assert made.entered() == {}
+        time.on(seconds=61)
+        for _ in range(2):
+            made.enrol()
+        assert made.states() == {S.DONE: 1}
+        assert made.entered() == {"ada@acme.example": 1}
+
+
+def test_uncertain_triggers_do_not_hide_an_uncertain_tag_behind_them(store: Store) -> None:
+    with stage(store, journey(TRIGGER), journey(TAG)) as made, moving(made):
+        for n in range(101):
+            made.lead(f"lead{n:03}@acme.example")
+        made.until_enrol()
+        with store.writing() as tx:
+            everyone = leads.all_person_ids(tx, 0, 1000)
+            enrolments.cancel_waiting(tx, everyone, "not here", clock.now())
+            rows = [(TRIGGER, person, 9) for person in everyone] + [(TAG, everyone[0], 9)]
+            for name, person, entry in rows:
+                address = leads.people(tx, [person])[person].email or ""
+                wish = enrolments.Intent(
+                    person, name, entry, "mailchimp", address, "", "", clock.now() + timedelta(days=1)
+                )
+                enrolments.intend(tx, [wish], clock.now())
+            claims = enrolments.claim_enrolments(tx, [S.WANTED], limit=1000, owner="dead", now=clock.now())
+            for to in (S.CHECKED, S.CALLING, S.UNCERTAIN):
+                before = {S.CHECKED: S.WANTED, S.CALLING: S.CHECKED, S.UNCERTAIN: S.CALLING}[to]
+                enrolments.move_all(tx, [enrolments.Move(c.id, c.token, before, to) for c in claims], clock.now())
+        assert made.states()[S.UNCERTAIN] == 102
+        made.enrol()
+        assert [row.state for row in made.ledger() if row.journey == TAG and row.entry == 9] == [S.DONE]
+        assert made.states()[S.UNCERTAIN] == 101
+
+
+def test_a_worker_killed_during_the_call_leaves_an_uncertain_row_and_no_second_call(one: Stage, kind: str) -> None:
+    """Found `calling` with a dead lease: a bare trigger stays uncertain, a tag is settled by the vendor's word."""
+    with moving(one) as time:
+        one.lead("ada@acme.example")
+        one.until_enrol()
+        really = one.parts.platform
+        assert really is not None
+
+        class Dies:
+            def __getattr__(self, name: str) -> Any:
+                return getattr(really, name)
+
+            def enrol(self, journey: str, email: str) -> None:
+                really.enrol(journey, email)
+                raise KeyboardInterrupt  # as good as dead: nothing after the call is done
+
+        one.parts.platform = Dies()  # type: ignore[assignment]
+        with pytest.raises(KeyboardInterrupt):
+            one.enrol()
+        one.parts.platform = really
+        assert one.states() == {S.CALLING: 1}
+        one.enrol()
+        assert one.states() == {S.CALLING: 1}  # its lease may still be held
+        time.on(seconds=61)
+        one.enrol()
+        assert one.states() == {{TAG: S.DONE, TRIGGER: S.UNCERTAIN}[kind]: 1}
+        assert one.entered() == {"ada@acme.example": 1}
+
+
+def test_two_people_with_one_address_get_one_mail(one: Stage, kind: str) -> None:
+    one.lead("ada@acme.example")
+    one.until_enrol()
+    with one.store.writing() as tx:  # as two systems, or a slip of theirs, may leave it
+        (twin,) = leads.new_people(tx, 1, clock.now())
+        leads.save_people(tx, [leads.PersonRow(twin, "ada@acme.example", {"job_title": "Engineer"})], clock.now())
+        address = "ada@acme.example"
+        wish = enrolments.Intent(twin, kind, 1, "mailchimp", address, "", "", clock.now() + timedelta(days=1))
+        enrolments.intend(tx, [wish], clock.now())
+    for _ in range(3):
+        one.enrol()
+    assert one.entered() == {"ada@acme.example": 1}
+    assert one.states() == {S.DONE: 1, S.CANCELLED: 1}
+
+
+def test_what_an_address_got_before_it_changed_hands_counts(one: Stage) -> None:
+    first = one.lead("desk@acme.example")
+    one.sync()
+    assert one.entered() == {"desk@acme.example": 1}
+    one.edit(first, email="ada@acme.example")
+    one.sandbox.hubspot.add_contact({"email": "desk@acme.example", "jobtitle": "Engineer"})
+    one.sync()
+    assert one.entered() == {"desk@acme.example": 1}
+
+
+def test_somebody_deleted_and_imported_again_is_the_same_person_and_gets_no_second_mail(one: Stage) -> None:
+    """Nobody told us of the deletion: the new record with the old address makes us ask (G11, G19, G20)."""
+    first = one.lead("ada@acme.example")
+    one.sync()
+    person = one.person(first)
+    one.sandbox.hubspot.archive_contact(first)
+    second = one.sandbox.hubspot.add_contact({"email": "Ada@ACME.example", "jobtitle": "Director"})
+    one.sync()
+    assert one.person(second) == person
+    assert one.entered() == {"ada@acme.example": 1}
+
+
+# --- caps, time, rest ------------------------------------------------------------------------------------------------
+
+
+def guards(hour: int, day: int) -> dict[str, Any]:
+    return {"per_hour": [hour, "0%"], "per_day": [day, "0%"]}
+
+
+def test_caps_hold_over_several_workers_and_over_hour_and_day(store: Store) -> None:
+    with stage(store, journey(TRIGGER), guards=guards(7, 12)) as made, moving(made) as time:
+        for _ in range(30):
+            made.lead()
+        made.until_enrol()
+        workers = [made.worker(f"w{n}") for n in range(4)]
+        for total in (7, 7, 12, 12):
+            barrier = threading.Barrier(len(workers))
+
+            def work(parts: Any, barrier: threading.Barrier = barrier) -> None:
+                barrier.wait()
+                made.enrol(parts)
+
+            with ThreadPoolExecutor(len(workers)) as pool:
+                list(pool.map(work, workers))
+            assert sum(made.entered().values()) == total
+            time.on(minutes=31)
+        assert set(made.entered().values()) == {1}
+        time.on(hours=26)
+        made.enrol()
+        assert made.states() == {S.DONE: 12, S.EXPIRED: 18}  # in time or not at all (G24)
+
+
+def test_one_person_hot_through_eight_workers_enters_once(one: Stage) -> None:
+    for n in range(6):
+        one.lead(f"lead{n}@acme.example")
+    one.until_enrol()
+    workers = [one.worker(f"w{n}") for n in range(8)]
+    barrier = threading.Barrier(len(workers))
+
+    def work(parts: Any) -> None:
+        barrier.wait()
+        one.act(parts)
+
+    with ThreadPoolExecutor(len(workers)) as pool:
+        list(pool.map(work, workers))
+    assert one.entered() == {f"lead{n}@acme.example": 1 for n in range(6)}
+    assert one.states() == {S.DONE: 6}
+
+
+def test_an_intent_fires_on_time_or_not_at_all(one: Stage) -> None:
+    with moving(one) as time:
+        one.lead()
+        one.until_enrol()
+        time.on(hours=24)
+        one.enrol()
+        assert one.states() == {S.EXPIRED: 1}
+        assert one.entered() == {}
+
+
+def test_nobody_is_contacted_on_the_word_of_more_than_a_minute_ago(one: Stage, kind: str) -> None:
+    one.lead()
+    one.until_enrol()
+    really = one.parts.platform
+    assert really is not None
+
+    class Old:
+        def __getattr__(self, name: str) -> Any:
+            return getattr(really, name)
+
+        def read_members(self, emails: Any) -> Iterator[dict[str, Member]]:
+            long_ago = clock.now() - timedelta(seconds=56)  # with the moments until the call begins: over a minute
+            yield {email: Member(email, MemberStatus.SUBSCRIBED, long_ago) for email in emails}
+
+    one.parts.platform = Old()  # type: ignore[assignment]
+    one.enrol()
+    assert one.calls(operation(kind)) == 0
+    assert one.states() == {S.WANTED: 1}
+    one.parts.platform = really
+    assert one.enrol().enrolled == 1
+
+
+def test_a_slow_platform_gets_no_calls_decided_long_ago(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(enrol, "BEGIN_WITHIN", timedelta(seconds=0.15))
+    with stage(store, journey(TAG)) as made:
+        for _ in range(22):  # enough to be asked about together
+            made.lead()
+        made.until_enrol()
+        made.fault("hang", "members.tags", seconds=0.3, times=100)
+        done = made.enrol()
+        assert done.enrolled == 4  # as many as begin at once
+        assert done.reasons["the platform is slow: not begun in time"] == 18
+        assert made.states() == {S.DONE: 4, S.CHECKED: 18}
+
+
+def test_an_operator_is_called_in_mid_batch_and_nothing_is_lost(one: Stage, kind: str) -> None:
+    with moving(one) as time:
+        for _ in range(30):
+            one.lead()
+        one.until_enrol()
+        one.fault("status", operation(kind), status=403, times=1000, skip=5)
+        done = one.enrol()
+        assert done.paused
+        assert done.enrolled == 5
+        assert done.uncertain == 0
+        one.sandbox.world.faults.clear()
+        time.on(seconds=61)
+        one.enrol()
+        assert one.states() == {S.DONE: 30}
+        assert set(one.entered().values()) == {1}
+
+
+def test_the_operator_error_is_of_the_right_kind(one: Stage, kind: str) -> None:
+    one.fault("status", operation(kind), status=403)
+    platform = one.parts.platform
+    assert platform is not None
+    with pytest.raises(NeedsOperator):
+        platform.enrol(kind, "ada@acme.example")
+
+
+def test_switched_off_means_no_changing_call_to_the_platform(store: Store) -> None:
+    with stage(store, journey(TAG), journey(TRIGGER), nurture={"enabled": False}) as made:
+        for status in STATUSES:
+            made.lead(status=status)
+        before = {name: made.calls(name) for name in ("members.tags", "members.patch", "journeys.trigger")}
+        made.sync()
+        assert {name: made.calls(name) for name in before} == before
+        assert made.ledger() == []
+        assert made.effects("tag_added", "journey_entered", "merge_field_changed") == []
+
+
+def test_who_is_held_out_is_recorded_and_never_enrolled(store: Store) -> None:
+    with stage(store, journey(TAG, holdout=0.5), journey(TRIGGER)) as made, moving(made) as time:
+        for n in range(40):
+            made.lead(f"lead{n}@acme.example")
+        done = made.sync()
+        kept_out = done.rescored.held_out
+        assert 5 < kept_out < 35
+        with store.reading() as tx:
+            people = {person for person, _ in enrolments.held_out(tx, leads.all_person_ids(tx, 0, 1000))}
+        assert len(people) == kept_out
+        time.on(days=30)
+        made.sync()
+        rows = made.ledger()
+        assert not {row.person_id for row in rows if row.journey == TAG} & people
+        assert {row.person_id for row in rows if row.journey == TRIGGER} >= people  # free for the next, at once
+        assert done.enrolled.enrolled == 40
+
+
+def test_a_second_journey_comes_only_after_the_quiet_time_and_a_second_entry_only_when_allowed(store: Store) -> None:
+    journeys = (journey(TRIGGER, re_enter_after="30d"), journey(TAG))
+    with stage(store, *journeys) as made, moving(made, datetime.now(UTC) - timedelta(days=60)) as time:
+        made.lead("ada@acme.example")
+        seen: list[tuple[int, str, int]] = []
+        made.sync()
+        for day in range(40):
+            made.act()  # nothing happens at the vendors, only time goes by
+            known = {(name, entry) for _, name, entry in seen}
+            seen += [(day, r.journey, r.entry) for r in made.ledger() if (r.journey, r.entry) not in known]
+            time.on(days=1)
+        assert seen == [(0, TRIGGER, 1), (7, TAG, 1), (30, TRIGGER, 2)]
+        assert made.entered() == {"ada@acme.example": 3}
+
+
+def test_without_a_score_nobody_is_contacted(store: Store) -> None:
+    """A condition on a score that a person does not have is false, whatever it says (G23)."""
+    scores = {"lead": BASE["scores"]["lead"] | {"applies_to": {"job_title": {"equals": "director"}}}}
+    with stage(store, journey(TAG, when={"score.lead": {"at_most": 100}}), scores=scores) as made:
+        made.lead("engineer@acme.example")
+        made.lead("director@acme.example", jobtitle="Director")
+        made.sync()
+        assert made.entered() == {"director@acme.example": 1}
+
+
+def test_a_merge_between_claim_and_call_asks_anew(one: Stage) -> None:
+    """The row changed hands while the platform was asked: it is given back, not called and not lost."""
+    first, second = one.lead("ada@acme.example"), one.lead("eda@acme.example", jobtitle="")
+    one.until_enrol()
+    people = one.person(first), one.person(second)
+    really = one.parts.platform
+    assert really is not None
+
+    class Merging:
+        def __getattr__(self, name: str) -> Any:
+            return getattr(really, name)
+
+        def read_members(self, emails: Any) -> Any:
+            with one.store.writing() as tx:
+                leads.merge_people(tx, people[1], people[0], clock.now())
+            return really.read_members(emails)
+
+    one.parts.platform = Merging()  # type: ignore[assignment]
+    one.enrol()
+    one.parts.platform = really
+    assert one.entered() == {}
+    assert one.states() == {S.WANTED: 1}
+
+
+def test_the_vendors_journal_shows_no_call_that_raises_a_status(store: Store) -> None:
+    """Every state of a member against every wish of ours, several rounds: no status moves, nobody is made (G21)."""
+    back = {"score": {"hubspot": "leadbridge_score", "mailchimp": "LBSCORE"}}
+    with stage(store, journey(TAG), journey(TRIGGER), write_back=back) as made, moving(made) as time:
+        records = [made.lead(status=status) for status in STATUSES]
+        before = made.sandbox.mailchimp.dump()["audiences"][rooms.AUDIENCE]["members"]
+        for title in ("Director", "Engineer", "Director"):
+            made.sync()
+            for record in records:
+                made.edit(record, jobtitle=title)
+            time.on(days=8)
+        after = made.sandbox.mailchimp.dump()["audiences"][rooms.AUDIENCE]["members"]
+        assert {e: m["status"] for e, m in after.items()} == {e: m["status"] for e, m in before.items()}
+        assert made.harmless()
+        assert set(made.entered()) == {"lead1@acme.example"}

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from leadbridge.columns import MICROS, plain, spelled
-from leadbridge.conditions import Lists, Prepared, named_list, prepare
+from leadbridge.conditions import Lists, Prepared, named_list, prepare, words_of
 from leadbridge.config.conditions import AllOf, AnyOf, FieldTest, Not, Test, fields_of
 from leadbridge.config.schema import Rule, ScoreModel
 from scoring.frames import KIND_CODES
@@ -224,6 +224,8 @@ def _plain(value: Any, lists: Lists | None) -> Any:
 def _test_argument(key: str, given: Any, lists: Lists | None) -> Any:
     if key in ("in_", "not_in") and isinstance(given, str):
         return sorted({spelled(item) for item in named_list(given, lists)})
+    if key == "words":
+        return sorted({spelled(word) for word in words_of(given, lists)})
     return _plain(
         [given] if key in ("contains", "starts_with", "ends_with") and isinstance(given, str) else given, lists
     )

@@ -30,7 +30,7 @@ _SAME = ("equals", "is_not", "in", "not_in", "present")
 _COMPARED = (*_SAME, "at_least", "at_most", "above", "below", "between")
 _DATED = (*_SAME, "within", "older_than")
 _TESTS = {
-    "text": (*_SAME, "words", "contains", "starts_with", "ends_with"),
+    "text": (*_SAME, "words", "contains", "starts_with", "ends_with", "matches"),
     "number": _COMPARED,
     "integer": _COMPARED,
     "boolean": ("equals", "is_not", "present"),

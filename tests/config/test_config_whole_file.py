@@ -48,6 +48,37 @@ CASES = {
         HEAD, "when: {email_domain: {in: free_mail_domain}}",
         [(17, "scores.lead.rules[0].when.email_domain.in", "allowed: free_mail_domains, eu_countries")],
     ),
+    "a list of words where values are wanted": (
+        SMALL, "small: {country: {in: decision_makers}}",
+        [(26, "segments.small.country.in", "write {words: decision_makers}")],
+    ),
+    "a list of values where words are wanted": (
+        SMALL, "small: {country: {words: [norway, eu_countries]}}",
+        [(26, "segments.small.country.words", "write {in: eu_countries}")],
+    ),
+    "a slip in the name of a list of words": (
+        HEAD, "when: {job_title: {words: [vp, job_level_c_suit]}}",
+        [(17, "scores.lead.rules[0].when.job_title.words", "is no list of words")],
+    ),
+    "a pattern that is none": (
+        HEAD, "when: {job_title: {matches: '(vp'}}",
+        [(17, "scores.lead.rules[0].when.job_title.matches", "is no pattern: missing ): (vp")],
+    ),
+    "a pattern that looks ahead": (
+        HEAD, "when: {job_title: {matches: ['^vp', 'vp(?=x)']}}",
+        [(17, "scores.lead.rules[0].when.job_title.matches", "look-ahead")],
+    ),
+    "a pattern that would take much memory": (
+        HEAD, "when: {job_title: {matches: '((a{100}){100}){100}'}}",
+        [(17, "scores.lead.rules[0].when.job_title.matches", "invalid repetition size")],
+    ),
+    "an empty pattern": (
+        HEAD, "when: {job_title: {matches: ''}}",
+        [(17, "scores.lead.rules[0].when.job_title.matches", "is an empty pattern")],
+    ),
+    "a pattern for a number": (
+        SMALL, "small: {employees: {matches: '5'}}", [(26, "segments.small.employees.matches", "a whole number")],
+    ),
     "a named list for a number": (
         SMALL, "small: {employees: {in: eu_countries}}", [(26, "segments.small.employees.in", "needs a list")],
     ),

@@ -26,6 +26,9 @@ WORDS = ["VP", "vp sales", "chief", "straße", "STRASSE", "apple", "Apple ", "5"
 TEXTS = [*WORDS, " Head of\u00a0Sales ", "VP  Sales, EMEA", "mischief", "chief_officer", "", "  ", "1e3", "nan"]
 TEXTS += ["-3.5", "1_000", "2026-02-01", "2026-03-01T12:30:00+00:00", "yes", "0", "c++11", "vice-president", "e\u0301"]
 
+PATTERNS = ["^VP", "sales$", r"c\+\+(11)?", "É", "[a-e]pple", "(chief|head)", r"^\d+$", "^.{2}$", "e.?f", "x*$"]
+"""What RE2 and Python's engine read alike."""
+
 INSTANTS = [
     AT + sign * (timedelta(days=days) + timedelta(microseconds=micro))
     for sign in (-1, 1)
@@ -60,7 +63,8 @@ ARGUMENTS: dict[str, st.SearchStrategy[Any]] = {
     "above": numbers,
     "below": numbers,
     "between": st.tuples(numbers, numbers).map(sorted),
-    "words": st.lists(texts, min_size=1, max_size=3),
+    "words": st.lists(texts | st.just("fruit"), min_size=1, max_size=3),
+    "matches": st.lists(st.sampled_from(PATTERNS), min_size=1, max_size=2),
     "contains": one_or_many,
     "starts_with": one_or_many,
     "ends_with": one_or_many,

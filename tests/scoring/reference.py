@@ -1,6 +1,7 @@
 """The slow, obvious evaluator: plain Python, one person at a time, no NumPy. Shares no code with what it checks."""
 
 import math
+import re
 import unicodedata
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -136,7 +137,10 @@ def passes(name: str, argument: Any, value: Value, at: datetime, lists: Mapping[
         case "between":
             return size is not None and argument[0] <= size <= argument[1]
         case "words":
-            return any(has_word(text(value), word) for word in argument)
+            words = [word for one in argument for word in lists.get(one, [one])]
+            return any(has_word(text(value), word) for word in words)
+        case "matches":
+            return any(re.search(pattern, text(value), re.IGNORECASE) for pattern in argument)
         case "contains":
             pieces = [folded(f"|{piece}|")[1:-1] for piece in many(argument) if piece.strip()]
             return any(piece in text(value) for piece in pieces)

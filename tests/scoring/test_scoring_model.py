@@ -119,6 +119,15 @@ def test_the_contents_of_a_named_list_are_part_of_the_meaning() -> None:
     assert named(RAW, {**LISTS, "unused": frozenset({"x"})}) == named(RAW)
 
 
+def test_a_list_among_words_means_its_words() -> None:
+    def words(*given: str) -> dict[str, Any]:
+        return changed(lambda raw: raw["rules"][0]["when"]["title"].update(words=list(given)))
+
+    assert named(words("free", "vp")) == named(words("VP", "mail.example"))
+    assert named(words("free", "vp")) != named(words("vp"))
+    assert named(words("free", "vp"), {**LISTS, "free": frozenset({"x"})}) != named(words("free", "vp"))
+
+
 def test_every_unknown_fact_and_category_is_named_at_once() -> None:
     raw = changed(lambda raw: raw["rules"][0].update(category="fitt", when={"titel": "vp"}))
     with pytest.raises(ValueError, match=r"rule 'boss': no category 'fitt'; rule 'boss': no fact 'titel'"):

@@ -14,7 +14,7 @@ from typing import Any
 from leadbridge.columns import MICROS, plain, spelled
 from leadbridge.conditions import Lists, Prepared, named_list, prepare, words_of
 from leadbridge.config.conditions import AllOf, AnyOf, FieldTest, Not, Test, fields_of
-from leadbridge.config.schema import Rule, ScoreModel
+from leadbridge.config.schema import Rule, ScoreModel, Sequence
 from scoring.frames import KIND_CODES
 
 UNIT = 10**10
@@ -51,8 +51,21 @@ class CompiledRule:
     half_life: float | None
     at_most: int | None
     at_least: int | None
+    first_only: bool
+    distinct: str | None
+    then: "CompiledThen | None"
     bound: int  # cap, or RULE_LIMIT
     each: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class CompiledThen:
+    """What must follow an activity, less than `within` microseconds after it."""
+
+    kinds: frozenset[int]
+    where: Prepared | None
+    where_keys: frozenset[str]
+    within: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,12 +102,13 @@ class CompiledModel:
     def kinds(self) -> frozenset[int] | None:
         """Kinds of activity it looks at; None: all."""
         asked = [rule.kinds for rule in self.rules if rule.sort != "attribute"]
+        asked += [rule.then.kinds for rule in self.rules if rule.then is not None]
         return None if None in asked else frozenset().union(*(kinds for kinds in asked if kinds is not None))
 
     @property
     def reach(self) -> int | None:
         """Microseconds before the instant of scoring beyond which no activity matters; None: all of it does."""
-        asked = [rule.within for rule in self.rules if rule.sort != "attribute"]
+        asked = [None if rule.first_only else rule.within for rule in self.rules if rule.sort != "attribute"]
         return None if None in asked else max((within for within in asked if within is not None), default=0)
 
 
@@ -145,8 +159,14 @@ def compile_model(
         grade_from=list(model.categories).index(model.grade_from) if model.grades else 0,
         grades=tuple(sorted(((letter, units(begins)) for letter, begins in model.grades.items()), key=lambda g: g[1])),
         fields=frozenset(fields),
-        keys=frozenset().union(*(rule.where_keys | ({rule.each} if rule.each else set()) for rule in rules)),
+        keys=frozenset().union(*(_keys(rule) for rule in rules)),
     )
+
+
+def _keys(rule: CompiledRule) -> frozenset[str]:
+    """Attributes of activities that the rule looks at."""
+    then = frozenset[str]() if rule.then is None else rule.then.where_keys
+    return rule.where_keys | then | {key for key in (rule.each, rule.distinct) if key is not None}
 
 
 def _rule(rule: Rule, lists: Lists | None) -> CompiledRule:
@@ -163,8 +183,20 @@ def _rule(rule: Rule, lists: Lists | None) -> CompiledRule:
         half_life=None if rule.half_life is None else rule.half_life * MICROS,
         at_most=rule.at_most,
         at_least=rule.at_least,
+        first_only=rule.first_only,
+        distinct=rule.distinct,
+        then=None if rule.sequence is None else _then(rule.sequence, lists),
         bound=RULE_LIMIT if rule.cap is None else min(units(rule.cap), RULE_LIMIT),
         each=rule.each,
+    )
+
+
+def _then(sequence: Sequence, lists: Lists | None) -> CompiledThen:
+    return CompiledThen(
+        kinds=frozenset(KIND_CODES[kind] for kind in sequence.then),
+        where=None if sequence.where is None else prepare(sequence.where, lists),
+        where_keys=frozenset() if sequence.where is None else frozenset(fields_of(sequence.where)),
+        within=round(sequence.within * MICROS),
     )
 
 
@@ -184,7 +216,7 @@ def model_hash(name: str, model: ScoreModel, *, lists: Lists | None = None) -> s
         "applies_to": _plain(model.applies_to, lists),
         "categories": {label: [_exact(each.min), _exact(each.max)] for label, each in model.categories.items()},
         "rules": [
-            {key: _plain(value, lists) for key, value in dict(rule).items() if value is not None}
+            {key: _plain(value, lists) for key, value in dict(rule).items() if value not in (None, False)}
             for rule in model.rules
         ],
         "grades": {letter: _exact(begins) for letter, begins in model.grades.items()},
@@ -211,6 +243,8 @@ def _plain(value: Any, lists: Lists | None) -> Any:
             return [type(value).__name__, _sorted([_plain(part, lists) for part in value.parts])]
         case Not():
             return ["not", _plain(value.part, lists)]
+        case Sequence():
+            return {key: _plain(part, lists) for key, part in dict(value).items() if part is not None}
         case Test():
             return {key: _test_argument(key, given, lists) for key, given in dict(value).items() if given is not None}
         case float():

@@ -156,6 +156,16 @@ class Category(Section):
         return self
 
 
+class Sequence(Section):
+    """What must follow an activity for it to count."""
+
+    then: Annotated[list[ActivityKind], OneOrMany()] = Field(
+        min_length=1, description="kind of activity that has to follow, or a list of kinds"
+    )
+    where: When | None = Field(None, description="condition on the following activity's own values")
+    within: Duration = Field(description="it follows less than this long after the first, and never at the same time")
+
+
 class Rule(Section):
     """One reason for points: an attribute rule (`when`), an activity rule (`activity`), or silence."""
 
@@ -172,6 +182,13 @@ class Rule(Section):
     at_most: int | None = Field(None, ge=1, description="count the newest n only")
     at_least: int | None = Field(None, ge=1, description="threshold: points once, from n activities on")
     cap: float | None = Field(None, gt=0, description="bound of this rule's points, in size")
+    first_only: bool = Field(False, description="true: only the first ever that matches counts, if it is in `within`")
+    distinct: str | None = Field(
+        None,
+        min_length=1,
+        description="value of the activity, such as url; of those with the same one the newest counts",
+    )
+    sequence: Sequence | None = Field(None, description="count only what another activity followed in time")
     each: str | None = Field(None, description="numeric value of the activity that multiplies the points")
     no_activity_for: Duration | None = Field(None, description="points when silent for this long")
     exclusive: str | None = Field(None, description="of the rules with this word, only the largest counts")
@@ -183,12 +200,12 @@ class Rule(Section):
                 "needs one of: when (attribute rule), activity, no_activity_for", "when", "activity", "no_activity_for"
             )
         if self.activity is None:
-            given = [key for key in OF_ACTIVITY if getattr(self, key) is not None]
+            given = [key for key in OF_ACTIVITY if getattr(self, key) not in (None, False)]
             if given:
                 raise across(f"{', '.join(given)} needs activity: KIND", "activity", *given)
         if BOUND_LINE.fullmatch(self.name):
             raise across(f"{self.name!r} is what explanations call a bound; choose another name", "name")
-        counting = [key for key in OF_COUNTING if getattr(self, key) is not None]
+        counting = [key for key in OF_COUNTING if getattr(self, key) not in (None, False)]
         if self.no_activity_for is not None and counting:
             raise across(
                 f"{', '.join(counting)} counts activity, so it does not go with no_activity_for",
@@ -202,10 +219,26 @@ class Rule(Section):
                 "each",
                 "half_life",
             )
+        several = [key for key in ("at_most", "at_least", "distinct") if getattr(self, key) is not None]
+        if self.first_only and several:
+            raise across(
+                f"first_only counts one activity, so it does not go with {', '.join(several)}", "first_only", *several
+            )
         return self
 
 
-OF_ACTIVITY = ("where", "within", "half_life", "at_most", "at_least", "cap", "each")
+OF_ACTIVITY = (
+    "where",
+    "within",
+    "half_life",
+    "at_most",
+    "at_least",
+    "cap",
+    "first_only",
+    "distinct",
+    "sequence",
+    "each",
+)
 """Keys of a rule that mean nothing without an activity."""
 OF_COUNTING = tuple(key for key in OF_ACTIVITY if key != "where")
 """Keys of a rule that mean nothing to silence: whoever is silent has nothing to count."""

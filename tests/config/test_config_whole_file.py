@@ -48,6 +48,22 @@ CASES = {
         HEAD, "when: {email_domain: {in: free_mail_domain}}",
         [(17, "scores.lead.rules[0].when.email_domain.in", "allowed: free_mail_domains, eu_countries")],
     ),
+    "a sequence without its time": (
+        "activity: page_view,", "activity: page_view, sequence: {then: call},",
+        [(18, "scores.lead.rules[1].sequence", "needs within")],
+    ),
+    "a sequence of a kind there is not": (
+        "activity: page_view,", "activity: page_view, sequence: {then: phone, within: 7d},",
+        [(18, "scores.lead.rules[1].sequence.then", "cannot be 'phone'")],
+    ),
+    "a sequence whose condition is wrong": (
+        "activity: page_view,", "activity: page_view, sequence: {then: call, within: 7d, where: {outcome: {is: x}}},",
+        [(18, "scores.lead.rules[1].sequence.where.outcome.is", "is no test")],
+    ),
+    "the first of several": (
+        "activity: page_view,", "activity: page_view, first_only: true, at_most: 2,",
+        [(18, "scores.lead.rules[1]", "first_only counts one activity")],
+    ),
     "a list of words where values are wanted": (
         SMALL, "small: {country: {in: decision_makers}}",
         [(26, "segments.small.country.in", "write {words: decision_makers}")],

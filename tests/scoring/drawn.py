@@ -147,6 +147,16 @@ def rules(draw: st.DrawFn, index: int) -> dict[str, Any]:
             rule["at_least"] = draw(st.integers(1, 3))
         else:
             optional |= {"half_life": durations, "each": st.just("value")}
+        chosen = draw(st.sampled_from(["", "", "distinct", "first_only"]))
+        if chosen == "distinct":
+            rule["distinct"] = draw(st.sampled_from(["url", "value"]))
+        elif chosen and sort == "activity":
+            rule["first_only"] = True
+            del optional["at_most"]
+        if draw(st.integers(0, 2)) == 0:
+            rule["sequence"] = {"then": draw(st.sampled_from(KINDS)), "within": draw(durations)}
+            if draw(st.integers(0, 3)) == 0:
+                rule["sequence"]["where"] = draw(on_activities)
     rule |= draw(st.fixed_dictionaries({}, optional=optional))
     if "activity" in rule and draw(st.integers(0, 2)) == 0:
         rule["where"] = draw(on_activities)

@@ -26,8 +26,6 @@ RULE_LIMIT = 100_000 * UNIT
 _BOUND_LIMIT = 100 * RULE_LIMIT
 """Bounds of categories and beginnings of grades further out are out of reach, and cut to this."""
 
-SCORE_MAX = 100
-
 MEANING = 1
 """Part of every model hash: raise it when the engine's arithmetic changes, and every score is computed anew."""
 
@@ -88,6 +86,7 @@ class CompiledModel:
 
     name: str
     hash: str
+    scale: tuple[int, int]
     applies: Prepared | None
     rules: tuple[CompiledRule, ...]
     exclusive: tuple[tuple[int, ...], ...]
@@ -144,11 +143,12 @@ def compile_model(
     )
     bounds = [(label, (category.max, category.min)) for label, category in model.categories.items()]
     lines = [(rule.category, rule.name) for rule in model.rules]
-    for label, (high, low) in [*bounds, ("", (SCORE_MAX, 0))]:
+    for label, (high, low) in [*bounds, ("", (model.max, model.min))]:
         lines += [(label, f"at most {plain(high)}"), (label, f"at least {plain(low)}")]
     return CompiledModel(
         name=name,
         hash=model_hash(name, model, lists=lists),
+        scale=(model.min, model.max),
         applies=None if model.applies_to is None else prepare(model.applies_to, lists),
         rules=rules,
         exclusive=tuple(
@@ -214,6 +214,7 @@ def model_hash(name: str, model: ScoreModel, *, lists: Lists | None = None) -> s
         "meaning": MEANING,
         "name": name,
         "applies_to": _plain(model.applies_to, lists),
+        "scale": [model.min, model.max],
         "categories": {label: [_exact(each.min), _exact(each.max)] for label, each in model.categories.items()},
         "rules": [
             {key: _plain(value, lists) for key, value in dict(rule).items() if value not in (None, False)}

@@ -46,7 +46,7 @@ from numpy.typing import NDArray
 from leadbridge.columns import Coded, Column, Mask, Numbers, micros
 from leadbridge.conditions import Prepared
 from leadbridge.types import Contribution, Score
-from scoring.compile import SCORE_MAX, UNIT, CompiledModel, CompiledRule
+from scoring.compile import UNIT, CompiledModel, CompiledRule
 from scoring.frames import KIND_CODES, Activities, People
 
 Units = NDArray[np.int64]
@@ -78,7 +78,7 @@ class ScoreFrame:
     at: datetime
     ids: NDArray[np.int64]
     applies: Mask
-    value: NDArray[np.int16]  # 0..100
+    value: NDArray[np.int16]  # within model.scale
     categories: Mapping[str, NDArray[np.float64]]  # points, within the bounds of the category
     grade: NDArray[np.int8]  # index into model.grades, -1: none
     contributions: Contributions
@@ -116,6 +116,7 @@ class ScoreFrame:
                     contributions=tuple(lines[ends[row] : ends[row + 1]]),
                     model=self.model.hash,
                     at=self.at,
+                    scale=self.model.scale,
                 )
 
 
@@ -142,7 +143,8 @@ def score(model: CompiledModel, people: People, activities: Activities, at: date
         categories[category.name] = points
         total += points
         line += 2
-    total = _bounded(total, 0, SCORE_MAX * UNIT, table[line : line + 2])
+    low, high = model.scale
+    total = _bounded(total, low * UNIT, high * UNIT, table[line : line + 2])
     value = (total + UNIT // 2) // UNIT
     table[-1] = value * UNIT - total
     applies = people.facts.every(True) if model.applies is None else model.applies.check(people.facts, t)

@@ -247,11 +247,19 @@ OF_COUNTING = tuple(key for key in OF_ACTIVITY if key != "where")
 class ScoreModel(Section):
     """One score: categories, rules, grades."""
 
+    min: int = Field(0, ge=-10000, le=10000, description="the least the score can be")
+    max: int = Field(100, ge=-10000, le=10000, description="the most the score can be")
     applies_to: When | None = Field(None, description="who has this score; default: everyone")
     categories: dict[Name, Category] = Field(min_length=1, description="parts of the score, each with its bounds")
     rules: list[Rule] = Field(min_length=1, description="reasons for points")
     grades: dict[str, float] = Field(default={}, description="letter: points of the grade category it begins at")
     grade_from: str = Field("fit", description="the category that grades are read from")
+
+    @model_validator(mode="after")
+    def _bounds_in_order(self) -> "ScoreModel":
+        if self.min >= self.max:
+            raise across(f"min {self.min} is not below max {self.max}", "min", "max")
+        return self
 
     @model_validator(mode="after")
     def _grades_from_somewhere(self) -> "ScoreModel":

@@ -48,6 +48,10 @@ CASES = {
         HEAD, "when: {email_domain: {in: free_mail_domain}}",
         [(17, "scores.lead.rules[0].when.email_domain.in", "allowed: free_mail_domains, eu_countries")],
     ),
+    "a score whose least is its most": (
+        "    grades: {A: 30", "    max: 0\n    grades: {A: 30",
+        [(14, "scores.lead", "min 0 is not below max 0")],
+    ),
     "a sequence without its time": (
         "activity: page_view,", "activity: page_view, sequence: {then: call},",
         [(18, "scores.lead.rules[1].sequence", "needs within")],

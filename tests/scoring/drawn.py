@@ -175,6 +175,7 @@ def models(draw: st.DrawFn) -> ScoreModel:
         "rules": [draw(rules(index)) for index in range(count)],
         "grades": draw(st.sampled_from([{}, {"A": 30, "B": 15, "C": 3.3}, {"up": 0, "down": -5}])),
     }
+    raw |= draw(st.sampled_from([{}, {}, {"max": 10}, {"min": -50, "max": 250}, {"min": 3, "max": 12}]))
     if draw(st.integers(0, 3)) == 0:
         raw["applies_to"] = draw(on_people)
     return ScoreModel.model_validate(raw)

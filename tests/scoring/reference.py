@@ -297,9 +297,9 @@ def score(
         lines[name, f"at most {spelled(category.max)}"] = min(category.max, raw) - raw
         lines[name, f"at least {spelled(category.min)}"] = categories[name] - min(category.max, raw)
     total = math.fsum(categories.values())
-    bounded = max(0.0, min(100.0, total))
-    lines["", "at most 100"] = min(100.0, total) - total
-    lines["", "at least 0"] = bounded - min(100.0, total)
+    bounded = max(model.min, min(model.max, total))
+    lines["", f"at most {model.max}"] = min(model.max, total) - total
+    lines["", f"at least {model.min}"] = bounded - min(model.max, total)
     value = math.floor(round(bounded, 9) + 0.5)
     lines["", "rounding"] = value - bounded
     reached = [

@@ -464,3 +464,18 @@ def test_columns_of_activities_of_differing_length_are_refused() -> None:
         Activities(
             np.zeros(1, np.int32), np.zeros(2, np.int8), np.zeros(1, np.int64), Documents(np.zeros(1, np.int32), [{}])
         )
+
+
+# Each score has its own scale.
+
+
+def test_a_score_is_bounded_by_its_own_scale_with_a_line_for_each_bound() -> None:
+    category = {"fit": {"min": -1000, "max": 1000}}
+    above = one([{"when": {"title": "vp"}, "points": 700}], {"title": "vp"}, categories=category, min=-50, max=500)
+    assert (above.value, above.scale) == (500, (-50, 500))
+    assert points(above, "at most 500") == -200
+    below = one([{"when": {"title": "vp"}, "points": -70.5}], {"title": "vp"}, categories=category, min=-50, max=500)
+    assert below.value == -50
+    assert points(below, "at least -50") == 20.5
+    between = one([{"when": {"title": "vp"}, "points": -2.5}], {"title": "vp"}, categories=category, min=-50)
+    assert (between.value, points(between, "rounding")) == (-2, 0.5)  # half up

@@ -111,6 +111,8 @@ CHANGES: list[Callable[[dict[str, Any]], Any]] = [
     lambda raw: raw["rules"].pop(),
     lambda raw: raw["grades"].update(A=31),
     lambda raw: raw.update(grade_from="engagement"),
+    lambda raw: raw.update(max=99),
+    lambda raw: raw.update(min=-1),
 ]
 
 

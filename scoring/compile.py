@@ -14,7 +14,7 @@ from typing import Any
 from leadbridge.columns import MICROS, plain, spelled
 from leadbridge.conditions import Lists, Prepared, named_list, prepare, words_of
 from leadbridge.config.conditions import AllOf, AnyOf, FieldTest, Not, Test, fields_of
-from leadbridge.config.schema import Rule, ScoreModel, Sequence
+from leadbridge.config.schema import Persona, Rule, ScoreModel, Sequence, attributes
 from scoring.frames import KIND_CODES
 
 UNIT = 10**10
@@ -112,9 +112,16 @@ class CompiledModel:
 
 
 def compile_model(
-    name: str, model: ScoreModel, types: Mapping[str, str], *, lists: Lists | None = None
+    name: str,
+    model: ScoreModel,
+    types: Mapping[str, str],
+    *,
+    lists: Lists | None = None,
+    personas: Mapping[str, Persona] | None = None,
 ) -> CompiledModel:
     """Make the score `name` ready. `types`: the facts rules may look at (fields and built-in ones), with their types.
+
+    Rules may look at the personas given too; their facts come from `personas.nearness`.
 
     Raises ValueError naming every rule that asks for a fact or category that is not there. Scores, grades and stages
     are no facts here: score fields are never inputs to the score (reliability G17).
@@ -122,6 +129,7 @@ def compile_model(
     wrong = [f"rule {rule.name!r}: no category {rule.category!r}" for rule in model.rules
              if rule.category not in model.categories]  # fmt: skip
     asking = [("applies_to", model.applies_to), *((f"rule {rule.name!r}", rule.when) for rule in model.rules)]
+    types = attributes(types, personas or ())
     fields: set[str] = set()
     for who, condition in asking:
         asked = fields_of(condition) if condition is not None else set()
@@ -147,7 +155,7 @@ def compile_model(
         lines += [(label, f"at most {plain(high)}"), (label, f"at least {plain(low)}")]
     return CompiledModel(
         name=name,
-        hash=model_hash(name, model, lists=lists),
+        hash=model_hash(name, model, lists=lists, personas=personas),
         scale=(model.min, model.max),
         applies=None if model.applies_to is None else prepare(model.applies_to, lists),
         rules=rules,
@@ -203,11 +211,18 @@ def _then(sequence: Sequence, lists: Lists | None) -> CompiledThen:
 # --- content hash --------------------------------------------------------------------------------------------------
 
 
-def model_hash(name: str, model: ScoreModel, *, lists: Lists | None = None) -> str:
+def model_hash(
+    name: str,
+    model: ScoreModel,
+    *,
+    lists: Lists | None = None,
+    personas: Mapping[str, Persona] | None = None,
+) -> str:
     """Content hash of a score: 16 hexadecimal digits.
 
     The same under another order of keys, of parts of `all:` and `any:`, and of words in a list, and under comments
-    and spelled-out defaults; another one whenever the meaning may differ, the contents of a named list included.
+    and spelled-out defaults; another one whenever the meaning may differ, the contents of a named list included,
+    and all personas once the score looks at one.
     The order of rules counts: of two equal rules in an exclusive group the first in the file wins.
     """
     meaning = {
@@ -223,6 +238,14 @@ def model_hash(name: str, model: ScoreModel, *, lists: Lists | None = None) -> s
         "grades": {letter: _exact(begins) for letter, begins in model.grades.items()},
         "grade_from": model.grade_from if model.grades else None,
     }
+    asked = {fact for condition in (model.applies_to, *(rule.when for rule in model.rules)) if condition is not None
+             for fact in fields_of(condition)}  # fmt: skip
+    if personas and any(fact.partition(".")[0] == "persona" for fact in asked):
+        meaning["personas"] = [
+            [label, _exact(each.at_least),
+             _sorted([[trait.name, _exact(trait.weight), _plain(trait.when, lists)] for trait in each.traits])]
+            for label, each in personas.items()
+        ]  # fmt: skip
     text = json.dumps(meaning, sort_keys=True, ensure_ascii=True, separators=(",", ":"))
     return hashlib.sha256(text.encode()).hexdigest()[:16]
 

@@ -4,6 +4,8 @@ The whole sequence, for a batch of any size::
 
     lead = compile_model("lead", config.scores["lead"], types)      # once per configuration
     people = people_frame(ids, facts_by_person, types)              # types: known fields and built-in ones
+    near = nearness(compile_personas(config.personas), people.facts, at)
+    people = replace(people, facts=people.facts.adding(near.facts()))
     activities = activities_frame(people, rows)                     # or Activities.by_id, from columns
     frame = score(lead, people, activities, at)                     # one instant for everybody
 

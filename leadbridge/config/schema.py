@@ -273,6 +273,21 @@ class ScoreModel(Section):
         return self
 
 
+class Trait(Section):
+    """One thing that is typical of a persona."""
+
+    name: str = Field(min_length=1, max_length=80, description="shown to sales as the reason")
+    when: When = Field(description="condition on the person's own fields")
+    weight: float = Field(1, gt=0, le=1000, description="how much it says, beside the other traits")
+
+
+class Persona(Section):
+    """A kind of buyer: what is typical of them."""
+
+    traits: list[Trait] = Field(min_length=1, description="what is typical; nearness is the share of weights that hold")
+    at_least: float = Field(50, gt=0, le=100, description="nearness (0 to 100) from which a person is taken for one")
+
+
 class StageRule(Section):
     """When a person enters a stage, and below what they leave it again."""
 
@@ -387,6 +402,9 @@ class Config(Section):
     connections: Connections = Field(description="the systems leadbridge runs beside")
     fields: dict[Name, FieldMapping] = Field(default={}, description="our name: where each CRM keeps it")
     write_back: dict[str, WriteBackTarget] = Field(default={}, description="our value: property to create and fill")
+    personas: dict[Name, Persona] = Field(
+        default={}, description="kinds of buyers; each person is taken for the nearest"
+    )
     scores: dict[Name, ScoreModel] = Field(min_length=1, description="score by name; the first is the main one")
     stages: dict[LifecycleStage, StageRule] = Field(default={}, description="first match from the top")
     buyer_journey: dict[BuyerJourney, When] = Field(default={}, description="the furthest phase that holds")
@@ -400,14 +418,15 @@ Outline: TypeAlias = Mapping[str, Iterable[str]]
 """Scores by name, each with the names of its categories."""
 
 
-def attributes(fields: Mapping[str, str]) -> dict[str, str]:
-    """Every field a condition of a rule may look at, with its type: built-in and mapped ones."""
-    return {**BUILT_IN_FIELDS, **fields}
+def attributes(fields: Mapping[str, str], personas: Iterable[str] = ()) -> dict[str, str]:
+    """Every field a condition of a rule may look at, with its type: built-in and mapped ones, and personas."""
+    near = {f"persona.{name}": "number" for name in personas}
+    return {**BUILT_IN_FIELDS, **fields, **({"persona": "text"} if near else {}), **near}
 
 
-def facts(fields: Mapping[str, str], scores: Outline) -> dict[str, str]:
+def facts(fields: Mapping[str, str], scores: Outline, personas: Iterable[str] = ()) -> dict[str, str]:
     """Every field a condition outside rules may look at, with its type: attributes, scores, stage, segments."""
-    found = attributes(fields)
+    found = attributes(fields, personas)
     for name, categories in scores.items():
         found[f"score.{name}"] = "number"
         found[f"grade.{name}"] = "text"
@@ -416,7 +435,7 @@ def facts(fields: Mapping[str, str], scores: Outline) -> dict[str, str]:
     return found
 
 
-def values(scores: Outline) -> dict[str, str]:
+def values(scores: Outline, personas: Iterable[str] = ()) -> dict[str, str]:
     """Every name `write_back` may use, with the kind of property it fills ("number", "text", "choice")."""
     found = {"score": "number", "grade": "choice", "stage": "choice", "reasons": "text",
              "buyer_journey": "choice", "journey": "text"}  # fmt: skip
@@ -424,17 +443,19 @@ def values(scores: Outline) -> dict[str, str]:
         found |= {f"score.{name}": "number", f"grade.{name}": "choice", f"reasons.{name}": "text"}
         found.update({f"score.{name}.{category}": "number" for category in categories})
     found.update({f"score.{category}": "number" for category in next(iter(scores.values()), ())})
+    if near := {f"persona.{name}": "number" for name in personas}:
+        found |= {"persona": "choice", "persona_reasons": "text", **near}
     return found
 
 
 def known_facts(config: Config) -> dict[str, str]:
     """`facts` of a configuration."""
-    return facts({name: mapping.type for name, mapping in config.fields.items()}, _outline(config))
+    return facts({name: mapping.type for name, mapping in config.fields.items()}, _outline(config), config.personas)
 
 
 def known_values(config: Config) -> dict[str, str]:
     """`values` of a configuration."""
-    return values(_outline(config))
+    return values(_outline(config), config.personas)
 
 
 def _outline(config: Config) -> Outline:
@@ -443,6 +464,9 @@ def _outline(config: Config) -> Outline:
 
 def conditions_of(config: Config) -> Iterator[tuple[tuple[str | int, ...], Condition, bool]]:
     """(path in the file, condition, may look at scores and stage) for every condition on a person."""
+    for name, persona in config.personas.items():
+        for index, trait in enumerate(persona.traits):
+            yield ("personas", name, "traits", index, "when"), trait.when, False
     for name, model in config.scores.items():
         if model.applies_to is not None:
             yield ("scores", name, "applies_to"), model.applies_to, False

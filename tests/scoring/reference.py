@@ -6,10 +6,11 @@ import unicodedata
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
+from fractions import Fraction
 from typing import Any
 
 from leadbridge.config.conditions import AllOf, AnyOf, Condition, FieldTest, Not, Test
-from leadbridge.config.schema import Rule, ScoreModel, Sequence
+from leadbridge.config.schema import Persona, Rule, ScoreModel, Sequence
 from leadbridge.types import Value
 
 
@@ -309,3 +310,13 @@ def score(
     ]
     grade = max(reached)[1] if reached else None
     return Found(value, grade, categories, {line: given for line, given in lines.items() if abs(given) > 1e-9})
+
+
+def nearness(
+    persona: Persona, row: Mapping[str, Value], types: Mapping[str, str], at: datetime, lists: Mapping[str, Any]
+) -> int:
+    """0..100, by fractions."""
+    held = [trait.weight for trait in persona.traits if holds(trait.when, row, types, at, lists)]
+    every = [trait.weight for trait in persona.traits]
+    share = sum(map(Fraction, held)) / sum(map(Fraction, every))
+    return math.floor(100 * share + Fraction(1, 2))

@@ -45,6 +45,8 @@ def _options(config: Config, ours: str) -> tuple[str, ...]:
         case "grade":
             model = config.scores.get(score or next(iter(config.scores)))
             return tuple(model.grades) if model else ()
+        case "persona":
+            return () if score else tuple(config.personas)
         case "stage":
             return tuple(stage.value for stage in LifecycleStage)
         case "buyer_journey":

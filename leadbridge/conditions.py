@@ -7,7 +7,8 @@ The language is `leadbridge.config.conditions`; its meaning on values:
   value; a `not:` around a test is plain logic, so it holds for the unknown.
 - **Text** is compared in Unicode's NFKC form, without regard to case or to spaces around it. `words` finds whole
   words: neither a letter nor a digit may touch either end (so "chief_officer" has the word "chief", "mischief" does
-  not); a phrase matches across any run of spaces. Patterns are literal, so the time is linear in the text.
+  not); a phrase matches across any run of spaces. `matches` searches the compared form, which is lower case, for a
+  regular expression of RE2, without regard to case. Either takes time linear in the text.
 - **Spellings meet**: `equals: 5` holds for the number 5 and the text "5"; `equals: "5"` for both too; `true` for the
   yes of a checkbox and the text "true". Number tests read text that is a plain number; yes and no are not numbers.
 - **Dates**: `within: d` holds for t - d < value <= t, `older_than: d` for value <= t - d, so the two share out the
@@ -45,9 +46,10 @@ from leadbridge.columns import (
     spelled,
 )
 from leadbridge.config.conditions import AllOf, AnyOf, Condition, FieldTest, Not, Test
+from leadbridge.config.patterns import searcher
 from leadbridge.types import Value
 
-__all__ = ["Columns", "Lists", "Mask", "Prepared", "columns_of", "holds", "named_list", "prepare"]
+__all__ = ["Columns", "Lists", "Mask", "Prepared", "columns_of", "holds", "named_list", "prepare", "words_of"]
 
 Lists: TypeAlias = Mapping[str, Collection[Any]]
 """Named lists, as `in: free_mail_domains` asks for them."""
@@ -173,6 +175,7 @@ _PARTS: Mapping[str, Callable[[Any], _Part]] = {
     "between": _between,
     "words": _words,
     "contains": _contains,
+    "matches": lambda given: _text(searcher(given)),
     "starts_with": lambda given: _text(_starts(_pieces(given))),
     "ends_with": lambda given: _text(_ends(_pieces(given))),
     "within": _within,
@@ -188,6 +191,8 @@ def _parts_of(test: Test, lists: Lists | None) -> tuple[_Part, ...]:
             continue
         if name in ("in_", "not_in") and isinstance(argument, str):
             argument = named_list(argument, lists)
+        if name == "words":
+            argument = words_of(argument, lists)
         parts.append(build(argument))
     if not parts and test.present is None:
         raise ValueError("a test that tests nothing; for a value that is unknown write {present: false}")
@@ -203,6 +208,15 @@ def named_list(name: str, lists: Lists | None = None) -> Collection[Any]:
     if name not in lists:
         raise ValueError(f"there is no list named {name!r}; there is: {', '.join(sorted(lists)) or 'none'}")
     return lists[name]
+
+
+def words_of(given: Iterable[str], lists: Lists | None = None) -> list[str]:
+    """The words of a `words:` test, each name of a list replaced by what it holds (default: the lists of words)."""
+    if lists is None:
+        from leadbridge.config.lists import WORD_LISTS
+
+        lists = WORD_LISTS
+    return [word for one in given for word in (sorted(map(str, lists[one])) if one in lists else [one])]
 
 
 def _passing(parts: Sequence[_Part], column: Column, at: int) -> Mask:

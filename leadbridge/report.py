@@ -102,7 +102,7 @@ def show_explanation(found: Explanation) -> None:
     """One person's score, line by line."""
     for score in found.scores:
         console.print(
-            f"\n[bold]{score.name}[/]: [bold]{score.value}[/] of 100"
+            f"\n[bold]{score.name}[/]: [bold]{score.value}[/] {_scale(*score.scale)}"
             + (f", grade {score.grade}" if score.grade else "")
         )
         table = Table(box=None, pad_edge=False)
@@ -119,6 +119,10 @@ def show_explanation(found: Explanation) -> None:
         console.print(f"CRM should show {name}: {'' if value is None else value}", highlight=False, markup=False)
     for row in found.enrolments:
         console.print(f"journey {row.journey}: {row.state.value} {row.words}", highlight=False, markup=False)
+
+
+def _scale(low: int, high: int) -> str:
+    return f"of {high}" if low == 0 else f"on a scale from {low} to {high}"
 
 
 def status(store: Store) -> dict[str, Any]:

@@ -132,12 +132,13 @@ class Score:
 
     person_id: PersonId
     name: str  # "lead", "customer"
-    value: int  # 0..100
+    value: int  # within `scale`
     grade: str | None
     categories: Mapping[str, float]
     contributions: tuple[Contribution, ...]
     model: str  # content hash of the rules
     at: datetime
+    scale: tuple[int, int] = (0, 100)  # the least and the most it can be
 
 
 class EnrolmentState(StrEnum):

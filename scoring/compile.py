@@ -12,9 +12,9 @@ from dataclasses import dataclass
 from typing import Any
 
 from leadbridge.columns import MICROS, plain, spelled
-from leadbridge.conditions import Lists, Prepared, named_list, prepare
+from leadbridge.conditions import Lists, Prepared, named_list, prepare, words_of
 from leadbridge.config.conditions import AllOf, AnyOf, FieldTest, Not, Test, fields_of
-from leadbridge.config.schema import Rule, ScoreModel
+from leadbridge.config.schema import Persona, Rule, ScoreModel, Sequence, attributes
 from scoring.frames import KIND_CODES
 
 UNIT = 10**10
@@ -25,8 +25,6 @@ RULE_LIMIT = 100_000 * UNIT
 
 _BOUND_LIMIT = 100 * RULE_LIMIT
 """Bounds of categories and beginnings of grades further out are out of reach, and cut to this."""
-
-SCORE_MAX = 100
 
 MEANING = 1
 """Part of every model hash: raise it when the engine's arithmetic changes, and every score is computed anew."""
@@ -51,8 +49,21 @@ class CompiledRule:
     half_life: float | None
     at_most: int | None
     at_least: int | None
+    first_only: bool
+    distinct: str | None
+    then: "CompiledThen | None"
     bound: int  # cap, or RULE_LIMIT
     each: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class CompiledThen:
+    """What must follow an activity, less than `within` microseconds after it."""
+
+    kinds: frozenset[int]
+    where: Prepared | None
+    where_keys: frozenset[str]
+    within: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,6 +86,7 @@ class CompiledModel:
 
     name: str
     hash: str
+    scale: tuple[int, int]
     applies: Prepared | None
     rules: tuple[CompiledRule, ...]
     exclusive: tuple[tuple[int, ...], ...]
@@ -89,19 +101,27 @@ class CompiledModel:
     def kinds(self) -> frozenset[int] | None:
         """Kinds of activity it looks at; None: all."""
         asked = [rule.kinds for rule in self.rules if rule.sort != "attribute"]
+        asked += [rule.then.kinds for rule in self.rules if rule.then is not None]
         return None if None in asked else frozenset().union(*(kinds for kinds in asked if kinds is not None))
 
     @property
     def reach(self) -> int | None:
         """Microseconds before the instant of scoring beyond which no activity matters; None: all of it does."""
-        asked = [rule.within for rule in self.rules if rule.sort != "attribute"]
+        asked = [None if rule.first_only else rule.within for rule in self.rules if rule.sort != "attribute"]
         return None if None in asked else max((within for within in asked if within is not None), default=0)
 
 
 def compile_model(
-    name: str, model: ScoreModel, types: Mapping[str, str], *, lists: Lists | None = None
+    name: str,
+    model: ScoreModel,
+    types: Mapping[str, str],
+    *,
+    lists: Lists | None = None,
+    personas: Mapping[str, Persona] | None = None,
 ) -> CompiledModel:
     """Make the score `name` ready. `types`: the facts rules may look at (fields and built-in ones), with their types.
+
+    Rules may look at the personas given too; their facts come from `personas.nearness`.
 
     Raises ValueError naming every rule that asks for a fact or category that is not there. Scores, grades and stages
     are no facts here: score fields are never inputs to the score (reliability G17).
@@ -109,6 +129,7 @@ def compile_model(
     wrong = [f"rule {rule.name!r}: no category {rule.category!r}" for rule in model.rules
              if rule.category not in model.categories]  # fmt: skip
     asking = [("applies_to", model.applies_to), *((f"rule {rule.name!r}", rule.when) for rule in model.rules)]
+    types = attributes(types, personas or ())
     fields: set[str] = set()
     for who, condition in asking:
         asked = fields_of(condition) if condition is not None else set()
@@ -130,11 +151,12 @@ def compile_model(
     )
     bounds = [(label, (category.max, category.min)) for label, category in model.categories.items()]
     lines = [(rule.category, rule.name) for rule in model.rules]
-    for label, (high, low) in [*bounds, ("", (SCORE_MAX, 0))]:
+    for label, (high, low) in [*bounds, ("", (model.max, model.min))]:
         lines += [(label, f"at most {plain(high)}"), (label, f"at least {plain(low)}")]
     return CompiledModel(
         name=name,
-        hash=model_hash(name, model, lists=lists),
+        hash=model_hash(name, model, lists=lists, personas=personas),
+        scale=(model.min, model.max),
         applies=None if model.applies_to is None else prepare(model.applies_to, lists),
         rules=rules,
         exclusive=tuple(
@@ -145,8 +167,14 @@ def compile_model(
         grade_from=list(model.categories).index(model.grade_from) if model.grades else 0,
         grades=tuple(sorted(((letter, units(begins)) for letter, begins in model.grades.items()), key=lambda g: g[1])),
         fields=frozenset(fields),
-        keys=frozenset().union(*(rule.where_keys | ({rule.each} if rule.each else set()) for rule in rules)),
+        keys=frozenset().union(*(_keys(rule) for rule in rules)),
     )
+
+
+def _keys(rule: CompiledRule) -> frozenset[str]:
+    """Attributes of activities that the rule looks at."""
+    then = frozenset[str]() if rule.then is None else rule.then.where_keys
+    return rule.where_keys | then | {key for key in (rule.each, rule.distinct) if key is not None}
 
 
 def _rule(rule: Rule, lists: Lists | None) -> CompiledRule:
@@ -163,33 +191,61 @@ def _rule(rule: Rule, lists: Lists | None) -> CompiledRule:
         half_life=None if rule.half_life is None else rule.half_life * MICROS,
         at_most=rule.at_most,
         at_least=rule.at_least,
+        first_only=rule.first_only,
+        distinct=rule.distinct,
+        then=None if rule.sequence is None else _then(rule.sequence, lists),
         bound=RULE_LIMIT if rule.cap is None else min(units(rule.cap), RULE_LIMIT),
         each=rule.each,
+    )
+
+
+def _then(sequence: Sequence, lists: Lists | None) -> CompiledThen:
+    return CompiledThen(
+        kinds=frozenset(KIND_CODES[kind] for kind in sequence.then),
+        where=None if sequence.where is None else prepare(sequence.where, lists),
+        where_keys=frozenset() if sequence.where is None else frozenset(fields_of(sequence.where)),
+        within=round(sequence.within * MICROS),
     )
 
 
 # --- content hash --------------------------------------------------------------------------------------------------
 
 
-def model_hash(name: str, model: ScoreModel, *, lists: Lists | None = None) -> str:
+def model_hash(
+    name: str,
+    model: ScoreModel,
+    *,
+    lists: Lists | None = None,
+    personas: Mapping[str, Persona] | None = None,
+) -> str:
     """Content hash of a score: 16 hexadecimal digits.
 
     The same under another order of keys, of parts of `all:` and `any:`, and of words in a list, and under comments
-    and spelled-out defaults; another one whenever the meaning may differ, the contents of a named list included.
+    and spelled-out defaults; another one whenever the meaning may differ, the contents of a named list included,
+    and all personas once the score looks at one.
     The order of rules counts: of two equal rules in an exclusive group the first in the file wins.
     """
     meaning = {
         "meaning": MEANING,
         "name": name,
         "applies_to": _plain(model.applies_to, lists),
+        "scale": [model.min, model.max],
         "categories": {label: [_exact(each.min), _exact(each.max)] for label, each in model.categories.items()},
         "rules": [
-            {key: _plain(value, lists) for key, value in dict(rule).items() if value is not None}
+            {key: _plain(value, lists) for key, value in dict(rule).items() if value not in (None, False)}
             for rule in model.rules
         ],
         "grades": {letter: _exact(begins) for letter, begins in model.grades.items()},
         "grade_from": model.grade_from if model.grades else None,
     }
+    asked = {fact for condition in (model.applies_to, *(rule.when for rule in model.rules)) if condition is not None
+             for fact in fields_of(condition)}  # fmt: skip
+    if personas and any(fact.partition(".")[0] == "persona" for fact in asked):
+        meaning["personas"] = [
+            [label, _exact(each.at_least),
+             _sorted([[trait.name, _exact(trait.weight), _plain(trait.when, lists)] for trait in each.traits])]
+            for label, each in personas.items()
+        ]  # fmt: skip
     text = json.dumps(meaning, sort_keys=True, ensure_ascii=True, separators=(",", ":"))
     return hashlib.sha256(text.encode()).hexdigest()[:16]
 
@@ -211,6 +267,8 @@ def _plain(value: Any, lists: Lists | None) -> Any:
             return [type(value).__name__, _sorted([_plain(part, lists) for part in value.parts])]
         case Not():
             return ["not", _plain(value.part, lists)]
+        case Sequence():
+            return {key: _plain(part, lists) for key, part in dict(value).items() if part is not None}
         case Test():
             return {key: _test_argument(key, given, lists) for key, given in dict(value).items() if given is not None}
         case float():
@@ -224,6 +282,8 @@ def _plain(value: Any, lists: Lists | None) -> Any:
 def _test_argument(key: str, given: Any, lists: Lists | None) -> Any:
     if key in ("in_", "not_in") and isinstance(given, str):
         return sorted({spelled(item) for item in named_list(given, lists)})
+    if key == "words":
+        return sorted({spelled(word) for word in words_of(given, lists)})
     return _plain(
         [given] if key in ("contains", "starts_with", "ends_with") and isinstance(given, str) else given, lists
     )

@@ -4,6 +4,8 @@ The whole sequence, for a batch of any size::
 
     lead = compile_model("lead", config.scores["lead"], types)      # once per configuration
     people = people_frame(ids, facts_by_person, types)              # types: known fields and built-in ones
+    near = nearness(compile_personas(config.personas), people.facts, at)
+    people = replace(people, facts=people.facts.adding(near.facts()))
     activities = activities_frame(people, rows)                     # or Activities.by_id, from columns
     frame = score(lead, people, activities, at)                     # one instant for everybody
 
@@ -18,6 +20,11 @@ Meaning (DESIGN section 7), and what it leaves open, settled here:
 - An activity is worth points x 2^(-(t - at) / half_life) x each, rounded to ten decimals (`compile.UNIT`). One whose
   `each` value is not a number is not a match: it takes no place in `at_most` either. Of several at one instant,
   `at_most` keeps those with the larger `each` value (without `each` they are worth the same).
+- `sequence` counts an activity that one of the kinds `then` followed, by 0 < later - earlier < its `within`. Each
+  activity so followed counts once, however many followed it; one that follows may do so for several. The date of the
+  first decides on `within` and `half_life`; `at_most: 1` asks whether it ever happened.
+- `first_only`: of all that match, however long ago (`within` aside), the first counts, if it is in `within`.
+- `distinct`: of those in the period with one value (compared as text is), the newest counts; without it, none.
 - `at_least: n` gives the points once when n activities match; `at_most` means nothing to it.
 - `cap` bounds a rule's contribution in size; without one 100,000 points do.
 - Silent is who has no activity of the kinds named (of any kind, when none is) in the period. Someone who never did
@@ -33,13 +40,15 @@ Memory beside the frames is about 2 kB a person with 40 rules and 20 activities:
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import datetime
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from leadbridge.columns import Coded, Column, Mask, Numbers, micros
+from leadbridge.conditions import Prepared
 from leadbridge.types import Contribution, Score
-from scoring.compile import SCORE_MAX, UNIT, CompiledModel, CompiledRule
+from scoring.compile import UNIT, CompiledModel, CompiledRule
 from scoring.frames import KIND_CODES, Activities, People
 
 Units = NDArray[np.int64]
@@ -71,7 +80,7 @@ class ScoreFrame:
     at: datetime
     ids: NDArray[np.int64]
     applies: Mask
-    value: NDArray[np.int16]  # 0..100
+    value: NDArray[np.int16]  # within model.scale
     categories: Mapping[str, NDArray[np.float64]]  # points, within the bounds of the category
     grade: NDArray[np.int8]  # index into model.grades, -1: none
     contributions: Contributions
@@ -109,6 +118,7 @@ class ScoreFrame:
                     contributions=tuple(lines[ends[row] : ends[row + 1]]),
                     model=self.model.hash,
                     at=self.at,
+                    scale=self.model.scale,
                 )
 
 
@@ -135,7 +145,8 @@ def score(model: CompiledModel, people: People, activities: Activities, at: date
         categories[category.name] = points
         total += points
         line += 2
-    total = _bounded(total, 0, SCORE_MAX * UNIT, table[line : line + 2])
+    low, high = model.scale
+    total = _bounded(total, low * UNIT, high * UNIT, table[line : line + 2])
     value = (total + UNIT // 2) // UNIT
     table[-1] = value * UNIT - total
     applies = people.facts.every(True) if model.applies is None else model.applies.check(people.facts, t)
@@ -206,11 +217,26 @@ class _Matching:
     def rows(self, rule: CompiledRule) -> _Rows:
         """Activities of the rule's kinds, in its period, that pass its `where`; of a kind, in the frame's order."""
         found = self._kinds(rule.kinds)
-        if rule.within is not None:
+        if rule.within is not None and not rule.first_only:
             found = found.where(found.age < rule.within)
-        if rule.where is not None:
-            passing = rule.where.check(self._documents.columns(rule.where_keys), self._t)
-            found = found.where(passing[self._documents.codes[found.row]])
+        found = self._passing(found, rule.where, rule.where_keys)
+        if rule.then is not None and len(found.row):
+            then = self._passing(self._kinds(rule.then.kinds), rule.then.where, rule.then.where_keys)
+            found = found.where(_followed(found, then, rule.then.within))
+        return found
+
+    def _passing(self, rows: _Rows, where: Prepared | None, keys: frozenset[str]) -> _Rows:
+        if where is None:
+            return rows
+        passing = where.check(self._documents.columns(keys), self._t)
+        return rows.where(passing[self._documents.codes[rows.row]])
+
+    def values(self, key: str, rows: NDArray[np.intp]) -> NDArray[np.int32]:
+        """A code per distinct value of an attribute, as its text compares; -1 where there is none."""
+        column = self._documents.column(key)
+        seen: dict[str, int] = {}
+        codes = [-1 if reading is None else seen.setdefault(reading[1], len(seen)) for reading in column.readings]
+        found: NDArray[np.int32] = column.spread(codes, -1)[self._documents.codes[rows]].astype(np.int32)
         return found
 
     def numbers(self, key: str, rows: NDArray[np.intp]) -> NDArray[np.float64]:
@@ -251,6 +277,9 @@ def _activity_points(rule: CompiledRule, n: int, matching: _Matching) -> Units:
     if rule.each is not None:
         each = matching.numbers(rule.each, rows.row)
         rows, each = rows.where(known := np.isfinite(each)), each[known]
+    if rule.first_only or rule.distinct is not None:
+        chosen = _first(rule, rows, each) if rule.first_only else _distinct(rule, rows, each, matching)
+        rows, each = rows.where(chosen), None if each is None else each[chosen]
     if rule.at_least is not None:
         sums = np.where(np.bincount(rows.person, minlength=n) >= rule.at_least, float(rule.points), 0.0)
     else:
@@ -262,6 +291,47 @@ def _activity_points(rule: CompiledRule, n: int, matching: _Matching) -> Units:
             rows, each = rows.where(newest), None if each is None else each[newest]
         sums = _sums(rule, rows, each, n)
     return _clipped(sums, rule.bound).astype(np.int64)
+
+
+def _first(rule: CompiledRule, rows: _Rows, each: NDArray[np.float64] | None) -> Mask:
+    """The oldest row of each person, if it is in the rule's period; of equally old ones that with the largest value."""
+    first = _last_of_run((rows.age, rows.person), each)
+    return first if rule.within is None else first & (rows.age < rule.within)
+
+
+def _distinct(rule: CompiledRule, rows: _Rows, each: NDArray[np.float64] | None, matching: _Matching) -> Mask:
+    """The newest row of each person and value; of equally new ones that with the largest value of `each`."""
+    value = matching.values(str(rule.distinct), rows.row)
+    return _last_of_run((-rows.age, value, rows.person), each) & (value >= 0)
+
+
+def _last_of_run(keys: tuple[NDArray[Any], ...], each: NDArray[np.float64] | None) -> Mask:
+    """In order of the keys, the last most important, and then of `each`: the last row of each run of equals.
+
+    All keys but the first make a run.
+    """
+    order = np.lexsort(keys if each is None else (each, *keys))
+    last = np.ones(len(order), np.bool_)
+    if len(order):
+        last[:-1] = np.logical_or.reduce([key[order[1:]] != key[order[:-1]] for key in keys[1:]])
+    found = np.zeros(len(order), np.bool_)
+    found[order[last]] = True
+    return found
+
+
+def _followed(rows: _Rows, then: _Rows, within: int) -> Mask:
+    """Which rows did the same person follow by one of `then`, later and less than `within` later?"""
+    n, both = len(rows.row), len(rows.row) + len(then.row)
+    person, age = np.concatenate([rows.person, then.person]), np.concatenate([rows.age, then.age])
+    follows = np.arange(both) >= n
+    order = np.lexsort((~follows, -age, person))  # of one instant, what follows comes first, so that it is never next
+    place = np.where(follows[order], np.arange(both), both)
+    after = np.minimum.accumulate(place[::-1])[::-1]  # place of the next that follows, in this order
+    some = after < both
+    later = order[np.where(some, after, 0)]
+    found = np.zeros(both, np.bool_)
+    found[order] = some & (person[later] == person[order]) & (age[order] - age[later] < within)
+    return found[:n]
 
 
 def _clipped(values: NDArray[np.float64], bound: float) -> NDArray[np.float64]:

@@ -40,6 +40,18 @@ def reasons(contributions: Iterable[Contribution], limit: int = 3, width: int = 
     return text
 
 
+def joined(names: Iterable[str], width: int = 250) -> str:
+    """Names that the admin wrote, as safe as `reasons`: "works in marketing; decision maker"; whole names that fit."""
+    text = ""
+    for name in names:
+        label = _label(name)
+        longer = f"{text}; {label}" if text else label[:width]
+        if len(longer) > width:
+            break
+        text = longer
+    return text
+
+
 @dataclass(frozen=True, slots=True)
 class Line:
     """One line of an explanation; `points` is text with two decimals and a sign."""

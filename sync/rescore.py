@@ -5,7 +5,7 @@ the wish to enrol (transactional outbox, reliability pattern 2). Nothing here ta
 """
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -34,6 +34,7 @@ from scoring import explain as words
 from scoring.compile import compile_model
 from scoring.frames import KIND_CODES, Activities, Documents, People, people_frame
 from scoring.lifecycle import stages
+from scoring.personas import compile_personas, nearness
 
 log = logs.logger(__name__)
 
@@ -83,7 +84,10 @@ class Scorer:
     def __init__(self, config: Config) -> None:
         self.config = config
         self.types = {**BUILT_IN_FIELDS, **{name: field.type for name, field in config.fields.items()}}
-        self.models = tuple(compile_model(name, model, self.types) for name, model in config.scores.items())
+        self.personas = compile_personas(config.personas)
+        self.models = tuple(
+            compile_model(name, model, self.types, personas=config.personas) for name, model in config.scores.items()
+        )
         segments = config.segments
 
         def ready(condition: Any) -> Prepared:
@@ -125,6 +129,8 @@ class Scorer:
         at: datetime,
     ) -> list[Outlook]:
         """Everything that follows for these people at one instant. Pure."""
+        near = nearness(self.personas, people.facts, at)
+        people = replace(people, facts=people.facts.adding(near.facts()))
         frames = [engine.score(model, people, activities, at) for model in self.models]
         facts = people.facts.adding(engine.score_facts(frames))
         stage_of = stages(self._stages, facts, current, at)
@@ -143,6 +149,7 @@ class Scorer:
                 stage_of[row],
                 phase_of[row],
                 {name: bool(mask[row]) for name, mask in fits.items()},
+                near.values(row),
             )
             for row in range(facts.n)
         ]
@@ -154,8 +161,9 @@ class Scorer:
         stage: LifecycleStage | None,
         phase: BuyerJourney | None,
         journeys: Mapping[str, bool],
+        personas: Mapping[str, Value],
     ) -> Outlook:
-        wanted: dict[str, Value] = {"stage": stage, "buyer_journey": phase}
+        wanted: dict[str, Value] = {"stage": stage, "buyer_journey": phase, **personas}
         first = next(iter(self.config.scores))
         reasons = {score.name: words.reasons(score.contributions) for score in scores}
         for score in scores:

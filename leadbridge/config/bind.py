@@ -32,7 +32,7 @@ from leadbridge.config.document import Node, Path
 from leadbridge.config.facts import IS, Fact, Facts
 from leadbridge.config.faults import Faults
 from leadbridge.config.kinds import FromEnvironment, OneOrMany, Shape
-from leadbridge.config.lists import NAMED_LISTS
+from leadbridge.config.lists import NAMED_LISTS, WORD_LISTS
 from leadbridge.config.wording import did_you_mean, in_words, listed, nearest, shown
 
 NUMBER = re.compile(r"-?(0|[1-9]\d{0,14})(\.\d{1,15})?")
@@ -350,6 +350,8 @@ class Binder:
             return self.unlike(node, key, fact.tests, problem)
         if key in ("equals", "is_not"):
             return self._wanted(node, fact)
+        if key == "words":
+            return self._words(node)
         if key not in ("in", "not_in"):
             return self.value(node, hints(Test)[key][0])
         if node.kind == "series":
@@ -360,7 +362,20 @@ class Binder:
         text = self._scalar(node, str)
         if text is LEFT_OUT or text in NAMED_LISTS:
             return text
+        if text in WORD_LISTS:
+            return self.wrong(node, f"{text} is a list of words; write {{words: {text}}}")
         return self.unlike(node, text, NAMED_LISTS, f"{shown(text)} is no list; write [first, second] or a named list")
+
+    def _words(self, node: Node) -> Any:
+        """Words and names of lists of words; what is nearly such a name is a slip, not a word in some title."""
+        found = self.value(node, hints(Test)["words"][0])
+        for word in () if found is LEFT_OUT else found:
+            near = nearest(word, WORD_LISTS, cutoff=0.8) if "_" in word and word not in WORD_LISTS else None
+            if near is not None:
+                return self.wrong(node, f"{shown(word)} is no list of words", f"did you mean {near}?")
+            if word in NAMED_LISTS:
+                return self.wrong(node, f"{word} is a list of whole values; write {{in: {word}}}")
+        return found
 
     def _wanted(self, node: Node, fact: Fact) -> Any:
         if node.kind == "broken":

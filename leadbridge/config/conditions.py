@@ -19,11 +19,13 @@ from pydantic import (
     GetPydanticSchema,
     ValidationError,
     WithJsonSchema,
+    field_validator,
     model_validator,
 )
 from pydantic_core import core_schema
 
 from leadbridge.config.kinds import OneOrMany
+from leadbridge.config.patterns import searcher
 from leadbridge.config.wording import in_words, path_text
 
 Scalar: TypeAlias = str | bool | int | float
@@ -75,16 +77,26 @@ class Test(BaseModel):
     below: float | None = Field(None, description="number, less than this", allow_inf_nan=False)
     between: tuple[float, float] | None = Field(None, description="number, both ends included")
     words: Annotated[list[str], Field(min_length=1), OneOrMany()] | None = Field(
-        None, description="text that has one of these as a whole word or phrase"
+        None,
+        description="text that has one of these as a whole word or phrase; named lists too, such as decision_makers",
     )
     contains: str | Annotated[list[str], Field(min_length=1)] | None = Field(
         None, description="text that has this (or one of these) anywhere in it"
     )
     starts_with: str | Annotated[list[str], Field(min_length=1)] | None = Field(None, description="text that begins so")
     ends_with: str | Annotated[list[str], Field(min_length=1)] | None = Field(None, description="text that ends so")
+    matches: Annotated[list[str], Field(min_length=1), OneOrMany()] | None = Field(
+        None, description="text in which this regular expression (RE2; or one of several) is found, in any case"
+    )
     present: bool | None = Field(None, description="true: known and not empty; false: unknown")
     within: Duration | None = Field(None, description="date less than this long ago, e.g. 30d")
     older_than: Duration | None = Field(None, description="date this long ago or longer")
+
+    @field_validator("matches")
+    @classmethod
+    def _patterns(cls, given: list[str] | None) -> list[str] | None:
+        searcher(given or ())  # says what is wrong with them
+        return given
 
     @model_validator(mode="after")
     def _at_least_one(self) -> "Test":

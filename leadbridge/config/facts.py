@@ -1,6 +1,7 @@
 """What a condition may look at, in each part of the file, read off the tree before anything is built from it.
 
-The order of working (sync.rescore) decides: rules see a person's own fields; stages see scores too; the buyer's
+The order of working (sync.rescore) decides: personas see a person's own fields; rules see personas too; stages see
+scores too; the buyer's
 journey sees the stage too; journeys and segments see everything.
 """
 
@@ -14,7 +15,7 @@ from leadbridge.config.schema import BUILT_IN_FIELDS, FieldType, attributes, fac
 from leadbridge.config.wording import did_you_mean, listed
 from leadbridge.types import BuyerJourney, LifecycleStage
 
-RESERVED = ("all", "any", "not", "stage", "buyer_journey", "segment", *BUILT_IN_FIELDS)
+RESERVED = ("all", "any", "not", "stage", "buyer_journey", "segment", "persona", *BUILT_IN_FIELDS)
 """Words that a field of one's own cannot be called."""
 
 
@@ -30,7 +31,7 @@ _SAME = ("equals", "is_not", "in", "not_in", "present")
 _COMPARED = (*_SAME, "at_least", "at_most", "above", "below", "between")
 _DATED = (*_SAME, "within", "older_than")
 _TESTS = {
-    "text": (*_SAME, "words", "contains", "starts_with", "ends_with"),
+    "text": (*_SAME, "words", "contains", "starts_with", "ends_with", "matches"),
     "number": _COMPARED,
     "integer": _COMPARED,
     "boolean": ("equals", "is_not", "present"),
@@ -66,9 +67,11 @@ class Facts:
         types = get_args(FieldType)
         declared = {name: node.written("type") or "text" for name, node in tree.below("fields").items()}
         self.scores = {name: tuple(node.below("categories")) for name, node in tree.below("scores").items()}
+        self.personas = tuple(tree.below("personas"))
         self.attributes = attributes(declared)
-        self.all = facts(declared, self.scores)
-        self.values = values(self.scores)
+        self.of_rules = attributes(declared, self.personas)
+        self.all = facts(declared, self.scores, self.personas)
+        self.values = values(self.scores, self.personas)
         self._untyped = {name for name, kind in declared.items() if kind not in types}
         self._choices: dict[str, dict[str, str]] = {
             "lifecycle_stage": _folded(LifecycleStage),  # the CRM's, in our words
@@ -76,11 +79,13 @@ class Facts:
             "buyer_journey": _folded(BuyerJourney),
             "segment": _folded(tree.below("segments")),
         }
+        if self.personas:
+            self._choices["persona"] = _folded(self.personas)
         for name, node in tree.below("scores").items():
             if not _unreadable(node.at("grades")):
                 self._choices[f"grade.{name}"] = _folded(node.below("grades"))
         # Names of a section that could not be read are not known, so nothing about them can be called wrong.
-        self._open = tuple(key for key in ("fields", "scores", "segments") if _unreadable(tree.at(key)))
+        self._open = tuple(key for key in ("fields", "personas", "scores", "segments") if _unreadable(tree.at(key)))
         if "segments" in self._open:
             del self._choices["segment"]
         self._by_part: dict[str, dict[str, str]] = {}
@@ -88,12 +93,12 @@ class Facts:
 
     @property
     def scores_unsure(self) -> bool:
-        """Could there be scores or categories that were not read?"""
-        return "scores" in self._open or bool(self._half_read)
+        """Could there be scores, categories or personas that were not read?"""
+        return "personas" in self._open or "scores" in self._open or bool(self._half_read)
 
     def look_up(self, path: Path, name: str) -> Fact:
         """What `name` is in the condition at this path."""
-        if path[0] == "scores" and path[4:5] == ("where",):
+        if path[0] == "scores" and "where" in (path[4:5] + path[5:6] if path[4:5] == ("sequence",) else path[4:5]):
             return Fact()  # an activity's own values: whatever its source sends
         allowed = self._allowed(str(path[0]))
         if name in allowed:
@@ -102,6 +107,7 @@ class Facts:
             return Fact()
         if name in self.all:
             what = {
+                "personas": "is worked out after the personas, so that a persona cannot look at it",
                 "scores": "is worked out from the rules, so that a rule cannot look at it",
                 "stages": "is worked out after the stages, so that a stage cannot look at it",
             }.get(str(path[0]), "is what this decides, so that it cannot look at it")
@@ -114,7 +120,7 @@ class Facts:
         """What conditions in this part of the file may look at."""
         if part not in self._by_part:
             later = {"stages": ("stage", "buyer_journey"), "buyer_journey": ("buyer_journey",)}.get(part, ())
-            seen = self.attributes if part == "scores" else self.all
+            seen = {"personas": self.attributes, "scores": self.of_rules}.get(part, self.all)
             self._by_part[part] = {fact: kind for fact, kind in seen.items() if fact not in later}
         return self._by_part[part]
 
@@ -130,7 +136,7 @@ class Facts:
     def _unsure(self, name: str) -> bool:
         if name.startswith(("score.", "grade.")):
             return "scores" in self._open or any(name.startswith(f"score.{score}.") for score in self._half_read)
-        return "fields" in self._open
+        return "fields" in self._open or ("personas" in self._open and name.partition(".")[0] == "persona")
 
 
 def _folded(words: Iterable[str]) -> dict[str, str]:

@@ -1,4 +1,10 @@
-"""Named lists a condition may use: `{email_domain: {in: free_mail_domains}}`. All lower case, as tests compare so."""
+"""Named lists a condition may use, all lower case, as tests compare so.
+
+`{email_domain: {in: free_mail_domains}}`, `{country: {in: eu_countries}}`, `{job_title: {words: decision_makers}}`.
+"""
+
+from leadbridge.config.countries import COUNTRY_LISTS
+from leadbridge.config.job_words import WORD_LISTS
 
 free_mail_domains: frozenset[str] = frozenset(
     """
@@ -26,17 +32,7 @@ free_mail_domains: frozenset[str] = frozenset(
 )
 """Mail providers open to everyone, so that an address says nothing about a company. `mail-free.example`: the demo's."""
 
-eu_countries: frozenset[str] = frozenset(
-    """
-    at be bg cy cz de dk ee es fi fr gr hr hu ie it lt lu lv mt nl pl pt ro se si sk
-    austria belgium bulgaria cyprus czechia germany denmark estonia spain finland france greece croatia hungary ireland
-    italy lithuania luxembourg latvia malta netherlands poland portugal romania sweden slovenia slovakia
-    """.split()  # noqa: SIM905 - likewise
-) | {"czech republic", "the netherlands"}
-"""Members of the European Union: two-letter codes (ISO 3166-1) and English names."""
-
-NAMED_LISTS: dict[str, frozenset[str]] = {
-    "free_mail_domains": free_mail_domains,
-    "eu_countries": eu_countries,
-}
+NAMED_LISTS: dict[str, frozenset[str]] = {"free_mail_domains": free_mail_domains, **COUNTRY_LISTS}
 """Every name `in:` and `not_in:` may use."""
+
+__all__ = ["NAMED_LISTS", "WORD_LISTS", "free_mail_domains"]

@@ -14,6 +14,7 @@ def describe(config: Config) -> list[tuple[str, str]]:
     unused = sorted(config.fields.keys() - _used(config))
     lines.append(("fields", f"{len(config.fields)} mapped" + (f"; in no rule: {', '.join(unused)}" if unused else "")))
     lines.append(("write back", ", ".join(config.write_back) or "nothing"))
+    lines.append(("personas", ", ".join(config.personas) or "none"))
     for name, model in config.scores.items():
         kinds = Counter(_kind(rule) for rule in model.rules)
         told = _joined(f"{count} {kind}" for kind, count in kinds.items())

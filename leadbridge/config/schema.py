@@ -156,6 +156,16 @@ class Category(Section):
         return self
 
 
+class Sequence(Section):
+    """What must follow an activity for it to count."""
+
+    then: Annotated[list[ActivityKind], OneOrMany()] = Field(
+        min_length=1, description="kind of activity that has to follow, or a list of kinds"
+    )
+    where: When | None = Field(None, description="condition on the following activity's own values")
+    within: Duration = Field(description="it follows less than this long after the first, and never at the same time")
+
+
 class Rule(Section):
     """One reason for points: an attribute rule (`when`), an activity rule (`activity`), or silence."""
 
@@ -172,6 +182,13 @@ class Rule(Section):
     at_most: int | None = Field(None, ge=1, description="count the newest n only")
     at_least: int | None = Field(None, ge=1, description="threshold: points once, from n activities on")
     cap: float | None = Field(None, gt=0, description="bound of this rule's points, in size")
+    first_only: bool = Field(False, description="true: only the first ever that matches counts, if it is in `within`")
+    distinct: str | None = Field(
+        None,
+        min_length=1,
+        description="value of the activity, such as url; of those with the same one the newest counts",
+    )
+    sequence: Sequence | None = Field(None, description="count only what another activity followed in time")
     each: str | None = Field(None, description="numeric value of the activity that multiplies the points")
     no_activity_for: Duration | None = Field(None, description="points when silent for this long")
     exclusive: str | None = Field(None, description="of the rules with this word, only the largest counts")
@@ -183,12 +200,12 @@ class Rule(Section):
                 "needs one of: when (attribute rule), activity, no_activity_for", "when", "activity", "no_activity_for"
             )
         if self.activity is None:
-            given = [key for key in OF_ACTIVITY if getattr(self, key) is not None]
+            given = [key for key in OF_ACTIVITY if getattr(self, key) not in (None, False)]
             if given:
                 raise across(f"{', '.join(given)} needs activity: KIND", "activity", *given)
         if BOUND_LINE.fullmatch(self.name):
             raise across(f"{self.name!r} is what explanations call a bound; choose another name", "name")
-        counting = [key for key in OF_COUNTING if getattr(self, key) is not None]
+        counting = [key for key in OF_COUNTING if getattr(self, key) not in (None, False)]
         if self.no_activity_for is not None and counting:
             raise across(
                 f"{', '.join(counting)} counts activity, so it does not go with no_activity_for",
@@ -202,10 +219,26 @@ class Rule(Section):
                 "each",
                 "half_life",
             )
+        several = [key for key in ("at_most", "at_least", "distinct") if getattr(self, key) is not None]
+        if self.first_only and several:
+            raise across(
+                f"first_only counts one activity, so it does not go with {', '.join(several)}", "first_only", *several
+            )
         return self
 
 
-OF_ACTIVITY = ("where", "within", "half_life", "at_most", "at_least", "cap", "each")
+OF_ACTIVITY = (
+    "where",
+    "within",
+    "half_life",
+    "at_most",
+    "at_least",
+    "cap",
+    "first_only",
+    "distinct",
+    "sequence",
+    "each",
+)
 """Keys of a rule that mean nothing without an activity."""
 OF_COUNTING = tuple(key for key in OF_ACTIVITY if key != "where")
 """Keys of a rule that mean nothing to silence: whoever is silent has nothing to count."""
@@ -214,11 +247,19 @@ OF_COUNTING = tuple(key for key in OF_ACTIVITY if key != "where")
 class ScoreModel(Section):
     """One score: categories, rules, grades."""
 
+    min: int = Field(0, ge=-10000, le=10000, description="the least the score can be")
+    max: int = Field(100, ge=-10000, le=10000, description="the most the score can be")
     applies_to: When | None = Field(None, description="who has this score; default: everyone")
     categories: dict[Name, Category] = Field(min_length=1, description="parts of the score, each with its bounds")
     rules: list[Rule] = Field(min_length=1, description="reasons for points")
     grades: dict[str, float] = Field(default={}, description="letter: points of the grade category it begins at")
     grade_from: str = Field("fit", description="the category that grades are read from")
+
+    @model_validator(mode="after")
+    def _bounds_in_order(self) -> "ScoreModel":
+        if self.min >= self.max:
+            raise across(f"min {self.min} is not below max {self.max}", "min", "max")
+        return self
 
     @model_validator(mode="after")
     def _grades_from_somewhere(self) -> "ScoreModel":
@@ -230,6 +271,21 @@ class ScoreModel(Section):
                 "categories",
             )
         return self
+
+
+class Trait(Section):
+    """One thing that is typical of a persona."""
+
+    name: str = Field(min_length=1, max_length=80, description="shown to sales as the reason")
+    when: When = Field(description="condition on the person's own fields")
+    weight: float = Field(1, gt=0, le=1000, description="how much it says, beside the other traits")
+
+
+class Persona(Section):
+    """A kind of buyer: what is typical of them."""
+
+    traits: list[Trait] = Field(min_length=1, description="what is typical; nearness is the share of weights that hold")
+    at_least: float = Field(50, gt=0, le=100, description="nearness (0 to 100) from which a person is taken for one")
 
 
 class StageRule(Section):
@@ -346,6 +402,9 @@ class Config(Section):
     connections: Connections = Field(description="the systems leadbridge runs beside")
     fields: dict[Name, FieldMapping] = Field(default={}, description="our name: where each CRM keeps it")
     write_back: dict[str, WriteBackTarget] = Field(default={}, description="our value: property to create and fill")
+    personas: dict[Name, Persona] = Field(
+        default={}, description="kinds of buyers; each person is taken for the nearest"
+    )
     scores: dict[Name, ScoreModel] = Field(min_length=1, description="score by name; the first is the main one")
     stages: dict[LifecycleStage, StageRule] = Field(default={}, description="first match from the top")
     buyer_journey: dict[BuyerJourney, When] = Field(default={}, description="the furthest phase that holds")
@@ -359,14 +418,15 @@ Outline: TypeAlias = Mapping[str, Iterable[str]]
 """Scores by name, each with the names of its categories."""
 
 
-def attributes(fields: Mapping[str, str]) -> dict[str, str]:
-    """Every field a condition of a rule may look at, with its type: built-in and mapped ones."""
-    return {**BUILT_IN_FIELDS, **fields}
+def attributes(fields: Mapping[str, str], personas: Iterable[str] = ()) -> dict[str, str]:
+    """Every field a condition of a rule may look at, with its type: built-in and mapped ones, and personas."""
+    near = {f"persona.{name}": "number" for name in personas}
+    return {**BUILT_IN_FIELDS, **fields, **({"persona": "text"} if near else {}), **near}
 
 
-def facts(fields: Mapping[str, str], scores: Outline) -> dict[str, str]:
+def facts(fields: Mapping[str, str], scores: Outline, personas: Iterable[str] = ()) -> dict[str, str]:
     """Every field a condition outside rules may look at, with its type: attributes, scores, stage, segments."""
-    found = attributes(fields)
+    found = attributes(fields, personas)
     for name, categories in scores.items():
         found[f"score.{name}"] = "number"
         found[f"grade.{name}"] = "text"
@@ -375,7 +435,7 @@ def facts(fields: Mapping[str, str], scores: Outline) -> dict[str, str]:
     return found
 
 
-def values(scores: Outline) -> dict[str, str]:
+def values(scores: Outline, personas: Iterable[str] = ()) -> dict[str, str]:
     """Every name `write_back` may use, with the kind of property it fills ("number", "text", "choice")."""
     found = {"score": "number", "grade": "choice", "stage": "choice", "reasons": "text",
              "buyer_journey": "choice", "journey": "text"}  # fmt: skip
@@ -383,17 +443,19 @@ def values(scores: Outline) -> dict[str, str]:
         found |= {f"score.{name}": "number", f"grade.{name}": "choice", f"reasons.{name}": "text"}
         found.update({f"score.{name}.{category}": "number" for category in categories})
     found.update({f"score.{category}": "number" for category in next(iter(scores.values()), ())})
+    if near := {f"persona.{name}": "number" for name in personas}:
+        found |= {"persona": "choice", "persona_reasons": "text", **near}
     return found
 
 
 def known_facts(config: Config) -> dict[str, str]:
     """`facts` of a configuration."""
-    return facts({name: mapping.type for name, mapping in config.fields.items()}, _outline(config))
+    return facts({name: mapping.type for name, mapping in config.fields.items()}, _outline(config), config.personas)
 
 
 def known_values(config: Config) -> dict[str, str]:
     """`values` of a configuration."""
-    return values(_outline(config))
+    return values(_outline(config), config.personas)
 
 
 def _outline(config: Config) -> Outline:
@@ -402,6 +464,9 @@ def _outline(config: Config) -> Outline:
 
 def conditions_of(config: Config) -> Iterator[tuple[tuple[str | int, ...], Condition, bool]]:
     """(path in the file, condition, may look at scores and stage) for every condition on a person."""
+    for name, persona in config.personas.items():
+        for index, trait in enumerate(persona.traits):
+            yield ("personas", name, "traits", index, "when"), trait.when, False
     for name, model in config.scores.items():
         if model.applies_to is not None:
             yield ("scores", name, "applies_to"), model.applies_to, False

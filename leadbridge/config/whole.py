@@ -44,6 +44,11 @@ def _fields(tree: Node, _facts: Facts) -> Found:
             yield node, f"is a word of leadbridge's own; call the field something else than {listed(RESERVED)}"
 
 
+def _personas(tree: Node, _facts: Facts) -> Found:
+    for persona in tree.below("personas").values():
+        yield from _twice(persona.each("traits"), "name", "is the name of another trait of this persona")
+
+
 def _scores(tree: Node, _facts: Facts) -> Found:
     scores = tree.below("scores")
     for name, score in scores.items():
@@ -224,6 +229,7 @@ def _twice_over(places: Iterable[Node], problem: str, same: Callable[[str], str]
 
 CHECKS: tuple[Callable[[Node, Facts], Found], ...] = (
     _fields,
+    _personas,
     _scores,
     _stages,
     _segments,

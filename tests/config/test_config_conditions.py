@@ -7,6 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import TypeAdapter, ValidationError
 
+from leadbridge.columns import fold
 from leadbridge.config.conditions import (
     AllOf,
     AnyOf,
@@ -18,8 +19,9 @@ from leadbridge.config.conditions import (
     parse_condition,
     parse_duration,
 )
+from leadbridge.config.countries import SPELLINGS
 from leadbridge.config.kinds import HttpAddress, Share
-from leadbridge.config.lists import NAMED_LISTS, eu_countries, free_mail_domains
+from leadbridge.config.lists import NAMED_LISTS, WORD_LISTS, free_mail_domains
 from leadbridge.config.schema import Cap, Config, Guards
 from leadbridge.config.wording import in_words, listed, nearest, path_text
 
@@ -141,13 +143,20 @@ def test_a_config_never_changes() -> None:
 
 
 def test_named_lists_are_folded_as_tests_compare() -> None:
-    assert set(NAMED_LISTS) == {"free_mail_domains", "eu_countries"}
-    for words in NAMED_LISTS.values():
-        assert all(word == word.strip().casefold() for word in words)
+    assert not NAMED_LISTS.keys() & WORD_LISTS.keys()
+    for words in (*NAMED_LISTS.values(), *WORD_LISTS.values()):
+        assert words
+        assert all(word == fold(word) for word in words)
     assert len(free_mail_domains) >= 100
     assert {"gmail.com", "gmx.de", "yahoo.co.uk", "mail-free.example"} <= free_mail_domains
     assert not any("/" in word or "@" in word for word in free_mail_domains)
-    assert len([word for word in eu_countries if len(word) == 2]) == 27
+    union = {word for word in NAMED_LISTS["eu_countries"] if len(word) == 2}
+    assert len(union - {"el"}) == 27  # Greece has two codes in use
+
+
+def test_no_two_countries_share_a_spelling() -> None:
+    spellings = [word for country in SPELLINGS.values() for word in country]
+    assert len(spellings) == len(set(spellings))
 
 
 def test_words_of_messages() -> None:

@@ -20,6 +20,8 @@ MAILCHIMP = '  mailchimp: {api_key: "${MAILCHIMP_KEY}", audience: a36b032126}\n'
 TRIGGER = "trigger: https://us6.api.mailchimp.com/3.0/customer-journeys/journeys/12/steps/34/actions/trigger"
 
 # what is replaced, by what, [(line, where, words)]
+PERSONA = "personas:\n  maria:\n    traits:\n      - {name: here, when: {country: NO}, weight: 2}\n"
+
 CASES = {
     "unknown field in a rule": (
         HEAD, "when: {job_titel: {words: [vp]}}", [(17, "scores.lead.rules[0].when.job_titel", "job_title, country")],
@@ -47,6 +49,80 @@ CASES = {
     "unknown named list": (
         HEAD, "when: {email_domain: {in: free_mail_domain}}",
         [(17, "scores.lead.rules[0].when.email_domain.in", "allowed: free_mail_domains, eu_countries")],
+    ),
+    "a persona that looks at a score": (
+        "write_back:\n", PERSONA.replace("country: NO", "score.lead: 5") + "write_back:\n",
+        [(14, "personas.maria.traits[0].when.score.lead", "a persona cannot look at it")],
+    ),
+    "a persona that looks at personas": (
+        "write_back:\n", PERSONA.replace("country: NO", "persona.maria: 5") + "write_back:\n",
+        [(14, "personas.maria.traits[0].when.persona.maria", "a persona cannot look at it")],
+    ),
+    "a trait that says nothing": (
+        "write_back:\n", PERSONA.replace("weight: 2", "weight: 0") + "write_back:\n",
+        [(14, "personas.maria.traits[0].weight", "must be more than 0")],
+    ),
+    "two traits of one name": (
+        "write_back:\n", PERSONA + "      - {name: here, when: {country: SE}}\nwrite_back:\n",
+        [(15, "personas.maria.traits[1].name", "is the name of another trait")],
+    ),
+    "a persona there is not": (
+        "write_back:\n", PERSONA + "write_back:\n  persona.mario: {hubspot: lb_mario}\n",
+        [(16, "write_back.persona.mario", "is no value of leadbridge's")],
+    ),
+    "a persona where there are none": (
+        SMALL, "small: {persona: maria}", [(26, "segments.small.persona", "is not a field")],
+    ),
+    "a score whose least is its most": (
+        "    grades: {A: 30", "    max: 0\n    grades: {A: 30",
+        [(14, "scores.lead", "min 0 is not below max 0")],
+    ),
+    "a sequence without its time": (
+        "activity: page_view,", "activity: page_view, sequence: {then: call},",
+        [(18, "scores.lead.rules[1].sequence", "needs within")],
+    ),
+    "a sequence of a kind there is not": (
+        "activity: page_view,", "activity: page_view, sequence: {then: phone, within: 7d},",
+        [(18, "scores.lead.rules[1].sequence.then", "cannot be 'phone'")],
+    ),
+    "a sequence whose condition is wrong": (
+        "activity: page_view,", "activity: page_view, sequence: {then: call, within: 7d, where: {outcome: {is: x}}},",
+        [(18, "scores.lead.rules[1].sequence.where.outcome.is", "is no test")],
+    ),
+    "the first of several": (
+        "activity: page_view,", "activity: page_view, first_only: true, at_most: 2,",
+        [(18, "scores.lead.rules[1]", "first_only counts one activity")],
+    ),
+    "a list of words where values are wanted": (
+        SMALL, "small: {country: {in: decision_makers}}",
+        [(26, "segments.small.country.in", "write {words: decision_makers}")],
+    ),
+    "a list of values where words are wanted": (
+        SMALL, "small: {country: {words: [norway, eu_countries]}}",
+        [(26, "segments.small.country.words", "write {in: eu_countries}")],
+    ),
+    "a slip in the name of a list of words": (
+        HEAD, "when: {job_title: {words: [vp, job_level_c_suit]}}",
+        [(17, "scores.lead.rules[0].when.job_title.words", "is no list of words")],
+    ),
+    "a pattern that is none": (
+        HEAD, "when: {job_title: {matches: '(vp'}}",
+        [(17, "scores.lead.rules[0].when.job_title.matches", "is no pattern: missing ): (vp")],
+    ),
+    "a pattern that looks ahead": (
+        HEAD, "when: {job_title: {matches: ['^vp', 'vp(?=x)']}}",
+        [(17, "scores.lead.rules[0].when.job_title.matches", "look-ahead")],
+    ),
+    "a pattern that would take much memory": (
+        HEAD, "when: {job_title: {matches: '((a{100}){100}){100}'}}",
+        [(17, "scores.lead.rules[0].when.job_title.matches", "invalid repetition size")],
+    ),
+    "an empty pattern": (
+        HEAD, "when: {job_title: {matches: ''}}",
+        [(17, "scores.lead.rules[0].when.job_title.matches", "is an empty pattern")],
+    ),
+    "a pattern for a number": (
+        SMALL, "small: {employees: {matches: '5'}}", [(26, "segments.small.employees.matches", "a whole number")],
     ),
     "a named list for a number": (
         SMALL, "small: {employees: {in: eu_countries}}", [(26, "segments.small.employees.in", "needs a list")],

@@ -26,6 +26,9 @@ WORDS = ["VP", "vp sales", "chief", "straße", "STRASSE", "apple", "Apple ", "5"
 TEXTS = [*WORDS, " Head of\u00a0Sales ", "VP  Sales, EMEA", "mischief", "chief_officer", "", "  ", "1e3", "nan"]
 TEXTS += ["-3.5", "1_000", "2026-02-01", "2026-03-01T12:30:00+00:00", "yes", "0", "c++11", "vice-president", "e\u0301"]
 
+PATTERNS = ["^VP", "sales$", r"c\+\+(11)?", "É", "[a-e]pple", "(chief|head)", r"^\d+$", "^.{2}$", "e.?f", "x*$"]
+"""What RE2 and Python's engine read alike."""
+
 INSTANTS = [
     AT + sign * (timedelta(days=days) + timedelta(microseconds=micro))
     for sign in (-1, 1)
@@ -60,7 +63,8 @@ ARGUMENTS: dict[str, st.SearchStrategy[Any]] = {
     "above": numbers,
     "below": numbers,
     "between": st.tuples(numbers, numbers).map(sorted),
-    "words": st.lists(texts, min_size=1, max_size=3),
+    "words": st.lists(texts | st.just("fruit"), min_size=1, max_size=3),
+    "matches": st.lists(st.sampled_from(PATTERNS), min_size=1, max_size=2),
     "contains": one_or_many,
     "starts_with": one_or_many,
     "ends_with": one_or_many,
@@ -143,6 +147,16 @@ def rules(draw: st.DrawFn, index: int) -> dict[str, Any]:
             rule["at_least"] = draw(st.integers(1, 3))
         else:
             optional |= {"half_life": durations, "each": st.just("value")}
+        chosen = draw(st.sampled_from(["", "", "distinct", "first_only"]))
+        if chosen == "distinct":
+            rule["distinct"] = draw(st.sampled_from(["url", "value"]))
+        elif chosen and sort == "activity":
+            rule["first_only"] = True
+            del optional["at_most"]
+        if draw(st.integers(0, 2)) == 0:
+            rule["sequence"] = {"then": draw(st.sampled_from(KINDS)), "within": draw(durations)}
+            if draw(st.integers(0, 3)) == 0:
+                rule["sequence"]["where"] = draw(on_activities)
     rule |= draw(st.fixed_dictionaries({}, optional=optional))
     if "activity" in rule and draw(st.integers(0, 2)) == 0:
         rule["where"] = draw(on_activities)
@@ -161,6 +175,7 @@ def models(draw: st.DrawFn) -> ScoreModel:
         "rules": [draw(rules(index)) for index in range(count)],
         "grades": draw(st.sampled_from([{}, {"A": 30, "B": 15, "C": 3.3}, {"up": 0, "down": -5}])),
     }
+    raw |= draw(st.sampled_from([{}, {}, {"max": 10}, {"min": -50, "max": 250}, {"min": 3, "max": 12}]))
     if draw(st.integers(0, 3)) == 0:
         raw["applies_to"] = draw(on_people)
     return ScoreModel.model_validate(raw)

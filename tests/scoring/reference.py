@@ -1,14 +1,16 @@
 """The slow, obvious evaluator: plain Python, one person at a time, no NumPy. Shares no code with what it checks."""
 
 import math
+import re
 import unicodedata
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
+from fractions import Fraction
 from typing import Any
 
 from leadbridge.config.conditions import AllOf, AnyOf, Condition, FieldTest, Not, Test
-from leadbridge.config.schema import Rule, ScoreModel
+from leadbridge.config.schema import Persona, Rule, ScoreModel, Sequence
 from leadbridge.types import Value
 
 
@@ -136,7 +138,10 @@ def passes(name: str, argument: Any, value: Value, at: datetime, lists: Mapping[
         case "between":
             return size is not None and argument[0] <= size <= argument[1]
         case "words":
-            return any(has_word(text(value), word) for word in argument)
+            words = [word for one in argument for word in lists.get(one, [one])]
+            return any(has_word(text(value), word) for word in words)
+        case "matches":
+            return any(re.search(pattern, text(value), re.IGNORECASE) for pattern in argument)
         case "contains":
             pieces = [folded(f"|{piece}|")[1:-1] for piece in many(argument) if piece.strip()]
             return any(piece in text(value) for piece in pieces)
@@ -198,12 +203,22 @@ class Found:
     lines: Mapping[tuple[str, str], float]
 
 
-def attribute_types(rows: Sequence[Did]) -> dict[str, str]:
+def attribute_types(rows: list[Did]) -> dict[str, str]:
     return {key: "text" for row in rows for key in row.attributes}
 
 
+def followed(sequence: Sequence, first: Did, done: Iterable[Did], at: datetime, lists: Any) -> bool:
+    return any(
+        first.at < one.at <= at
+        and one.at - first.at < timedelta(seconds=sequence.within)
+        and one.kind in [kind.value for kind in sequence.then]
+        and (sequence.where is None or holds(sequence.where, one.attributes, attribute_types([one]), at, lists))
+        for one in done
+    )
+
+
 def rule_points(
-    rule: Rule, row: Mapping[str, Value], types: Mapping[str, str], done: Sequence[Did], at: datetime, lists: Any
+    rule: Rule, row: Mapping[str, Value], types: Mapping[str, str], done: list[Did], at: datetime, lists: Any
 ) -> float:
     if rule.when is not None and not holds(rule.when, row, types, at, lists):
         return 0.0
@@ -219,7 +234,9 @@ def rule_points(
     if rule.no_activity_for is not None:
         silent = not any(one.at > at - timedelta(seconds=rule.no_activity_for) for one in matching)
         return rule.points if silent else 0.0
-    if rule.within is not None:
+    if rule.sequence is not None:
+        matching = [one for one in matching if followed(rule.sequence, one, done, at, lists)]
+    if rule.within is not None and not rule.first_only:
         matching = [one for one in matching if one.at > at - timedelta(seconds=rule.within)]
     worths = []
     for one in matching:
@@ -228,12 +245,25 @@ def rule_points(
             worth *= 2 ** (-((at - one.at) / timedelta(seconds=rule.half_life)))
         each = 1.0 if rule.each is None else number(one.attributes.get(rule.each))
         if each is not None:
-            worths.append((one.at, each, round(worth * each, 10)))
+            worths.append((one.at, each, round(worth * each, 10), one))
+    if rule.first_only and worths:
+        oldest = min(when for when, _, _, _ in worths)
+        worths = [max((worth for worth in worths if worth[0] == oldest), key=lambda worth: worth[1])]
+        if rule.within is not None and oldest <= at - timedelta(seconds=rule.within):
+            worths = []
+    if rule.distinct is not None:
+        newest: dict[str, Any] = {}
+        for candidate in worths:
+            value = fitted(candidate[3].attributes.get(rule.distinct), "text")
+            if value is not None:
+                key = text(value)
+                newest[key] = max(newest.get(key, candidate), candidate, key=lambda one: one[:2])
+        worths = list(newest.values())
     if rule.at_least is not None:
         points = rule.points if len(worths) >= rule.at_least else 0.0
     else:
-        worths.sort(reverse=True)
-        points = math.fsum(worth for _, _, worth in worths[: rule.at_most])
+        worths.sort(key=lambda worth: worth[:3], reverse=True)
+        points = math.fsum(worth for _, _, worth, _ in worths[: rule.at_most])
     return points if rule.cap is None else max(-rule.cap, min(rule.cap, points))
 
 
@@ -245,7 +275,7 @@ def score(
     model: ScoreModel,
     row: Mapping[str, Value],
     types: Mapping[str, str],
-    done: Sequence[Did],
+    done: list[Did],
     at: datetime,
     lists: Mapping[str, Any],
 ) -> Found | None:
@@ -268,9 +298,9 @@ def score(
         lines[name, f"at most {spelled(category.max)}"] = min(category.max, raw) - raw
         lines[name, f"at least {spelled(category.min)}"] = categories[name] - min(category.max, raw)
     total = math.fsum(categories.values())
-    bounded = max(0.0, min(100.0, total))
-    lines["", "at most 100"] = min(100.0, total) - total
-    lines["", "at least 0"] = bounded - min(100.0, total)
+    bounded = max(model.min, min(model.max, total))
+    lines["", f"at most {model.max}"] = min(model.max, total) - total
+    lines["", f"at least {model.min}"] = bounded - min(model.max, total)
     value = math.floor(round(bounded, 9) + 0.5)
     lines["", "rounding"] = value - bounded
     reached = [
@@ -280,3 +310,13 @@ def score(
     ]
     grade = max(reached)[1] if reached else None
     return Found(value, grade, categories, {line: given for line, given in lines.items() if abs(given) > 1e-9})
+
+
+def nearness(
+    persona: Persona, row: Mapping[str, Value], types: Mapping[str, str], at: datetime, lists: Mapping[str, Any]
+) -> int:
+    """0..100, by fractions."""
+    held = [trait.weight for trait in persona.traits if holds(trait.when, row, types, at, lists)]
+    every = [trait.weight for trait in persona.traits]
+    share = sum(map(Fraction, held)) / sum(map(Fraction, every))
+    return math.floor(100 * share + Fraction(1, 2))

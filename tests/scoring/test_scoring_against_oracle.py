@@ -74,7 +74,8 @@ def test_lines_add_up_exactly_and_no_order_of_people_or_activities_changes_anyth
     straight = {one.person_id: one for one in frame.scores()}
     for one in straight.values():
         assert math.isclose(math.fsum(line.points for line in one.contributions), one.value, abs_tol=CLOSE)
-        assert 0 <= one.value <= 100
+        assert model.min <= one.value <= model.max
+        assert one.scale == (model.min, model.max)
     assert {one.person_id: one for one in scored(model, audience, order).scores()} == straight
 
 

@@ -65,6 +65,12 @@ def asked(test: Any, value: Value, kind: str = "text") -> bool:
         ({"words": ["c++"]}, "c++11", "text", False),
         ({"words": ["é"]}, "e\u0301 bien", "text", True),
         ({"words": ["vp.*"]}, "vp of all", "text", False),
+        ({"matches": r"^(vp|head) of \w+$"}, "VP of Sales", "text", True),
+        ({"matches": r"^(vp|head) of \w+$"}, "SVP of Sales", "text", False),
+        ({"matches": ["x", r"/pricing/\d+"]}, "https://acme.example/Pricing/12?a=1", "text", True),
+        ({"matches": "e\u0301$"}, "caf\u00e9", "text", True),
+        ({"matches": r"^50{3}$"}, 5000, "integer", True),
+        ({"matches": "a.b"}, "a\ud800b a\x00b", "text", True),
         ({"contains": "/pricing"}, "https://acme.example/Pricing?a=1", "text", True),
         ({"contains": ["a", "b"]}, "xbx", "text", True),
         ({"contains": " "}, "a b", "text", False),
@@ -160,6 +166,33 @@ def test_the_shipped_lists_are_there_by_default() -> None:
     assert holds(free, columns, AT).tolist() == [True, False]
 
 
+@pytest.mark.parametrize(
+    ("test", "value", "wanted"),
+    [
+        ({"words": "decision_makers"}, "Directora de Marketing", True),
+        ({"words": ["decision_makers"]}, "Vice  President, EMEA", True),
+        ({"words": "job_level_c_suite"}, "Vice President", False),
+        ({"words": "job_level_c_suite"}, "Consejero Delegado", True),
+        ({"words": ["job_level_student", "pupil"]}, "becaria en prácticas", True),
+        ({"words": "department_finance"}, "Tesoreria", True),
+        ({"words": "department_it"}, "Security Guard", False),
+        ({"in": "eu_countries"}, "DE", True),
+        ({"in": "eu_countries"}, " Alemania ", True),
+        ({"in": "eu_countries"}, "GERMANY", True),
+        ({"in": "eu_countries"}, "deu", True),
+        ({"in": "eu_countries"}, "Espana", True),
+        ({"in": "eu_countries"}, "Switzerland", False),
+        ({"in": "dach_countries"}, "Suiza", True),
+        ({"in": "latin_american_countries"}, "Mexico", True),
+        ({"not_in": "english_speaking_countries"}, "Nueva Zelanda", False),
+        ({"in": "country_us"}, "EE.UU.", True),
+    ],
+)
+def test_shipped_lists_meet_the_spellings_people_use(test: Any, value: str, wanted: bool) -> None:
+    columns = columns_of([{"a": value}], {"a": "text"})
+    assert holds(parse_condition({"a": test}), columns, AT).tolist() == [wanted]
+
+
 def test_a_test_that_tests_nothing_is_refused_not_true_for_everybody() -> None:
     with pytest.raises(ValueError, match="present"):
         parse_condition({"a": None})
@@ -205,6 +238,29 @@ def test_one_true_and_one_point_zero_stay_three_values() -> None:
     column = coded([1, True, 1.0, None, "1", [1]])  # type: ignore[list-item]
     assert column.codes.tolist() == [0, 1, 2, -1, 3, -1]
     assert [type(value) for value in column.values] == [int, bool, float, str]
+
+
+def test_no_pattern_takes_more_than_linear_time() -> None:
+    tests = prepare(parse_condition({"a": {"matches": ["(a*)*b", "(a|aa)+$c", "(x+x+)+y"]}}))
+    columns = columns_of([{"a": "ax" * 100_000 + "a" * 100_000}], {"a": "text"})
+    started = time.perf_counter()
+    assert not holds(tests, columns, AT)[0]
+    assert time.perf_counter() - started < 2
+
+
+@pytest.mark.parametrize(
+    ("pattern", "words"),
+    [
+        ("(a", "missing"),
+        (r"(a)\1", "look-ahead"),
+        ("(?<=a)b", "look-ahead"),
+        (" ", "empty"),
+        ("a" * 501, "longer than 500"),
+    ],
+)
+def test_a_pattern_that_is_none_is_refused_with_the_reason(pattern: str, words: str) -> None:
+    with pytest.raises(ValueError, match=words):
+        parse_condition({"a": {"matches": pattern}})
 
 
 def test_hostile_text_is_searched_in_linear_time() -> None:

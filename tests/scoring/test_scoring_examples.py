@@ -187,6 +187,75 @@ def test_no_number_an_activity_holds_makes_a_score_anything_but_a_number() -> No
     assert sum(line.points for line in found.contributions) == pytest.approx(found.value, abs=1e-6)
 
 
+# sequence, first_only and distinct choose among what matches.
+
+
+def test_a_sequence_counts_what_was_followed_later_and_in_time() -> None:
+    tick = timedelta(microseconds=1)
+    rule = {"activity": "email_clicked", "points": 5, "sequence": {"then": ["form_submitted", "call"], "within": "7d"}}
+
+    def found(*ages: timedelta, first: timedelta = 10 * DAY) -> float:
+        return points(one([rule], done=[("email_clicked", first, {}), *(("call", age, {}) for age in ages)]))
+
+    assert found(9 * DAY) == 5
+    assert found(10 * DAY - tick) == 5
+    assert found(10 * DAY) == 0  # at the same time is not then
+    assert found(11 * DAY) == 0  # before
+    assert found(3 * DAY + tick) == 5
+    assert found(3 * DAY) == 0  # exactly 7 days later is too late
+    assert found(-tick, first=DAY) == 0  # what lies ahead follows nothing
+    assert found() == 0
+
+
+def test_each_activity_of_a_sequence_counts_once_and_one_may_follow_several() -> None:
+    rule = {"activity": "email_clicked", "points": 5, "sequence": {"then": "call", "within": "7d"}}
+    done: list[Did] = [("email_clicked", age * DAY, {}) for age in (5, 4, 1)]
+    done += [("call", age * DAY, {}) for age in (3, 2)]
+    assert points(one([rule], done=done)) == 10
+    assert points(one([{**rule, "at_most": 1}], done=done)) == 5
+    assert points(one([{**rule, "at_least": 2}], done=done)) == 5
+    assert points(one([{**rule, "at_least": 3}], done=done)) == 0
+
+
+def test_a_sequence_of_one_kind_with_itself_and_with_a_condition_on_what_follows() -> None:
+    rule = {**VIEW, "sequence": {"then": "page_view", "within": "7d", "where": {"url": {"contains": "/pricing"}}}}
+    done = [*viewed(3 * DAY, url="/blog"), *viewed(2 * DAY, url="/pricing"), *viewed(DAY, url="/docs")]
+    assert points(one([rule], done=done)) == 8
+    assert points(one([{**rule, "sequence": {"then": "page_view", "within": "7d"}}], done=done)) == 16
+
+
+def test_nobody_else_completes_a_sequence() -> None:
+    rule = {"name": "s", "category": "fit", "activity": "email_clicked", "points": 5,
+            "sequence": {"then": "call", "within": "7d"}}  # fmt: skip
+    model = ScoreModel.model_validate({"categories": {"fit": {}}, "rules": [rule]})
+    people = people_frame([1, 2, 3], [{}, {}, {}], TYPES)
+    rows: list[tuple[int, str, datetime, dict[str, Value]]] = [
+        (3, "call", AT - DAY, {}), (1, "email_clicked", AT - 2 * DAY, {}), (2, "call", AT - DAY, {}),
+        (3, "email_clicked", AT - 2 * DAY, {}),
+    ]  # fmt: skip
+    frame = score(compile_model("lead", model, TYPES), people, activities_frame(people, rows), AT)
+    assert frame.value.tolist() == [0, 0, 5]
+
+
+def test_first_only_counts_the_first_ever_if_it_is_young_enough() -> None:
+    rule = {**VIEW, "first_only": True}
+    assert points(one([rule], done=viewed(3 * DAY, 2 * DAY, DAY))) == 8
+    assert points(one([{**rule, "half_life": "1d"}], done=viewed(DAY, 2 * DAY))) == 2
+    assert points(one([{**rule, "within": "2d"}], done=viewed(3 * DAY, DAY))) == 0
+    assert points(one([{**rule, "within": "4d"}], done=viewed(3 * DAY, DAY))) == 8
+    where = {**rule, "where": {"url": "/pricing"}, "within": "2d"}
+    assert points(one([where], done=[*viewed(3 * DAY, url="/blog"), *viewed(DAY, url="/pricing")])) == 8
+
+
+def test_distinct_counts_the_newest_of_each_value() -> None:
+    rule = {**VIEW, "distinct": "url", "half_life": "1d"}
+    done = [*viewed(2 * DAY, DAY, url="/a"), *viewed(0 * DAY, url="/b"), *viewed(DAY, url=" /B"), *viewed(DAY)]
+    assert points(one([rule], done=done)) == 12
+    wide = {**VIEW, "distinct": "url", "at_least": 3}
+    assert points(one([wide], done=[*done, *viewed(DAY, url="/a")])) == 0
+    assert points(one([wide], done=[*done, *viewed(DAY, url="/c")])) == 8
+
+
 # no_activity_for gives points when silent.
 
 
@@ -395,3 +464,18 @@ def test_columns_of_activities_of_differing_length_are_refused() -> None:
         Activities(
             np.zeros(1, np.int32), np.zeros(2, np.int8), np.zeros(1, np.int64), Documents(np.zeros(1, np.int32), [{}])
         )
+
+
+# Each score has its own scale.
+
+
+def test_a_score_is_bounded_by_its_own_scale_with_a_line_for_each_bound() -> None:
+    category = {"fit": {"min": -1000, "max": 1000}}
+    above = one([{"when": {"title": "vp"}, "points": 700}], {"title": "vp"}, categories=category, min=-50, max=500)
+    assert (above.value, above.scale) == (500, (-50, 500))
+    assert points(above, "at most 500") == -200
+    below = one([{"when": {"title": "vp"}, "points": -70.5}], {"title": "vp"}, categories=category, min=-50, max=500)
+    assert below.value == -50
+    assert points(below, "at least -50") == 20.5
+    between = one([{"when": {"title": "vp"}, "points": -2.5}], {"title": "vp"}, categories=category, min=-50)
+    assert (between.value, points(between, "rounding")) == (-2, 0.5)  # half up

@@ -65,7 +65,7 @@ def test_the_hash_is_sixteen_hexadecimal_digits_and_the_same_every_time() -> Non
         lambda raw: raw["rules"][2]["where"]["url"].update(contains=["/pricing"]),
         lambda raw: raw.update(grade_from="fit"),
         lambda raw: raw["categories"]["fit"].update(min=0),
-        lambda raw: raw["rules"][2].update(within="720h", exclusive=None),
+        lambda raw: raw["rules"][2].update(within="720h", exclusive=None, first_only=False),
     ],
 )
 def test_another_spelling_of_the_same_keeps_the_hash(change: Callable[[dict[str, Any]], Any]) -> None:
@@ -97,6 +97,13 @@ CHANGES: list[Callable[[dict[str, Any]], Any]] = [
     lambda raw: raw["rules"][2].update(half_life="15d"),
     lambda raw: raw["rules"][2].update(cap=5),
     lambda raw: raw["rules"][2].update(each="value"),
+    lambda raw: raw["rules"][2].update(distinct="url"),
+    lambda raw: raw["rules"][2].update(distinct="title"),
+    lambda raw: (raw["rules"][2].pop("at_most"), raw["rules"][2].update(first_only=True)),
+    lambda raw: raw["rules"][2].update(sequence={"then": "call", "within": "7d"}),
+    lambda raw: raw["rules"][2].update(sequence={"then": "chat", "within": "7d"}),
+    lambda raw: raw["rules"][2].update(sequence={"then": "call", "within": "8d"}),
+    lambda raw: raw["rules"][2].update(sequence={"then": "call", "within": "7d", "where": {"url": "/x"}}),
     lambda raw: raw["rules"][2].update(where={"url": {"contains": "/blog"}}),
     lambda raw: raw["rules"][2].update(where={"url": {"starts_with": "/pricing"}}),
     lambda raw: raw["rules"][2].update(where={"path": {"contains": "/pricing"}}),
@@ -104,6 +111,8 @@ CHANGES: list[Callable[[dict[str, Any]], Any]] = [
     lambda raw: raw["rules"].pop(),
     lambda raw: raw["grades"].update(A=31),
     lambda raw: raw.update(grade_from="engagement"),
+    lambda raw: raw.update(max=99),
+    lambda raw: raw.update(min=-1),
 ]
 
 
@@ -117,6 +126,15 @@ def test_the_contents_of_a_named_list_are_part_of_the_meaning() -> None:
     longer = {**LISTS, "free": LISTS["free"] | {"new.example"}}
     assert named(RAW, longer) != named(RAW)
     assert named(RAW, {**LISTS, "unused": frozenset({"x"})}) == named(RAW)
+
+
+def test_a_list_among_words_means_its_words() -> None:
+    def words(*given: str) -> dict[str, Any]:
+        return changed(lambda raw: raw["rules"][0]["when"]["title"].update(words=list(given)))
+
+    assert named(words("free", "vp")) == named(words("VP", "mail.example"))
+    assert named(words("free", "vp")) != named(words("vp"))
+    assert named(words("free", "vp"), {**LISTS, "free": frozenset({"x"})}) != named(words("free", "vp"))
 
 
 def test_every_unknown_fact_and_category_is_named_at_once() -> None:
@@ -148,9 +166,27 @@ def test_a_compiled_model_says_what_must_be_read_for_it() -> None:
     assert (compiled.kinds, compiled.reach) == (None, 60 * 86_400 * 1_000_000)
 
 
+def test_what_a_sequence_and_a_first_need_is_read_too() -> None:
+    def compiled(**rule: Any) -> Any:
+        raw = {"name": "r", "category": "fit", "points": 1, "activity": "call", "within": "30d", **rule}
+        model = ScoreModel.model_validate({"categories": {"fit": {}}, "rules": [raw]})
+        return compile_model("lead", model, TYPES)
+
+    then = compiled(sequence={"then": "chat", "within": "90d", "where": {"topic": "price"}}, distinct="url")
+    assert then.kinds == frozenset({KIND_CODES[ActivityKind.CALL], KIND_CODES[ActivityKind.CHAT]})
+    assert (then.keys, then.reach) == ({"topic", "url"}, 30 * 86_400 * 1_000_000)
+    assert compiled(first_only=True).reach is None  # the first ever may be long ago
+
+
 @pytest.mark.parametrize(
     ("rule", "words"),
     [
+        ({"when": {"title": "vp"}, "first_only": True}, "first_only needs activity"),
+        ({"when": {"title": "vp"}, "sequence": {"then": "call", "within": "7d"}}, "sequence needs activity"),
+        ({"activity": "call", "first_only": True, "at_most": 2}, "first_only counts one activity"),
+        ({"activity": "call", "first_only": True, "distinct": "url"}, "does not go with distinct"),
+        ({"activity": "call", "no_activity_for": "60d", "distinct": "url"}, "distinct counts activity"),
+        ({"activity": "call", "sequence": {"then": [], "within": "7d"}}, "at least 1 item"),
         ({"no_activity_for": "60d", "activity": "call", "within": "5d", "cap": 3}, "within, cap counts activity"),
         ({"when": {"title": "vp"}, "name": "at most 40"}, "'at most 40' is what explanations call a bound"),
         ({"when": {"title": "vp"}, "name": "rounding"}, "'rounding' is what explanations call a bound"),

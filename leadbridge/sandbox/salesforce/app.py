@@ -13,7 +13,7 @@ from urllib.parse import parse_qsl
 from werkzeug.exceptions import MethodNotAllowed, NotFound
 from werkzeug.http import HTTP_STATUS_CODES
 
-from leadbridge.sandbox.salesforce.answers import Refused, Reply, not_found
+from leadbridge.sandbox.salesforce.answers import Refused, Reply, RowError, not_found
 from leadbridge.sandbox.salesforce.call import ApiCall, Org
 from leadbridge.sandbox.salesforce.routes import NEWEST, OLDEST, RETIRED, Match, find, operation_of, split, versions
 from leadbridge.sandbox.salesforce.store import ORG_ID, Act
@@ -64,6 +64,8 @@ class App:
                 reply = self._answer(environ, method, path, body, calls)
             except Refused as refused:
                 reply = Reply(refused.status, refused.body, content_type=refused.content_type)
+            except RowError as error:  # a key that fits no field
+                reply = Reply(error.status, error.as_refusal().body)
             finally:  # also when a body was so odd that the stand-in fell over
                 self._world.journal.record(
                     vendor="salesforce",

@@ -89,7 +89,6 @@ class ApiCall:
             api=True,
             auto_assign=self.headers.get("sforce-auto-assign", "TRUE").strip().upper() != "FALSE",
             allow_duplicates=duplicates.get("allowsave", "").lower() == "true",
-            client=_options(self.headers.get("sforce-call-options", "")).get("client", ""),
         )
 
     @property

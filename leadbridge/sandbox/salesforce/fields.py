@@ -145,8 +145,11 @@ def from_metadata(name: str, custom_id: str, metadata: Mapping[str, Any]) -> Fie
         raise ValueError("You must specify a precision of 1 to 18 and a scale within it")
     if metadata["type"] in ("Text", "LongTextArea") and not length:
         raise ValueError("Must specify 'length' for a CustomField of this type")
-    definition = (metadata.get("valueSet") or {}).get("valueSetDefinition") or {}
-    values = tuple(str(one.get("fullName") or one.get("valueName")) for one in definition.get("value") or ())
+    value_set = metadata.get("valueSet") or {}
+    try:
+        values = tuple(str(one["fullName"]) for one in (value_set.get("valueSetDefinition") or {}).get("value") or ())
+    except (AttributeError, KeyError, TypeError):
+        raise ValueError("valueSet must be {valueSetDefinition: {value: [{fullName}]}}") from None
     if kind == "picklist" and not values:
         raise ValueError("Must specify a value set for a picklist field")
     required = bool(metadata.get("required"))
@@ -161,7 +164,7 @@ def from_metadata(name: str, custom_id: str, metadata: Mapping[str, Any]) -> Fie
         permissionable=not required,
         visible=required,
         values=values,
-        restricted=bool((metadata.get("valueSet") or {}).get("restricted")),
+        restricted=bool(value_set.get("restricted")),
         external_id=bool(metadata.get("externalId")),
         unique=bool(metadata.get("unique")),
         case_sensitive=bool(metadata.get("caseSensitive")),

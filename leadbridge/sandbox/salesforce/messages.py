@@ -78,7 +78,7 @@ class Messages:
         self._target: str | None = None
         self._callout: Callout | None = None
         self._changed = threading.Condition()
-        self._sending = threading.Lock()
+        self._in_flight = 0
         self._thread: threading.Thread | None = None
         self._numbers = 0
         self._random = random.Random(11)
@@ -142,8 +142,8 @@ class Messages:
 
     def waiting(self) -> int:
         """Notifications not yet acknowledged, those in flight included."""
-        with self._sending, self._changed:
-            return len(self._waiting)
+        with self._changed:
+            return len(self._waiting) + self._in_flight
 
     def _work(self) -> None:
         me = threading.current_thread()
@@ -158,12 +158,13 @@ class Messages:
                     continue
                 for one in due:
                     self._waiting.remove(one)
-                self._sending.acquire()
+                self._in_flight += len(due)
             try:
                 self._send_all(due)
                 self._call_out()
             finally:
-                self._sending.release()
+                with self._changed:
+                    self._in_flight -= len(due)
 
     def _send_all(self, todo: list[Notification]) -> Tally:
         tally = Tally()

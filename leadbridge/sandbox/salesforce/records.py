@@ -287,7 +287,7 @@ def _rows(call: ApiCall, save: Save, *, new: bool = False) -> Reply:
         raise Refused(400, "JSON_PARSER_ERROR", "records must be a list of objects")
     call.items = len(records)
     _need_at_most(len(records), _MOST_ROWS)
-    kinds = [str((one.get("attributes") or {}).get("type", "")) for one in records]
+    kinds = [str(found.get("type", "")) if isinstance(found := one.get("attributes"), dict) else "" for one in records]
     chunks = sum(1 for n, name in enumerate(kinds) if n == 0 or name != kinds[n - 1])
     if chunks > _MOST_CHUNKS:
         message = f"The request cannot contain more than {_MOST_CHUNKS} chunks of one type; sort the records by type"

@@ -38,7 +38,6 @@ class Act:
     silent: bool = False  # seeding: no message, no rule
     auto_assign: bool = False
     allow_duplicates: bool = False
-    client: str = ""
     effects: list[Effect] = field(default_factory=list)
     saved: list[tuple[str, str]] = field(default_factory=list)  # type and id of what messages may be about
 

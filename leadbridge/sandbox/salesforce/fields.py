@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from typing import Any
 
 TEXT = frozenset({"string", "textarea", "email", "phone", "url", "picklist", "multipicklist", "combobox"})
+_NAME_PARTS = ("FirstName", "LastName", "Salutation")
 NUMBERS = frozenset({"int", "double", "currency", "percent"})
 _SOAP = {
     "id": "tns:ID", "reference": "tns:ID", "boolean": "xsd:boolean", "int": "xsd:int", "double": "xsd:double",
@@ -71,7 +72,7 @@ def describe(field: Field, *, editable: bool) -> dict[str, Any]:
         "calculatedFormula": None,
         "cascadeDelete": False,
         "caseSensitive": field.case_sensitive,
-        "compoundFieldName": "Name" if field.name in ("FirstName", "LastName") else None,
+        "compoundFieldName": "Name" if field.name in _NAME_PARTS else None,
         "controllerName": None,
         "createable": field.createable and editable,
         "custom": field.custom,
@@ -116,7 +117,7 @@ def describe(field: Field, *, editable: bool) -> dict[str, Any]:
         "restrictedDelete": False,
         "restrictedPicklist": field.restricted,
         "scale": field.scale,
-        "searchPrefilterable": field.type == "reference",
+        "searchPrefilterable": field.type == "reference" and field.permissionable,
         "soapType": _SOAP.get(field.type, "xsd:string"),
         "sortable": simple,
         "type": field.type,
@@ -127,7 +128,7 @@ def describe(field: Field, *, editable: bool) -> dict[str, Any]:
 
 
 def _system(field: Field) -> bool:
-    return field.name in ("Id", "OwnerId") or not (field.createable or field.nillable)
+    return field.name in ("Id", "OwnerId") or not (field.createable or field.nillable or field.name == "Name")
 
 
 def from_metadata(name: str, custom_id: str, metadata: Mapping[str, Any]) -> Field:

@@ -28,7 +28,7 @@ SystemModstamp datetime ro fixed
 _PERSON = """
 LastName string(80) required
 FirstName string(40) fixed
-Salutation picklist fixed
+Salutation picklist(40) fixed
 Name string(121) ro fixed
 Title string(128)
 Phone phone
@@ -39,8 +39,6 @@ LeadSource picklist
 HasOptedOutOfEmail boolean hidden
 DoNotCall boolean hidden
 HasOptedOutOfFax boolean hidden
-EmailBouncedReason string(255) update fixed
-EmailBouncedDate datetime update fixed
 LastActivityDate date ro fixed
 IndividualId reference fixed >Individual:Individual
 """
@@ -65,6 +63,8 @@ ConvertedAccountId reference ro fixed >Account:ConvertedAccount
 ConvertedContactId reference ro fixed >Contact:ConvertedContact
 ConvertedOpportunityId reference ro fixed >Opportunity:ConvertedOpportunity
 IsUnreadByOwner boolean fixed
+EmailBouncedReason string(255) update fixed
+EmailBouncedDate datetime update fixed
 """
 _CONTACT = """
 MasterRecordId reference ro fixed >Contact:MasterRecord
@@ -79,12 +79,14 @@ MailingState string(80)
 MailingPostalCode string(20)
 MailingCountry string(80)
 OwnerId reference fixed >User:Owner
+EmailBouncedReason string(255) fixed
+EmailBouncedDate datetime fixed
 IsEmailBounced boolean ro fixed
 """
 _ACCOUNT = """
 MasterRecordId reference ro fixed >Account:MasterRecord
 Name string(255) required
-Type picklist
+Type picklist(40)
 ParentId reference >Account:Parent
 BillingStreet textarea(255)
 BillingCity string(40)
@@ -93,15 +95,15 @@ BillingPostalCode string(20)
 BillingCountry string(80)
 Phone phone
 Website url
-Industry picklist
+Industry picklist(40)
 AnnualRevenue currency(18,0)
 NumberOfEmployees int
-Ownership picklist
+Ownership picklist(40)
 Description textarea(32000)
-Rating picklist
+Rating picklist(40)
 OwnerId reference fixed >User:Owner
 LastActivityDate date ro fixed
-AccountSource picklist
+AccountSource picklist(40)
 Sic string(20)
 NaicsCode string(8)
 YearStarted string(4)
@@ -120,7 +122,7 @@ NextStep string(255)
 LeadSource picklist
 IsClosed boolean ro fixed
 IsWon boolean ro fixed
-ForecastCategory picklist ro fixed
+ForecastCategory picklist(40) ro fixed
 CampaignId reference >Campaign:Campaign
 ContactId reference create fixed >Contact:
 OwnerId reference fixed >User:Owner
@@ -130,7 +132,7 @@ LastStageChangeDate datetime ro fixed
 _ROLE = """
 OpportunityId reference required create fixed >Opportunity:Opportunity
 ContactId reference required fixed >Contact:Contact
-Role picklist fixed
+Role picklist(40) fixed
 IsPrimary boolean fixed
 """
 _CAMPAIGN = """
@@ -186,7 +188,7 @@ ActivityDate date fixed
 DurationInMinutes int fixed
 StartDateTime datetime fixed
 EndDateTime datetime fixed
-EventSubtype picklist create fixed
+EventSubtype picklist(40) create fixed
 Description textarea(32000)
 OwnerId reference fixed >User:Owner
 IsChild boolean ro fixed

@@ -24,7 +24,12 @@ _ROLLED_BACK = RowError(
     "Record rolled back because not all records were valid and the request was using AllOrNone header",
 )
 
-# Describe
+# Describe: top keys that say nothing about the objects served here
+_NEVER_SET = (
+    "associateEntityType", "associateParentEntity", "defaultImplementation", "extendedBy", "extendsInterfaces",
+    "implementedBy", "implementsInterfaces", "listviewable", "lookupLayoutable", "networkScopeFieldName",
+)  # fmt: skip
+_NEVER_TRUE = ("deepCloneable", "hasSubtypes", "isInterface", "isSubtype")
 
 
 def describe_global(call: ApiCall) -> Reply:
@@ -49,6 +54,11 @@ def describe(call: ApiCall, kind: str) -> Reply:
         "actionOverrides": [],
         "childRelationships": _children(found),
         **_summary(call, found),
+        **dict.fromkeys(_NEVER_SET),
+        **dict.fromkeys(_NEVER_TRUE, False),
+        "compactLayoutable": found.recycles,
+        "namedLayoutInfos": [],
+        "searchLayoutable": found.recycles,
         "fields": [
             field_module.describe(field, editable=field.visible or granted.get(name, False))
             for name, field in visible.items()

@@ -89,6 +89,21 @@ def test_an_equal_write_moves_the_stamp_and_no_field(sandbox: Sandbox, sf: Sales
     assert [effect.kind for effect in sandbox.world.journal.since()[-1].effects] == ["record_touched"]
 
 
+def test_a_describe_has_the_keys_of_a_recorded_one(client: Client) -> None:
+    lead = client.Lead.describe()
+    assert len(lead) == 45
+    assert {len(field) for field in lead["fields"]} == {57}
+    fields = {field["name"]: field for field in lead["fields"]}
+    shown = ("type", "length", "createable", "updateable", "nillable", "defaultedOnCreate", "permissionable")
+    assert {name: tuple(fields[name][key] for key in shown) for name in ("Email", "Status", "Name", "OwnerId")} == {
+        "Email": ("email", 80, True, True, True, False, True),
+        "Status": ("picklist", 255, True, True, False, True, False),
+        "Name": ("string", 121, False, False, False, False, False),
+        "OwnerId": ("reference", 18, True, True, False, True, False),
+    }
+    assert (fields["OwnerId"]["referenceTo"], fields["Description"]["filterable"]) == (["Group", "User"], False)
+
+
 def test_opt_out_is_hidden_until_granted(sf: Salesforce, client: Client) -> None:
     names = {field["name"] for field in client.Lead.describe()["fields"]}
     assert {"Email", "Status"} <= names

@@ -103,7 +103,7 @@ def _locator(text: str) -> int:
 
 def create_ingest(call: ApiCall) -> Reply:
     body = call.json()
-    operation, kind = body.get("operation"), kind_of(str(body.get("object", "")))
+    operation, kind = str(body.get("operation")), kind_of(str(body.get("object", "")))
     if operation not in _OPERATIONS:
         raise _bad(f"Unsupported operation: {operation}")
     if kind is None or not kind.recycles:
@@ -238,7 +238,7 @@ def _save(call: ApiCall, kind: Kind, job: Job, given: Mapping[str, str]) -> tupl
 
 
 def _job(call: ApiCall, family: str, body: Mapping[str, Any], facts: Mapping[str, Any], state: str) -> Job:
-    delimiter, ending = body.get("columnDelimiter", "COMMA"), body.get("lineEnding", "LF")
+    delimiter, ending = str(body.get("columnDelimiter", "COMMA")), str(body.get("lineEnding", "LF"))
     if delimiter not in _DELIMITERS or ending not in _ENDINGS or body.get("contentType", "CSV") != "CSV":
         raise _bad("Unsupported contentType, columnDelimiter or lineEnding")
     job_id = call.state.new_id("750")

@@ -28,6 +28,7 @@ _RELATION = (
 )
 _DEEPEST = 5
 _MOST_OFFSET = 2_000
+_MOST_DAYS = 100_000
 _COMMON = ("Id", "Name", "FirstName", "LastName", "Email")  # what a parent of several possible objects shows
 _WORDS = {"date": "date", "datetime": "dateTime", "boolean": "boolean", "id": "string", "reference": "string"}
 
@@ -261,6 +262,8 @@ def _relative(word: str, form: str, now: datetime) -> str:
     """The first instant of the day meant, in UTC: the time zone of the pretended user."""
     back = {"today": 0, "yesterday": 1}.get(word)
     days = int(word.partition(":")[2]) if back is None else back
+    if days > _MOST_DAYS:
+        raise malformed(f"Invalid value for date literal: {word}")
     day = (now - timedelta(days=days)).date().isoformat()
     return day if form == "date" else f"{day}T00:00:00.000+0000"
 

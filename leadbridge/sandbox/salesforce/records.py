@@ -159,6 +159,9 @@ def read_by_key(call: ApiCall, kind: str, field: str, value: str) -> Reply:
 def upsert(call: ApiCall, kind: str, field: str, value: str) -> Reply:
     found = call.kind(kind)
     key, given = key_field(call, found, field), _given(call.json())
+    if key.name.lower() in {name.lower() for name in given}:
+        message = f"The {key.name} field should not be specified in the sobject data."
+        raise Refused(400, "INVALID_FIELD", message, fields=[key.name])
     rows = _by_key(call, found, key, value)
     if len(rows) > 1:
         return _ambiguous(call, rows)

@@ -26,6 +26,7 @@ from typing import TYPE_CHECKING, Any
 from ruamel.yaml import YAML
 
 from leadbridge import demo_report, report
+from leadbridge.conditions import words_of
 from leadbridge.config.conditions import FieldTest
 from leadbridge.config.load import as_written, load
 from leadbridge.errors import ConfigError, Fault, LeadbridgeError
@@ -169,7 +170,7 @@ def improvement(config: Config) -> tuple[str, str, str] | None:
             continue
         test = rule.when.test
         for value in (
-            test.words and test.words[0], isinstance(test.in_, list) and test.in_[0], test.equals,
+            test.words and next(iter(words_of(test.words))), isinstance(test.in_, list) and test.in_[0], test.equals,
             test.at_least, test.between and test.between[0],
         ):  # fmt: skip
             if value:

@@ -85,7 +85,8 @@ def _items(environ: "WSGIEnvironment") -> int:
         given = json.loads(body)
     except ValueError:
         return 1
-    inputs = given.get("inputs") or given.get("operations") if isinstance(given, dict) else None
+    lists = (given.get(name) for name in ("inputs", "operations", "records")) if isinstance(given, dict) else ()
+    inputs = next((found for found in lists if found), None)
     return len(inputs) if isinstance(inputs, list) else 1
 
 

@@ -7,6 +7,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from leadbridge.sandbox import leads_file, people
+from leadbridge.sandbox.salesforce import CLIENT_ID, CLIENT_SECRET
 from leadbridge.sandbox.server import Sandbox
 
 
@@ -38,6 +39,7 @@ def serve(
     if sys.stdout.isatty():
         print(f"HubSpot    {sandbox.url}      token {sandbox.hubspot.token}")
         print(f"Mailchimp  {sandbox.url}/3.0  key {sandbox.mailchimp.api_key}  audience {sandbox.mailchimp.audience}")
+        print(f"Salesforce {sandbox.url}      client {CLIENT_ID}  secret {CLIENT_SECRET}")
         for remark in population.remarks:
             print(remark)
         print(f"{ready['people']} people. Journal: {sandbox.url}/_sandbox/journal  (Ctrl-C to stop)")

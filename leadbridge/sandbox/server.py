@@ -17,6 +17,7 @@ from leadbridge.sandbox.control import Control
 from leadbridge.sandbox.faults import ConnectionCut, troubled
 from leadbridge.sandbox.hubspot import HubSpot
 from leadbridge.sandbox.mailchimp import Mailchimp
+from leadbridge.sandbox.salesforce import Salesforce
 from leadbridge.sandbox.world import Vendor, World
 
 if TYPE_CHECKING:
@@ -37,10 +38,14 @@ class Sandbox:
         self.world = World(now)
         self.hubspot = HubSpot(self.world, index_delay=index_delay)
         self.mailchimp = Mailchimp(self.world)
-        self._vendors: list[Vendor] = [self.mailchimp, self.hubspot]
-        self._roots = tuple(f"{root}/" for root in self.mailchimp.roots)
-        self._mailchimp_app = troubled(self.mailchimp, self.world, self.mailchimp.in_flight.slot)
+        self.salesforce = Salesforce(self.world)
+        self._vendors: list[Vendor] = [self.mailchimp, self.salesforce, self.hubspot]
         self._hubspot_app = troubled(self.hubspot, self.world)
+        # Whatever is below no other vendor's root is HubSpot's.
+        self._apps = (
+            (_below(self.mailchimp), troubled(self.mailchimp, self.world, self.mailchimp.in_flight.slot)),
+            (_below(self.salesforce), troubled(self.salesforce, self.world)),
+        )
         self._control = Control(self.world, self.hubspot, self._vendors)
         self._server = _Server(host, port, self._dispatch, _Handler)
         self._thread: threading.Thread | None = None
@@ -51,7 +56,7 @@ class Sandbox:
         path = f"{environ['PATH_INFO']}/"
         if path.startswith("/_sandbox/"):
             return self._control(environ, start_response)
-        app = self._mailchimp_app if path.startswith(self._roots) else self._hubspot_app
+        app = next((app for roots, app in self._apps if path.startswith(roots)), self._hubspot_app)
         return app(environ, start_response)
 
     def start(self) -> Self:
@@ -84,6 +89,10 @@ class Sandbox:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self.stop()
+
+
+def _below(vendor: Vendor) -> tuple[str, ...]:
+    return tuple(f"{root}/" for root in vendor.roots)
 
 
 class _Server(ThreadedWSGIServer):
@@ -169,10 +178,10 @@ class _Handler(WSGIRequestHandler):
         for name, value in headers:
             if name.lower() != "content-length":
                 self.send_header(name, value)
-        if code != "204":
+        if code not in ("204", "304"):
             self.send_header("Content-Length", str(len(data)))
         self.end_headers()
-        if self.command != "HEAD" and code != "204":
+        if self.command != "HEAD" and code not in ("204", "304"):
             self.wfile.write(data)
         self.wfile.flush()
 

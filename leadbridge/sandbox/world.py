@@ -29,7 +29,7 @@ class Call:
 
     seq: int
     at: str  # ISO 8601, sandbox clock
-    vendor: str  # "hubspot" | "mailchimp"
+    vendor: str  # "hubspot" | "mailchimp" | "salesforce"
     operation: str  # stable name, e.g. "contacts.batch.update", "members.tags", "webhook.sent"
     method: str
     path: str
@@ -216,7 +216,7 @@ class Vendor(Protocol):
     def operation_of(self, method: str, path: str) -> str:
         """The journal's name of a call, for scripted faults."""
 
-    def fault_body(self, status: int) -> Mapping[str, Any]:
+    def fault_body(self, status: int) -> object:
         """The vendor's own error body for a status, for a scripted fault."""
 
     def dump(self) -> Mapping[str, Any]:

@@ -80,7 +80,7 @@ def show_round(done: Round) -> None:
     table.add_column(justify="right", style="bold")
     table.add_column()
     for key, words in (
-        ("pulled", "leads read"), ("activities", "new activities"), ("opt_outs", "people who left"),
+        ("pulled", "leads read"), ("activities", "new activities"), ("opt_outs", "opt-outs read"),
         ("scored", "people scored"), ("moved", "scores that moved"), ("written", "records written back"),
         ("members_written", "members updated"),
         ("enrolled", "put into a journey"), ("held_out", "kept out, to measure the difference"),

@@ -54,6 +54,8 @@ def act(parts: Parts, *, tell: Tell = _quiet) -> Round:
         done.written = write_back.write_back(store, crm, owner=owner, tell=tell)
     if parts.platform and parts.platform.specs():
         done.members = write_back.write_back(store, parts.platform, owner=owner, tell=tell)
+    if done.written.paused:
+        return done  # sales would not see why: nobody is contacted on a score that the CRM does not show
     if parts.platform and parts.config.nurture.enabled:
         done.enrolled = enrol.enrol(store, parts.platform, parts.config.guards, owner=owner, tell=tell)
     return done

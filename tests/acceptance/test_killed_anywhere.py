@@ -97,6 +97,7 @@ def state(made: Loop) -> dict[str, Any]:
     return {"vendors": made.sandbox.get("/dump"), "store": dump(f"sqlite:///{made.store_file}")}
 
 
+@pytest.mark.slow
 def test_killed_at_any_moment_it_ends_in_the_same_state(made: Loop, zygote: Zygote) -> None:
     now = datetime.now(UTC)
     lasted: list[float] = []

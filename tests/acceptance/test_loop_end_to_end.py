@@ -147,5 +147,8 @@ def test_a_file_with_five_faults_yields_five_messages_and_contacts_nobody(first:
     wrong_file.write_text(text, encoding="utf-8")
     broken = Loop(made.sandbox, wrong_file, made.environ)
     for command in ("check", "sync"):
-        broken.run(command, code=2)
+        told = broken.run(command, code=2)
+        lines = [line for line in told.splitlines() if line.startswith(f"{wrong_file}:")]
+        assert len(lines) == 5, told
+        assert all(line.split(":")[1].isdigit() for line in lines)
     assert len(made.sandbox.journal()) == before

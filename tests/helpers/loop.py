@@ -36,7 +36,7 @@ class Loop:
         command = [sys.executable, "-m", "leadbridge.cli", *words, "--config", str(self.config)]
         found = subprocess.run(command, env={**os.environ, **self.environ}, capture_output=True, text=True, timeout=120)
         assert found.returncode == code, f"{words} exited with {found.returncode}:\n{found.stdout}{found.stderr}"
-        return found.stdout
+        return found.stdout if code == 0 else found.stderr
 
     def figures(self, *words: str) -> dict[str, Any]:
         figures: dict[str, Any] = json.loads(self.run(*words, "--json"))

@@ -207,10 +207,10 @@ class Stage:
 
 
 def configuration(url: str, *journeys: Mapping[str, Any], **more: Any) -> Config:
-    """`BASE` with these journeys at the sandbox; `more` replaces whole sections."""
+    """`BASE` with these journeys at the sandbox; `more` replaces whole sections. Activities are not pulled."""
     nurture = {"journeys": list(journeys)} | more.pop("nurture", {})
-    mailchimp = {"api_key": rooms.MAILCHIMP_KEY, "audience": rooms.AUDIENCE, "base_url": f"{url}/3.0"}
-    hubspot = {"token": rooms.HUBSPOT_TOKEN, "base_url": url, "requests_per_10s": 10000}
+    mailchimp = {"api_key": rooms.MAILCHIMP_KEY, "audience": rooms.AUDIENCE, "base_url": f"{url}/3.0", "activities": []}
+    hubspot = {"token": rooms.HUBSPOT_TOKEN, "base_url": url, "requests_per_10s": 10000, "activities": []}
     connections = {"hubspot": hubspot, "mailchimp": mailchimp}
     return Config.model_validate(BASE | {"connections": connections, "nurture": nurture} | more)
 

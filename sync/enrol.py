@@ -200,7 +200,7 @@ def _call_group(
         return False
     calling, ended = _commit_intent_to_call(store, guards, audience, group, done)
     begin_by = time.monotonic() + BEGIN_WITHIN.total_seconds()
-    answers = list(pool.map(lambda row: _call(platform, row, begin_by), calling))
+    answers = list(pool.map(lambda row: _call(store, platform, row, begin_by), calling))
     now = clock.now()
     moves = [
         enrolments.Move(row.id, row.token, EnrolmentState.CALLING, FINAL_STATE[entry], words)
@@ -223,10 +223,14 @@ def _call_group(
 
 
 def _call(
-    platform: EmailPlatform, row: enrolments.EnrolmentRow, begin_by: float
+    store: Store, platform: EmailPlatform, row: enrolments.EnrolmentRow, begin_by: float
 ) -> tuple[Entry, str, NeedsOperator | None]:
     if time.monotonic() > begin_by:
         return Entry.NOTHING_HAPPENED, "the platform is slow: not begun in time", None
+    with store.reading() as tx:  # who left while the call waited for its turn is not called any more (G22)
+        left = suppressions.suppressed(tx, store.vault, [row.person_id])
+    if left:
+        return Entry.NOTHING_HAPPENED, "left before the call began", None
     try:
         entry, words = platform.enrol(row.journey, row.address)
     except NeedsOperator as error:  # turned away at the vendor's door: proven that nothing happened

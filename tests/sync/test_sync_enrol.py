@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from connectors.base import Entry, Member, MemberStatus
+from connectors.base import Member, MemberStatus
 from leadbridge import clock
 from leadbridge.errors import NeedsOperator
 from leadbridge.store import Store, due, enrolments, leads, suppressions
@@ -153,15 +153,7 @@ def test_an_unsubscribe_around_the_call_never_leads_to_a_call_afterwards(store: 
         for address in addresses:
             made.lead(address)
         made.until_enrol()
-        told: dict[str, float] = {}
-        asked: dict[str, float] = {}
-        platform = made.parts.platform
-        assert platform is not None
-        really = platform.enrol
-
-        def called(journey: str, email: str) -> tuple[Entry, str]:
-            asked[email] = clock.now().timestamp()
-            return really(journey, email)
+        told: dict[str, datetime] = {}
 
         def leave(addresses: list[str]) -> None:
             for address in addresses:
@@ -170,9 +162,8 @@ def test_an_unsubscribe_around_the_call_never_leads_to_a_call_afterwards(store: 
                     now = clock.now()
                     row = (address, SuppressionReason.UNSUBSCRIBED, "mailchimp", now)
                     suppressions.suppress(tx, store.vault, [row], now)
-                told[address] = clock.now().timestamp()
+                told[address] = clock.now()
 
-        platform.enrol = called  # type: ignore[method-assign]
         leaving = threading.Thread(target=leave, args=(addresses[::-1],))
         leaving.start()
         made.enrol()
@@ -181,8 +172,9 @@ def test_an_unsubscribe_around_the_call_never_leads_to_a_call_afterwards(store: 
         assert made.states().keys() <= {S.DONE, S.CANCELLED, S.REFUSED}
         assert made.harmless()  # the mails that went out went to people who were subscribed at that moment
         assert set(made.entered().values()) <= {1}
-        late = [address for address, at in asked.items() if at > told[address] + 0.25]
-        assert late == []  # committed before, at the most a moment under way
+        called = {row.address: row.called_at for row in made.ledger() if row.called_at is not None}
+        assert [address for address, at in called.items() if at > told[address]] == []
+        assert len(told) == trials
 
 
 # --- never twice -----------------------------------------------------------------------------------------------------
@@ -436,16 +428,16 @@ def test_nobody_is_contacted_on_the_word_of_more_than_a_minute_ago(one: Stage, k
 
 
 def test_a_slow_platform_gets_no_calls_decided_long_ago(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(enrol, "BEGIN_WITHIN", timedelta(seconds=0.15))
+    monkeypatch.setattr(enrol, "BEGIN_WITHIN", timedelta(seconds=0.5))
     with stage(store, journey(TAG)) as made:
         for _ in range(22):  # enough to be asked about together
             made.lead()
         made.until_enrol()
-        made.fault("hang", "members.tags", seconds=0.3, times=100)
+        made.fault("hang", "members.tags", seconds=0.7, times=100)
         done = made.enrol()
-        assert done.enrolled == 4  # as many as begin at once
-        assert done.reasons["the platform is slow: not begun in time"] == 18
-        assert made.states() == {S.DONE: 4, S.CHECKED: 18}
+        assert 1 <= done.enrolled <= 4  # as many as begin at once
+        assert done.reasons["the platform is slow: not begun in time"] == 22 - done.enrolled
+        assert made.states() == {S.DONE: done.enrolled, S.CHECKED: 22 - done.enrolled}
 
 
 def test_an_operator_is_called_in_mid_batch_and_nothing_is_lost(one: Stage, kind: str) -> None:
@@ -463,6 +455,30 @@ def test_an_operator_is_called_in_mid_batch_and_nothing_is_lost(one: Stage, kind
         one.enrol()
         assert one.states() == {S.DONE: 30}
         assert set(one.entered().values()) == {1}
+
+
+def test_who_leaves_while_the_call_waits_for_its_turn_is_not_called(store: Store) -> None:
+    with stage(store, journey(TRIGGER)) as made, moving(made) as time:
+        made.lead("ada@acme.example")
+        made.until_enrol()
+        platform: Any = made.parts.platform
+
+        class Pool:
+            """Somebody leaves the moment after the call was committed."""
+
+            def map(self, call: Any, rows: Any) -> Any:
+                with store.writing() as tx:
+                    left = ("ada@acme.example", SuppressionReason.UNSUBSCRIBED, "mailchimp", clock.now())
+                    suppressions.suppress(tx, store.vault, [left], clock.now())
+                return [call(row) for row in rows]
+
+        done = enrol.Enrolled()
+        enrol._one_batch(store, platform, made.config.guards, "w1", 1, Pool(), done, lambda *_: None)  # type: ignore[arg-type]
+        assert made.calls("journeys.trigger") == 0
+        time.on(seconds=61)
+        made.enrol()
+        assert made.states() == {S.CANCELLED: 1}
+        assert made.calls("journeys.trigger") == 0
 
 
 def test_the_operator_error_is_of_the_right_kind(one: Stage, kind: str) -> None:

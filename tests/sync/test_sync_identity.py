@@ -189,7 +189,7 @@ def fresh(template: Path, tmp_path: Path) -> Fresh:
     return Fresh(template, tmp_path)
 
 
-SLOWLY = settings(deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=30)
+SLOWLY = settings(deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=20)
 
 
 @SLOWLY
@@ -302,6 +302,12 @@ def test_a_record_merged_away_never_comes_back(store: Store) -> None:
         identity.absorb(tx, [lead(1, "ada@acme.example", 7), lead(4, "ida@acme.example", 8)], NOW)
     (kept,) = known(store).records.values()
     assert [record.ref for record in kept] == [ref(3)]
+
+
+def test_records_on_one_page_with_the_one_they_were_merged_into_are_one_person(store: Store) -> None:
+    take(store, lead(7, aliases=(ref(3), ref(4))), lead(1), lead(3, aliases=(ref(1), ref(2))), lead(5))
+    assert len({person_of(store, number) for number in (1, 2, 3, 4, 7)}) == 1
+    assert person_of(store, 5) != person_of(store, 7)
 
 
 def test_records_merged_twice_over_belong_to_the_last(store: Store) -> None:

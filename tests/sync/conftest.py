@@ -1,0 +1,67 @@
+"""A store on each database that lasts for the run and is emptied for each test.
+
+Half of what a round costs is the building of its statements, which an engine does once: a fresh store for each of
+hundreds of tests would do little else.
+"""
+
+import shutil
+from collections.abc import Iterator
+from contextlib import ExitStack
+from pathlib import Path
+
+import pytest
+import sqlalchemy as sa
+
+from leadbridge.store import Store, open_store
+from leadbridge.store.tables import metadata
+from tests.helpers.databases import KEY
+
+
+class Lasting:
+    """The stores of this run, by database, with their addresses."""
+
+    def __init__(self) -> None:
+        self.stack = ExitStack()
+        self.stores: dict[str, tuple[Store, str]] = {}
+
+    def open(self, database: str, url: str) -> None:
+        store = open_store(url, key=KEY)
+        self.stack.callback(store.close)
+        self.stores[database] = store, url
+
+    def empty(self, database: str) -> None:
+        """Nothing but what a migration leaves."""
+        store, _ = self.stores[database]
+        with store.writing() as tx:
+            for table in reversed(metadata.sorted_tables):
+                if table.name != "facts":  # whose key the store is under
+                    tx.execute(sa.delete(table))
+
+
+@pytest.fixture(scope="session")
+def _lasting() -> Iterator[Lasting]:
+    found = Lasting()
+    yield found
+    found.stack.close()
+
+
+@pytest.fixture(params=["sqlite", "postgresql"])
+def store_url(request: pytest.FixtureRequest, _lasting: Lasting, tmp_path_factory: pytest.TempPathFactory) -> str:
+    """Address of the empty store, on each database in turn."""
+    database: str = request.param
+    if database in _lasting.stores:
+        _lasting.empty(database)
+    elif database == "sqlite":
+        file: Path = tmp_path_factory.mktemp("lasting") / "store.db"
+        shutil.copyfile(request.getfixturevalue("_sqlite_template"), file)
+        _lasting.open(database, f"sqlite:///{file}")
+    else:
+        server = request.getfixturevalue("postgres_server")
+        _lasting.open(database, _lasting.stack.enter_context(server.database()))
+    return _lasting.stores[database][1]
+
+
+@pytest.fixture
+def store(_lasting: Lasting, store_url: str) -> Store:
+    """The empty store, on each database in turn."""
+    return next(store for store, url in _lasting.stores.values() if url == store_url)

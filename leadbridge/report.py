@@ -49,6 +49,7 @@ def figures(done: Round) -> dict[str, Any]:
         "skipped": dict(done.pulled.skipped),
         "sources_missing": done.pulled.missing,
         "events": done.events.done,
+        "set_aside": done.events.failed + done.rescored.failed,
         "scored": done.rescored.people,
         "moved": done.rescored.changed,
         "written": done.written.written,
@@ -69,6 +70,7 @@ def figures(done: Round) -> dict[str, Any]:
             or done.members.waiting
             or done.enrolled.uncertain
             or done.events.failed
+            or done.rescored.failed
         ),
     }
 
@@ -86,6 +88,7 @@ def show_round(done: Round) -> None:
         ("enrolled", "put into a journey"), ("held_out", "kept out, to measure the difference"),
         ("refused", "may not be mailed"), ("waiting", "waiting for their turn"),
         ("uncertain", "uncertain, see `leadbridge status`"), ("write_refused", "writes refused, now in quarantine"),
+        ("set_aside", "events or people that could not be worked, now in quarantine"),
     ):  # fmt: skip
         if data[key]:
             table.add_row(f"{data[key]:,}", words)

@@ -20,7 +20,7 @@ from typing import Any, TypeVar
 import numpy as np
 
 from leadbridge.columns import Coded, Columns, Numbers, micros
-from leadbridge.config.schema import ScoreModel
+from leadbridge.config.scores import ScoreModel
 from leadbridge.types import ActivityKind, Value
 from scoring import explain
 from scoring.compile import CompiledModel, compile_model

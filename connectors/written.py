@@ -5,7 +5,8 @@ from dataclasses import dataclass
 
 from connectors.base import PropertySpec
 from connectors.values import as_text, same_number
-from leadbridge.config.schema import Config, WriteBackTarget, known_values
+from leadbridge.config.fields import WriteBackTarget
+from leadbridge.config.schema import Config, known_values
 from leadbridge.types import BuyerJourney, LifecycleStage, Value
 
 

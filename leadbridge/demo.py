@@ -32,7 +32,7 @@ from leadbridge.config.load import as_written, load
 from leadbridge.errors import ConfigError, Fault, LeadbridgeError
 from leadbridge.run import Embedded
 from leadbridge.store import leads, ranking
-from sync import cycle, rescore, setup, wiring
+from sync import cycle, explain, setup, wiring
 
 if TYPE_CHECKING:
     from leadbridge.config.schema import Config
@@ -334,7 +334,7 @@ def _edit_and_wait(parts: Parts, sandbox: Sandbox) -> tuple[int, list[Rescoring]
     with store.reading() as tx:
         candidates = ranking.between(tx, score, 25, 75, 40 * EDITS)
         records = leads.refs_of(tx, [row.person_id for row in candidates], "hubspot")
-    then = rescore.what_if(store, parts.scorer, [row.person_id for row in candidates], {field: value})
+    then = explain.what_if(store, parts.scorer, [row.person_id for row in candidates], {field: value})
     chosen = [
         (row, records[row.person_id][0])
         for row in candidates

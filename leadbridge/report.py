@@ -15,7 +15,7 @@ from rich.table import Table
 if TYPE_CHECKING:
     from leadbridge.store.engine import Store
     from sync.cycle import Round
-    from sync.rescore import Explanation
+    from sync.explain import Explanation
 
 console = Console()
 

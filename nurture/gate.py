@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from leadbridge.config.schema import Cap, Guards
+from leadbridge.config.nurture import Cap, Guards
 from leadbridge.types import SuppressionReason
 
 FRESH = timedelta(seconds=60)

@@ -4,7 +4,7 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from leadbridge.config.schema import Journey, Nurture
+from leadbridge.config.nurture import Journey, Nurture
 from leadbridge.types import EnrolmentState
 
 TAKEN = frozenset(

@@ -14,7 +14,8 @@ from typing import Any
 from leadbridge.columns import MICROS, plain, spelled
 from leadbridge.conditions import Lists, Prepared, named_list, prepare, words_of
 from leadbridge.config.conditions import AllOf, AnyOf, FieldTest, Not, Test, fields_of
-from leadbridge.config.schema import Persona, Rule, ScoreModel, Sequence, attributes
+from leadbridge.config.schema import attributes
+from leadbridge.config.scores import Persona, Rule, ScoreModel, Sequence
 from scoring.frames import KIND_CODES
 
 UNIT = 10**10

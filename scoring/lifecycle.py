@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from leadbridge.columns import Coded, Columns
 from leadbridge.conditions import holds
-from leadbridge.config.schema import StageRule
+from leadbridge.config.scores import StageRule
 from leadbridge.types import LifecycleStage
 
 ORDER = tuple(LifecycleStage)

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from leadbridge.columns import Coded, Column, Columns, Mask, Numbers, micros
 from leadbridge.conditions import Lists, Prepared, prepare
-from leadbridge.config.schema import Persona
+from leadbridge.config.scores import Persona
 from scoring import explain
 
 _WEIGHT = 10**6

@@ -17,7 +17,7 @@ from sqlalchemy import Connection
 
 from connectors.base import EmailPlatform, Entry, Member, MemberStatus
 from leadbridge import addresses, clock, logs
-from leadbridge.config.schema import Guards
+from leadbridge.config.nurture import Guards
 from leadbridge.errors import NeedsOperator, VendorError
 from leadbridge.store import enrolments, ranking, suppressions
 from leadbridge.store import leads as lead_store

@@ -15,7 +15,7 @@ from leadbridge.config.schema import Config
 from leadbridge.errors import StoreError
 from leadbridge.store import leases
 from leadbridge.store.engine import Store, open_store
-from sync.rescore import Scorer
+from sync.outlook import Scorer
 
 
 @dataclass(slots=True)

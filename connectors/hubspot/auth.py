@@ -16,7 +16,7 @@ from connectors.hubspot.paths import ROUTES, path_of
 from connectors.hubspot.wire import VENDOR, Shape, name_error, parsed
 from leadbridge import __version__, logs
 from leadbridge.call import Caller, Pace, RatePerSpan, per_second, read_within
-from leadbridge.config.schema import HubSpotConnection
+from leadbridge.config.connections import HubSpotConnection
 from leadbridge.errors import VendorError
 
 S = TypeVar("S", bound=Shape)

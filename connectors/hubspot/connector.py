@@ -14,7 +14,8 @@ from connectors.hubspot.streams import Streams
 from connectors.hubspot.wire import VENDOR, Id, Shape
 from connectors.hubspot.writing import BATCH, Writes
 from leadbridge.call import Pace
-from leadbridge.config.schema import Config, HubSpotConnection
+from leadbridge.config.connections import HubSpotConnection
+from leadbridge.config.schema import Config
 from leadbridge.types import Activity, Lead, RecordRef, Value
 
 

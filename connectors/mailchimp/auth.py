@@ -25,7 +25,7 @@ from connectors.mailchimp.wire import VENDOR, accepted, name_error, shaped
 from connectors.mailchimp.wire import Shape as _Shape
 from leadbridge import __version__, logs
 from leadbridge.call import Caller, Pace, Simultaneous, read_within
-from leadbridge.config.schema import MailchimpConnection
+from leadbridge.config.connections import MailchimpConnection
 from leadbridge.errors import VendorError
 
 S = TypeVar("S", bound=_Shape)

@@ -11,7 +11,8 @@ from connectors.mailchimp.members import Members
 from connectors.mailchimp.streams import Streams
 from connectors.mailchimp.wire import VENDOR, Root
 from leadbridge.call import Pace
-from leadbridge.config.schema import Config, MailchimpConnection
+from leadbridge.config.connections import MailchimpConnection
+from leadbridge.config.schema import Config
 from leadbridge.types import Activity, Value
 
 

@@ -16,7 +16,7 @@ from connectors.base import Entry
 from connectors.mailchimp.auth import Api, Sdk
 from connectors.mailchimp.mapping import hash_of
 from connectors.mailchimp.wire import Refused, Tags
-from leadbridge.config.schema import Journey
+from leadbridge.config.nurture import Journey
 from leadbridge.errors import NeedsOperator, RecordRefused, Unknown, VendorError
 
 _TRIGGER = re.compile(r"journeys/(\d+)/steps/(\d+)")

@@ -11,7 +11,8 @@ from typing import get_args
 
 from leadbridge.config.conditions import test_names
 from leadbridge.config.document import Node, Path
-from leadbridge.config.schema import BUILT_IN_FIELDS, FieldType, attributes, facts, values
+from leadbridge.config.fields import FieldType
+from leadbridge.config.schema import BUILT_IN_FIELDS, attributes, facts, values
 from leadbridge.config.wording import did_you_mean, listed
 from leadbridge.types import BuyerJourney, LifecycleStage
 

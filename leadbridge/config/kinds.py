@@ -16,6 +16,9 @@ from pydantic import (
 )
 from pydantic_core import CoreSchema, PydanticCustomError, core_schema
 
+DAY = 86400.0
+"""Seconds."""
+
 
 class Section(BaseModel):
     """A part of the file: unknown keys are faults, values never change after loading."""

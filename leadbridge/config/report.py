@@ -5,7 +5,9 @@ from collections import Counter
 from collections.abc import Iterable
 
 from leadbridge.config.conditions import fields_of
-from leadbridge.config.schema import Cap, Config, Rule, conditions_of
+from leadbridge.config.nurture import Cap
+from leadbridge.config.schema import Config, conditions_of
+from leadbridge.config.scores import Rule
 
 
 def describe(config: Config) -> list[tuple[str, str]]:

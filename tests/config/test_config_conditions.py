@@ -22,7 +22,8 @@ from leadbridge.config.conditions import (
 from leadbridge.config.countries import SPELLINGS
 from leadbridge.config.kinds import HttpAddress, Share
 from leadbridge.config.lists import NAMED_LISTS, WORD_LISTS, free_mail_domains
-from leadbridge.config.schema import Cap, Config, Guards
+from leadbridge.config.nurture import Cap, Guards
+from leadbridge.config.schema import Config
 from leadbridge.config.wording import in_words, listed, nearest, path_text
 
 

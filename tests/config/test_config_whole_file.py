@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from leadbridge.config.bind import hints
-from leadbridge.config.schema import Rule
+from leadbridge.config.scores import Rule
 from tests.helpers.config_files import changed, faults_of, loaded
 
 SMALL = "small: {employees: {below: 50}}"

@@ -17,7 +17,7 @@ from leadbridge.store import enrolments, inbox, leads, quarantine
 from leadbridge.store.engine import Store
 from leadbridge.types import EnrolmentState, RecordRef
 from sync import cycle, enrol, pull, rescore, setup, wiring
-from sync.rescore import Scorer
+from sync.outlook import Scorer
 from tests.helpers import rooms
 from tests.helpers.rooms import Skipping
 

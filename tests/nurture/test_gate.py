@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from connectors.base import MemberStatus
-from leadbridge.config.schema import Cap, Guards
+from leadbridge.config.nurture import Cap, Guards
 from leadbridge.types import SuppressionReason
 from nurture import gate
 

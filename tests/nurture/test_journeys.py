@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from leadbridge.config.conditions import parse_condition
-from leadbridge.config.schema import Journey, MailchimpTrigger, Nurture
+from leadbridge.config.nurture import Journey, MailchimpTrigger, Nurture
 from leadbridge.types import BuyerJourney, EnrolmentState
 from nurture.buyer_journey import phase
 from nurture.holdout import held_out

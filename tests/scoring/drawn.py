@@ -5,7 +5,7 @@ from typing import Any
 
 from hypothesis import strategies as st
 
-from leadbridge.config.schema import ScoreModel
+from leadbridge.config.scores import ScoreModel
 from leadbridge.types import Value
 from tests.scoring.reference import Did
 

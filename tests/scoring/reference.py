@@ -10,7 +10,7 @@ from fractions import Fraction
 from typing import Any
 
 from leadbridge.config.conditions import AllOf, AnyOf, Condition, FieldTest, Not, Test
-from leadbridge.config.schema import Persona, Rule, ScoreModel, Sequence
+from leadbridge.config.scores import Persona, Rule, ScoreModel, Sequence
 from leadbridge.types import Value
 
 

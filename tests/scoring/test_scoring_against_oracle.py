@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from leadbridge.columns import columns_of
 from leadbridge.conditions import holds, prepare
 from leadbridge.config.conditions import parse_condition
-from leadbridge.config.schema import ScoreModel
+from leadbridge.config.scores import ScoreModel
 from leadbridge.types import Score, Value
 from scoring.compile import UNIT, compile_model
 from scoring.engine import ScoreFrame, score

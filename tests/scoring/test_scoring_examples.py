@@ -9,7 +9,7 @@ import pytest
 
 from leadbridge.conditions import holds
 from leadbridge.config.conditions import parse_condition
-from leadbridge.config.schema import ScoreModel
+from leadbridge.config.scores import ScoreModel
 from leadbridge.types import Score, Value
 from scoring.compile import UNIT, compile_model
 from scoring.engine import score, score_facts

@@ -7,7 +7,7 @@ import pytest
 
 from leadbridge.columns import Columns, Numbers, coded
 from leadbridge.config.conditions import parse_condition
-from leadbridge.config.schema import StageRule
+from leadbridge.config.scores import StageRule
 from leadbridge.types import LifecycleStage as Stage
 from scoring.lifecycle import stages
 from tests.scoring.drawn import AT

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 from pydantic import ValidationError
 
-from leadbridge.config.schema import ScoreModel
+from leadbridge.config.scores import ScoreModel
 from leadbridge.types import ActivityKind
 from scoring.compile import compile_model, model_hash
 from scoring.frames import KIND_CODES

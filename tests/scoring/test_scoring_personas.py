@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from leadbridge.columns import columns_of
 from leadbridge.conditions import holds
 from leadbridge.config.conditions import parse_condition
-from leadbridge.config.schema import Persona, ScoreModel
+from leadbridge.config.scores import Persona, ScoreModel
 from leadbridge.types import Value
 from scoring.compile import compile_model, model_hash
 from scoring.engine import score

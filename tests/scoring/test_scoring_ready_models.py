@@ -13,7 +13,7 @@ from leadbridge.config.load import load
 from leadbridge.config.schema import Config
 from leadbridge.types import Value
 from scoring.frames import activities_frame, people_frame
-from sync.rescore import Outlook, Scorer
+from sync.outlook import Outlook, Scorer
 from tests.helpers.config_files import ENVIRONMENT
 
 ROOT = Path(__file__).parents[2]

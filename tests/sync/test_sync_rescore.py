@@ -10,8 +10,8 @@ from leadbridge.store import Store, activities, due, enrolments, leads, outbox
 from leadbridge.store import scores as score_store
 from leadbridge.types import Activity, ActivityKind, email_key
 from scoring import engine
-from sync import accounts, pull, rescore
-from sync.rescore import Scorer
+from sync import accounts, explain, pull, rescore
+from sync.outlook import Scorer
 from sync.retry import next_try
 from tests.helpers.storedump import dump
 from tests.helpers.syncing import TAG, Stage, configuration, journey, moving, stage
@@ -144,15 +144,15 @@ def test_looking_writes_nothing(made: Stage, store_url: str) -> None:
     made.sync()
     url = store_url.replace("postgresql:", "postgresql+psycopg:")
     before, calls = dump(url), made.calls()
-    assert rescore.what_if(made.store, made.parts.scorer, everyone(made), {"job_title": "Director"}) == {
+    assert explain.what_if(made.store, made.parts.scorer, everyone(made), {"job_title": "Director"}) == {
         made.person(record): {"lead": 55}
     }
-    explained = rescore.explain(made.store, made.parts.scorer, " ADA@acme.example ")
+    explained = explain.explain(made.store, made.parts.scorer, " ADA@acme.example ")
     assert explained is not None
     assert explained.scores[0].value == 15
     assert sum(line.points for line in explained.scores[0].contributions) == 15
-    assert rescore.explain(made.store, made.parts.scorer, "nobody@acme.example") is None
-    assert rescore.explain(made.store, made.parts.scorer, "no address") is None
+    assert explain.explain(made.store, made.parts.scorer, "nobody@acme.example") is None
+    assert explain.explain(made.store, made.parts.scorer, "no address") is None
     assert (dump(url), made.calls()) == (before, calls)
 
 

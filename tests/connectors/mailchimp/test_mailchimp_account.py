@@ -12,7 +12,7 @@ from pydantic import SecretStr
 from connectors.base import Entry, MemberStatus
 from connectors.mailchimp.auth import KeptClient, _host
 from connectors.mailchimp.connector import Mailchimp
-from leadbridge.config.schema import MailchimpConnection
+from leadbridge.config.connections import MailchimpConnection
 from leadbridge.errors import FeatureMissing, NeedsOperator, Unknown
 from leadbridge.sandbox.server import Sandbox
 from leadbridge.sandbox.world import Fault

@@ -1,0 +1,1 @@
+"""What each command does, by topic; `leadbridge.cli` lists them. Heavy imports live inside the commands."""

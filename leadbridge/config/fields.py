@@ -1,0 +1,44 @@
+"""The part of the file that maps fields: where each system keeps ours, and where it shows what we work out."""
+
+from typing import Literal, TypeAlias
+
+from pydantic import Field, model_validator
+
+from leadbridge.config.kinds import (
+    HubSpotSource,
+    HubSpotTarget,
+    MergeField,
+    Section,
+    across,
+)
+
+FieldType: TypeAlias = Literal["text", "integer", "number", "boolean", "date", "datetime"]
+
+
+class FieldMapping(Section):
+    """One field of ours: where each CRM keeps it."""
+
+    hubspot: HubSpotSource | None = Field(
+        None, description="contact property, or company.PROPERTY of the primary company"
+    )
+    type: FieldType = Field("text", description="what the value is")
+    empty: list[str] = Field(default=[], description='values that mean "not known", such as Select')
+
+    @model_validator(mode="after")
+    def _somewhere(self) -> "FieldMapping":
+        if self.hubspot is None:
+            raise across("does not say where to read it; add hubspot: PROPERTY", "hubspot")
+        return self
+
+
+class WriteBackTarget(Section):
+    """One value of ours: the property (HubSpot) and merge field (Mailchimp) to create and fill."""
+
+    hubspot: HubSpotTarget | None = Field(None, description="contact property")
+    mailchimp: MergeField | None = Field(None, description="merge field tag, at most 10 letters")
+
+    @model_validator(mode="after")
+    def _somewhere(self) -> "WriteBackTarget":
+        if self.hubspot is None and self.mailchimp is None:
+            raise across("does not say where to write it; add hubspot: PROPERTY", "hubspot", "mailchimp")
+        return self

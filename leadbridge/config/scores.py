@@ -1,0 +1,166 @@
+"""The part of the file that says what people are worth: scores, personas, stages."""
+
+from typing import Annotated
+
+from pydantic import Field, model_validator
+
+from leadbridge.config.conditions import Duration, When
+from leadbridge.config.kinds import (
+    Name,
+    OneOrMany,
+    Section,
+    across,
+)
+from leadbridge.types import BOUND_LINE, ActivityKind
+
+
+class Category(Section):
+    """A part of a score, with its bounds."""
+
+    min: float = Field(0, description="never below this (negative: a category may take points away)")
+    max: float = Field(100, description="never above this")
+
+    @model_validator(mode="after")
+    def _in_order(self) -> "Category":
+        if self.min > self.max:
+            raise across(f"min {self.min:g} is above max {self.max:g}", "min", "max")
+        return self
+
+
+class Sequence(Section):
+    """What must follow an activity for it to count."""
+
+    then: Annotated[list[ActivityKind], OneOrMany()] = Field(
+        min_length=1, description="kind of activity that has to follow, or a list of kinds"
+    )
+    where: When | None = Field(None, description="condition on the following activity's own values")
+    within: Duration = Field(description="it follows less than this long after the first, and never at the same time")
+
+
+class Rule(Section):
+    """One reason for points: an attribute rule (`when`), an activity rule (`activity`), or silence."""
+
+    name: str = Field(min_length=1, max_length=80, description="shown to sales as the reason")
+    category: str = Field(description="the part of the score it counts for")
+    points: float = Field(description="points given; negative takes away", ge=-1000, le=1000)
+    when: When | None = Field(None, description="condition on the person; with an activity: on both")
+    activity: Annotated[list[ActivityKind], OneOrMany()] | None = Field(
+        None, description="kind of activity, or a list of kinds"
+    )
+    where: When | None = Field(None, description="condition on the activity's own values, such as url")
+    within: Duration | None = Field(None, description="only activity younger than this")
+    half_life: Duration | None = Field(None, description="an activity this old counts half")
+    at_most: int | None = Field(None, ge=1, description="count the newest n only")
+    at_least: int | None = Field(None, ge=1, description="threshold: points once, from n activities on")
+    cap: float | None = Field(None, gt=0, description="bound of this rule's points, in size")
+    first_only: bool = Field(False, description="true: only the first ever that matches counts, if it is in `within`")
+    distinct: str | None = Field(
+        None,
+        min_length=1,
+        description="value of the activity, such as url; of those with the same one the newest counts",
+    )
+    sequence: Sequence | None = Field(None, description="count only what another activity followed in time")
+    each: str | None = Field(None, description="numeric value of the activity that multiplies the points")
+    no_activity_for: Duration | None = Field(None, description="points when silent for this long")
+    exclusive: str | None = Field(None, description="of the rules with this word, only the largest counts")
+
+    @model_validator(mode="after")
+    def _one_sort(self) -> "Rule":
+        if self.no_activity_for is None and self.activity is None and self.when is None:
+            raise across(
+                "needs one of: when (attribute rule), activity, no_activity_for", "when", "activity", "no_activity_for"
+            )
+        if self.activity is None:
+            given = [key for key in OF_ACTIVITY if getattr(self, key) not in (None, False)]
+            if given:
+                raise across(f"{', '.join(given)} needs activity: KIND", "activity", *given)
+        if BOUND_LINE.fullmatch(self.name):
+            raise across(f"{self.name!r} is what explanations call a bound; choose another name", "name")
+        counting = [key for key in OF_COUNTING if getattr(self, key) not in (None, False)]
+        if self.no_activity_for is not None and counting:
+            raise across(
+                f"{', '.join(counting)} counts activity, so it does not go with no_activity_for",
+                "no_activity_for",
+                *counting,
+            )
+        if self.at_least is not None and (self.each is not None or self.half_life is not None):
+            raise across(
+                "at_least gives its points once, so it goes with neither each nor half_life",
+                "at_least",
+                "each",
+                "half_life",
+            )
+        several = [key for key in ("at_most", "at_least", "distinct") if getattr(self, key) is not None]
+        if self.first_only and several:
+            raise across(
+                f"first_only counts one activity, so it does not go with {', '.join(several)}", "first_only", *several
+            )
+        return self
+
+
+OF_ACTIVITY = (
+    "where",
+    "within",
+    "half_life",
+    "at_most",
+    "at_least",
+    "cap",
+    "first_only",
+    "distinct",
+    "sequence",
+    "each",
+)
+"""Keys of a rule that mean nothing without an activity."""
+OF_COUNTING = tuple(key for key in OF_ACTIVITY if key != "where")
+"""Keys of a rule that mean nothing to silence: whoever is silent has nothing to count."""
+
+
+class ScoreModel(Section):
+    """One score: categories, rules, grades."""
+
+    min: int = Field(0, ge=-10000, le=10000, description="the least the score can be")
+    max: int = Field(100, ge=-10000, le=10000, description="the most the score can be")
+    applies_to: When | None = Field(None, description="who has this score; default: everyone")
+    categories: dict[Name, Category] = Field(min_length=1, description="parts of the score, each with its bounds")
+    rules: list[Rule] = Field(min_length=1, description="reasons for points")
+    grades: dict[str, float] = Field(default={}, description="letter: points of the grade category it begins at")
+    grade_from: str = Field("fit", description="the category that grades are read from")
+
+    @model_validator(mode="after")
+    def _bounds_in_order(self) -> "ScoreModel":
+        if self.min >= self.max:
+            raise across(f"min {self.min} is not below max {self.max}", "min", "max")
+        return self
+
+    @model_validator(mode="after")
+    def _grades_from_somewhere(self) -> "ScoreModel":
+        if self.grades and self.grade_from not in self.categories:
+            raise across(
+                f"grades are read from category {self.grade_from!r}, which is not there; set grade_from",
+                "grades",
+                "grade_from",
+                "categories",
+            )
+        return self
+
+
+class Trait(Section):
+    """One thing that is typical of a persona."""
+
+    name: str = Field(min_length=1, max_length=80, description="shown to sales as the reason")
+    when: When = Field(description="condition on the person's own fields")
+    weight: float = Field(1, gt=0, le=1000, description="how much it says, beside the other traits")
+
+
+class Persona(Section):
+    """A kind of buyer: what is typical of them."""
+
+    traits: list[Trait] = Field(min_length=1, description="what is typical; nearness is the share of weights that hold")
+    at_least: float = Field(50, gt=0, le=100, description="nearness (0 to 100) from which a person is taken for one")
+
+
+class StageRule(Section):
+    """When a person enters a stage, and below what they leave it again."""
+
+    when: When = Field(description="who enters it")
+    until: When | None = Field(None, description="leave when this holds; default: when `when` no longer does")

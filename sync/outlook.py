@@ -1,0 +1,196 @@
+"""All that follows for a person from what is stored: scores, stage, phase, journeys that fit. Pure but for `load`."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
+from typing import Any
+
+import numpy as np
+from sqlalchemy import Connection
+
+from leadbridge import addresses
+from leadbridge.columns import coded
+from leadbridge.conditions import Prepared, holds, prepare
+from leadbridge.config.conditions import Condition, FieldTest, Not
+from leadbridge.config.schema import BUILT_IN_FIELDS, Config, conditions_of
+from leadbridge.config.scores import StageRule
+from leadbridge.store import activities as activity_store
+from leadbridge.store import leads as lead_store
+from leadbridge.store import scores as score_store
+from leadbridge.types import BuyerJourney, LifecycleStage, PersonId, Score, Value
+from nurture import buyer_journey
+from nurture.segments import expand
+from scoring import engine
+from scoring import explain as words
+from scoring.compile import compile_model
+from scoring.frames import KIND_CODES, Activities, Documents, People, people_frame
+from scoring.lifecycle import stages
+from scoring.personas import compile_personas, nearness
+
+
+@dataclass(frozen=True, slots=True)
+class Outlook:
+    """All that follows for one person at one instant."""
+
+    person_id: PersonId
+    scores: tuple[Score, ...]
+    stage: LifecycleStage | None
+    buyer_journey: BuyerJourney | None
+    journeys: Mapping[str, bool]  # configured journey: does its condition hold?
+    reasons: Mapping[str, str]  # by score name
+    wanted: Mapping[str, Value]  # our write-back names
+
+
+class Scorer:
+    """The configuration's scores, stages and journeys, compiled once."""
+
+    def __init__(self, config: Config) -> None:
+        self.config = config
+        self.types = {**BUILT_IN_FIELDS, **{name: field.type for name, field in config.fields.items()}}
+        self.personas = compile_personas(config.personas)
+        self.models = tuple(
+            compile_model(name, model, self.types, personas=config.personas) for name, model in config.scores.items()
+        )
+        segments = config.segments
+
+        def ready(condition: Any) -> Prepared:
+            return prepare(expand(condition, segments))
+
+        self._stages = {
+            stage: StageRule(
+                when=expand(rule.when, segments), until=None if rule.until is None else expand(rule.until, segments)
+            )
+            for stage, rule in config.stages.items()
+        }
+        self._phases = {phase: ready(condition) for phase, condition in config.buyer_journey.items()}
+        self._journeys = {journey.name: ready(journey.when) for journey in config.nurture.journeys}
+
+    @property
+    def reach(self) -> timedelta | None:
+        """How far back activity matters to any score; None: all of it."""
+        found = [model.reach for model in self.models]
+        return None if None in found else timedelta(microseconds=max(reach for reach in found if reach is not None))
+
+    @property
+    def depends_on_time(self) -> bool:
+        """May anything about a person change although nothing happens: a score, a stage, the rest after a journey?"""
+        return (
+            bool(self._journeys)
+            or any(
+                rule.activity is not None or rule.no_activity_for is not None
+                for model in self.config.scores.values()
+                for rule in model.rules
+            )
+            or any(_dated(condition) for _, condition, _ in conditions_of(self.config))
+        )
+
+    def outlook(
+        self,
+        people: People,
+        activities: Activities,
+        current: Sequence[LifecycleStage | None],
+        at: datetime,
+    ) -> list[Outlook]:
+        """Everything that follows for these people at one instant. Pure."""
+        near = nearness(self.personas, people.facts, at)
+        people = replace(people, facts=people.facts.adding(near.facts()))
+        frames = [engine.score(model, people, activities, at) for model in self.models]
+        facts = people.facts.adding(engine.score_facts(frames))
+        stage_of = stages(self._stages, facts, current, at)
+        facts = facts.adding({"stage": coded(stage_of)})
+        phase_holds = {phase: holds(test, facts, at) for phase, test in self._phases.items()}
+        phase_of = [
+            buyer_journey.phase({phase: bool(mask[row]) for phase, mask in phase_holds.items()})
+            for row in range(facts.n)
+        ]
+        facts = facts.adding({"buyer_journey": coded(phase_of)})
+        fits = {name: holds(test, facts, at) for name, test in self._journeys.items()}
+        return [
+            self._one(
+                int(people.ids[row]),
+                tuple(found for frame in frames if (found := frame.score(row)) is not None),
+                stage_of[row],
+                phase_of[row],
+                {name: bool(mask[row]) for name, mask in fits.items()},
+                near.values(row),
+            )
+            for row in range(facts.n)
+        ]
+
+    def _one(
+        self,
+        person: PersonId,
+        scores: tuple[Score, ...],
+        stage: LifecycleStage | None,
+        phase: BuyerJourney | None,
+        journeys: Mapping[str, bool],
+        personas: Mapping[str, Value],
+    ) -> Outlook:
+        wanted: dict[str, Value] = {"stage": stage, "buyer_journey": phase, **personas}
+        first = next(iter(self.config.scores))
+        reasons = {score.name: words.reasons(score.contributions) for score in scores}
+        for score in scores:
+            text = reasons[score.name]
+            named: dict[str, Value] = {
+                f"score.{score.name}": score.value,
+                f"grade.{score.name}": score.grade,
+                f"reasons.{score.name}": text,
+                **{f"score.{score.name}.{category}": round(points, 1) for category, points in score.categories.items()},
+            }
+            if score.name == first:
+                named |= {"score": score.value, "grade": score.grade, "reasons": text}
+                named |= {f"score.{category}": round(points, 1) for category, points in score.categories.items()}
+            wanted |= named
+        shown = {name: wanted.get(name) for name in self.config.write_back}
+        return Outlook(person, scores, stage, phase, journeys, reasons, shown)
+
+
+def _dated(condition: Condition) -> bool:
+    """Does the condition look at how long ago something was?"""
+    match condition:
+        case FieldTest():
+            return condition.test.within is not None or condition.test.older_than is not None
+        case Not():
+            return _dated(condition.part)
+    return any(_dated(part) for part in condition.parts)
+
+
+@dataclass(slots=True)
+class Loaded:
+    """What is stored of a batch of people."""
+
+    rows: dict[PersonId, lead_store.PersonRow]
+    people: People
+    activities: Activities
+    stages: list[LifecycleStage | None]
+
+
+def load(
+    tx: Connection, scorer: Scorer, ids: Sequence[PersonId], at: datetime, pretend: Mapping[str, Value] | None = None
+) -> Loaded:
+    """What is stored of these people; `pretend` replaces attributes of all of them."""
+    rows = lead_store.people(tx, ids)
+    known = [person for person in ids if person in rows]
+    people = people_frame(known, [{**facts_of(rows[person]), **(pretend or {})} for person in known], scorer.types)
+    since = None if scorer.reach is None else at - scorer.reach
+    found = activity_store.activities_of(tx, known, since)
+    activities = Activities.by_id(
+        people,
+        np.array(found.person_id, np.int64),
+        np.array([KIND_CODES[kind] for kind in found.kind], np.int8),
+        np.array(found.micros, np.int64),
+        Documents(np.arange(len(found), dtype=np.int32), found.attributes),
+    )
+    standings = score_store.standings(tx, known)
+    current = [standings[person].stage if person in standings else None for person in known]
+    return Loaded(rows, people, activities, current)
+
+
+def facts_of(row: lead_store.PersonRow) -> dict[str, Value]:
+    """What conditions may look at of a person: mapped fields and built-in ones."""
+    return {
+        **row.attributes,
+        "email": row.email,
+        "email_domain": addresses.domain_of(row.email),
+        "opted_out": row.opted_out,
+    }

@@ -11,6 +11,7 @@ from datetime import datetime
 from enum import StrEnum
 from typing import ClassVar, Generic, TypeVar
 
+from leadbridge.errors import FeatureMissing
 from leadbridge.types import Activity, Lead, RecordRef, SuppressionReason, Value
 
 T = TypeVar("T")
@@ -75,6 +76,35 @@ class PropertySpec:
     options: tuple[str, ...] = ()
 
 
+@dataclass(frozen=True, slots=True)
+class SalesTask:
+    """A piece of work for somebody in sales, to be made at the CRM once and only once."""
+
+    key: str  # ours, letters and digits: the vendor's record bears it, and by it an earlier one is found
+    ref: RecordRef  # whom it is about
+    subject: str
+    body: str  # plain text of several lines; the room makes it safe for where the vendor shows it
+    due_at: datetime
+    owner: str | None = None  # the vendor's id of the user; None: nobody's yet
+
+
+@dataclass(frozen=True, slots=True)
+class Made:
+    """How the making of one task ended; WRITTEN with the vendor's id, whether made now or found."""
+
+    outcome: Outcome
+    task_id: str = ""
+    reason: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class TaskState:
+    """What became of a task at the vendor."""
+
+    done_at: datetime | None = None  # None: not done
+    gone: bool = False  # deleted: somebody decided that it need not be done
+
+
 class Crm(ABC):
     """A CRM. All blanks below are for the room to fill; sync decides when each is called.
 
@@ -136,6 +166,18 @@ class Crm(ABC):
     @abstractmethod
     def specs(self) -> list[PropertySpec]:
         """The properties the configuration's write-back needs at this vendor. Pure."""
+
+    def create_tasks(self, tasks: Sequence[SalesTask]) -> Mapping[str, Made]:  # noqa: ARG002 - a blank
+        """Make these tasks, each at most once: one whose key an earlier task bears is found, not made again.
+
+        Every key is answered for. Ask again for UNANSWERED ones after a minute at the earliest, when what was sent
+        has become visible. Raises FeatureMissing at a CRM where leadbridge makes no tasks.
+        """
+        raise FeatureMissing(self.vendor, "tasks.create", "leadbridge makes no tasks there")
+
+    def read_tasks(self, task_ids: Sequence[str]) -> Mapping[str, TaskState]:  # noqa: ARG002 - a blank
+        """What became of these tasks. Every id is answered for. Raises as `create_tasks`."""
+        raise FeatureMissing(self.vendor, "tasks.read", "leadbridge makes no tasks there")
 
 
 class MemberStatus(StrEnum):

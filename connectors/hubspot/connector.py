@@ -5,12 +5,13 @@ from datetime import timedelta
 
 from pydantic import Field
 
-from connectors.base import Change, Crm, Page, Progress, PropertySpec, Reading, Settled
+from connectors.base import Change, Crm, Made, Page, Progress, PropertySpec, Reading, SalesTask, Settled, TaskState
 from connectors.hubspot.auth import Api
 from connectors.hubspot.leads import Leads
 from connectors.hubspot.mapping import Fields
 from connectors.hubspot.properties import Properties
 from connectors.hubspot.streams import Streams
+from connectors.hubspot.tasks import Tasks
 from connectors.hubspot.wire import VENDOR, Id, Shape
 from connectors.hubspot.writing import BATCH, Writes
 from leadbridge.call import Pace
@@ -36,6 +37,7 @@ class HubSpot(Crm):
         self._leads = Leads(self._api, self._fields, lookback)
         self._writes = Writes(self._api, self._leads)
         self._properties = Properties(self._api, self._fields)
+        self._tasks = Tasks(self._api)
         self._sources = tuple(dict.fromkeys(connection.activities))
         history = timedelta(seconds=connection.history)
         self._streams = Streams(self._api, self._sources, history=history, lookback=lookback)
@@ -70,3 +72,9 @@ class HubSpot(Crm):
 
     def create(self, specs: Sequence[PropertySpec]) -> None:
         self._properties.create(specs)
+
+    def create_tasks(self, tasks: Sequence[SalesTask]) -> Mapping[str, Made]:
+        return self._tasks.create(tasks)
+
+    def read_tasks(self, task_ids: Sequence[str]) -> Mapping[str, TaskState]:
+        return self._tasks.read(task_ids)

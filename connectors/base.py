@@ -27,15 +27,16 @@ class Page(Generic[T]):
     rows: Sequence[T]
     progress: Progress
     skipped: Mapping[str, int] = field(default_factory=dict)  # what could not be read: reason to count
+    gone: Sequence[RecordRef] = ()  # of leads: records that are no more, where the vendor lists them
 
 
 @dataclass(frozen=True, slots=True)
 class Reading:
-    """Answer to "read these records": every id asked for is in exactly one of the three."""
+    """Answer to "read these records": every one asked for is in exactly one of the three."""
 
     found: Sequence[Lead]
-    gone: Sequence[str] = ()  # archived, deleted, or never there
-    moved: Mapping[str, str] = field(default_factory=dict)  # old id: id of the surviving record, which is in `found`
+    gone: Sequence[RecordRef] = ()  # archived, deleted, or never there
+    moved: Mapping[RecordRef, RecordRef] = field(default_factory=dict)  # old: the surviving one, which is in `found`
 
 
 class Outcome(StrEnum):
@@ -54,7 +55,7 @@ class Settled:
 
     outcome: Outcome
     reason: str = ""
-    moved_to: str | None = None
+    moved_to: RecordRef | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,6 +114,7 @@ class Crm(ABC):
     """
 
     vendor: ClassVar[str]  # key in the configuration, and part of every RecordRef: "hubspot"
+    people: ClassVar[frozenset[str]]  # types of object that are people, as RecordRef spells them: "contact"
     write_batch: ClassVar[int]  # records one write call carries
 
     @abstractmethod
@@ -128,8 +130,8 @@ class Crm(ABC):
         """
 
     @abstractmethod
-    def read_leads(self, record_ids: Sequence[str]) -> Reading:
-        """Read these records as they are now, in batches of the vendor's size."""
+    def read_leads(self, refs: Sequence[RecordRef]) -> Reading:
+        """Read these records as they are now, in batches of the vendor's size. Only types in `people` are asked for."""
 
     @abstractmethod
     def streams(self) -> Sequence[str]:

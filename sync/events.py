@@ -4,8 +4,8 @@ An event is a hint where to look (reliability pattern 9). Many events about one 
 the vendor's size; events that cannot be worked go to quarantine and the rest proceed (G8).
 """
 
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Collection, Iterator, Sequence
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from typing import TypeAlias
 
@@ -18,7 +18,7 @@ from leadbridge.errors import LeadbridgeError, RecordRefused, VendorError
 from leadbridge.store import due, inbox, suppressions
 from leadbridge.store import leads as lead_store
 from leadbridge.store.engine import Store
-from leadbridge.types import EventKind, SuppressionReason, WebhookEvent
+from leadbridge.types import EventKind, RecordRef, SuppressionReason, WebhookEvent
 from sync import pull
 
 log = logs.logger(__name__)
@@ -46,8 +46,8 @@ class Worked:
 class _Reads:
     """What is to be read again at one vendor."""
 
-    ids: set[str] = field(default_factory=set)
-    merged_into: dict[str, set[str]] = field(default_factory=dict)  # surviving id: old ids
+    refs: set[RecordRef] = field(default_factory=set)
+    merged_into: dict[RecordRef, set[RecordRef]] = field(default_factory=dict)  # surviving record: old ones
 
 
 def work(
@@ -104,9 +104,9 @@ def _reread(store: Store, crm: Crm, events: Claimed, done: Worked) -> None:
     """Read again what these events point at. What cannot be worked is halved until the bad event stands alone."""
     if not events:
         return
-    reads = _reads(event for _, event in events)
+    reads = _reads((event for _, event in events), crm.people)
     try:
-        done.due += pull.reread(store, crm, sorted(reads.ids), due.Lane.HOT, reads.merged_into)
+        done.due += pull.reread(store, crm, sorted(reads.refs), due.Lane.HOT, reads.merged_into)
     except RecordRefused as error:
         problem = error.problem
     except VendorError as error:
@@ -131,14 +131,15 @@ def _reread(store: Store, crm: Crm, events: Claimed, done: Worked) -> None:
     _reread(store, crm, events[middle:], done)
 
 
-def _reads(events: Iterator[WebhookEvent]) -> _Reads:
+def _reads(events: Iterator[WebhookEvent], people: Collection[str]) -> _Reads:
     reads = _Reads()
     for event in events:
         # Events about other objects are passed over: a pull notices what they changed.
-        ids = [ref.record_id for ref in event.refs if ref.object_type == pull.CONTACT]
-        reads.ids.update(ids)
-        if event.kind is EventKind.MERGED and event.new_id and ids:
-            reads.merged_into.setdefault(event.new_id, set()).update(event.merged)
+        refs = [ref for ref in event.refs if ref.object_type in people]
+        reads.refs.update(refs)
+        if event.kind is EventKind.MERGED and refs:
+            old = (replace(refs[0], record_id=one) for one in event.merged)
+            reads.merged_into.setdefault(refs[0], set()).update(old)
     return reads
 
 

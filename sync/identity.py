@@ -71,31 +71,29 @@ def absorb(tx: Connection, leads: Sequence[Lead], now: datetime, *, read_now: bo
 
 def take_in(
     tx: Connection,
-    vendor: str,
-    object_type: str,
     reading: Reading,
     now: datetime,
-    merged: Mapping[str, Iterable[str]] | None = None,
+    merged: Mapping[RecordRef, Iterable[RecordRef]] | None = None,
 ) -> set[PersonId]:
     """Store the answer to "read these records": what was found, what is gone, what moved; returns as `absorb`.
 
-    `merged` names old ids of surviving records, which the records themselves may not list (vendors/hubspot.md 5.3).
+    `merged` names what surviving records were made of, which they may not list (vendors/hubspot.md 5.3).
     """
-    old_ids: dict[str, set[str]] = {new: set(old) for new, old in (merged or {}).items()}
+    former: dict[RecordRef, set[RecordRef]] = {new: set(old) for new, old in (merged or {}).items()}
     for old, new in reading.moved.items():
-        # Merged twice over: the ids of the one in the middle belong to the last.
-        old_ids.setdefault(new, set()).update({old} | old_ids.get(old, set()))
-
-    def ref(record_id: str) -> RecordRef:
-        return RecordRef(vendor, object_type, record_id)
-
+        # Merged twice over: what the one in the middle was made of belongs to the last.
+        former.setdefault(new, set()).update({old} | former.get(old, set()))
     found = []
     for lead in reading.found:
-        more = (ref(one) for one in sorted(old_ids.get(lead.ref.record_id, set()) - {lead.ref.record_id}))
+        more = sorted(former.get(lead.ref, set()) - {lead.ref})
         found.append(replace(lead, aliases=tuple(dict.fromkeys((*lead.aliases, *more)))))
     changed = absorb(tx, found, now, read_now=True)
-    left = lead_store.retire_records(tx, [ref(one) for one in reading.gone], now)
-    return changed | reunite(tx, left, now)
+    return changed | retire(tx, reading.gone, now)
+
+
+def retire(tx: Connection, gone: Iterable[RecordRef], now: datetime) -> set[PersonId]:
+    """These records are no more: their people live on in what is left. Returns as `absorb`."""
+    return reunite(tx, lead_store.retire_records(tx, gone, now), now)
 
 
 def former_holders(tx: Connection, leads: Sequence[Lead]) -> list[RecordRef]:

@@ -19,10 +19,6 @@ log = logs.logger(__name__)
 LEADS = "leads"
 OPT_OUTS = "opt_outs"
 
-
-CONTACT = "contact"
-"""Object type of the records that are people."""
-
 US, COMPLETE = "leadbridge", "pull"
 """Where it is noted that everything was pulled once."""
 
@@ -86,8 +82,9 @@ def _pull_leads(store: Store, crm: Crm, pulled: Pulled, *, full: bool, tell: Cal
         before = read_former_holders(store, crm, page.rows)
         now = clock.now()
         with store.writing() as tx:
-            changed = identity.take_in(tx, crm.vendor, CONTACT, before, now)
+            changed = identity.take_in(tx, before, now)
             changed |= identity.absorb(tx, page.rows, now)
+            changed |= identity.retire(tx, page.gone, now)
             due.mark_due(tx, changed, now, due.Lane.NORMAL)
             watermarks.save_progress(tx, crm.vendor, LEADS, page.progress, now)
         pulled.leads += len(page.rows)
@@ -131,21 +128,25 @@ def _pull_opt_outs(store: Store, platform: EmailPlatform, pulled: Pulled, *, tel
 
 
 def reread(
-    store: Store, crm: Crm, record_ids: Sequence[str], lane: due.Lane, merged: Mapping[str, Iterable[str]] | None = None
+    store: Store,
+    crm: Crm,
+    refs: Sequence[RecordRef],
+    lane: due.Lane,
+    merged: Mapping[RecordRef, Iterable[RecordRef]] | None = None,
 ) -> int:
     """Read these records as they are now, and mark the people they changed as due. Returns how many are due.
 
     What a webhook says is a hint; this is where it becomes true (reliability pattern 9). `merged` as in
     `identity.take_in`.
     """
-    if not record_ids:
+    if not refs:
         return 0
-    reading = crm.read_leads(record_ids)
+    reading = crm.read_leads(refs)
     before = read_former_holders(store, crm, reading.found)
     now = clock.now()
     with store.writing() as tx:
-        changed = identity.take_in(tx, crm.vendor, CONTACT, before, now)
-        changed |= identity.take_in(tx, crm.vendor, CONTACT, reading, now, merged)
+        changed = identity.take_in(tx, before, now)
+        changed |= identity.take_in(tx, reading, now, merged)
         due.mark_due(tx, changed, now, lane)
     return len(changed)
 
@@ -154,9 +155,9 @@ def read_former_holders(store: Store, crm: Crm, leads: Sequence[Lead]) -> Readin
     """Ask the CRM again about the records `identity.former_holders` has its doubts about."""
     with store.reading() as tx:
         doubtful = identity.former_holders(tx, leads)
-    return crm.read_leads([ref.record_id for ref in doubtful]) if doubtful else Reading(())
+    return crm.read_leads(doubtful) if doubtful else Reading(())
 
 
-def moved_records(settled: Mapping[RecordRef, Settled]) -> list[str]:
-    """Ids to re-read because a write found the record merged into another."""
+def moved_records(settled: Mapping[RecordRef, Settled]) -> list[RecordRef]:
+    """Records to re-read because a write found the record merged into another."""
     return [row.moved_to for row in settled.values() if row.outcome is Outcome.MOVED and row.moved_to]

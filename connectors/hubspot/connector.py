@@ -8,7 +8,7 @@ from pydantic import Field
 from connectors.base import Change, Crm, Made, Page, Progress, PropertySpec, Reading, SalesTask, Settled, TaskState
 from connectors.hubspot.auth import Api
 from connectors.hubspot.leads import Leads
-from connectors.hubspot.mapping import Fields
+from connectors.hubspot.mapping import CONTACT, Fields
 from connectors.hubspot.properties import Properties
 from connectors.hubspot.streams import Streams
 from connectors.hubspot.tasks import Tasks
@@ -28,6 +28,7 @@ class HubSpot(Crm):
     """One HubSpot account. Thread-safe; keeps one SDK client and one rate budget, so build one per connection."""
 
     vendor = VENDOR
+    people = frozenset({CONTACT})
     write_batch = BATCH
 
     def __init__(self, connection: HubSpotConnection, config: Config, *, pace: Pace | None = None) -> None:
@@ -49,8 +50,8 @@ class HubSpot(Crm):
     def pull_leads(self, progress: Progress | None, *, full: bool = False) -> Iterator[Page[Lead]]:
         return self._leads.pull(progress, full=full)
 
-    def read_leads(self, record_ids: Sequence[str]) -> Reading:
-        return self._leads.read(record_ids)
+    def read_leads(self, refs: Sequence[RecordRef]) -> Reading:
+        return self._leads.read([ref.record_id for ref in refs])
 
     def streams(self) -> Sequence[str]:
         return self._sources

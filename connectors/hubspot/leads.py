@@ -9,7 +9,7 @@ from urllib.parse import urlencode
 from connectors.base import Page, Progress, Reading
 from connectors.batches import in_batches
 from connectors.hubspot.auth import Api
-from connectors.hubspot.mapping import Fields, modified_in
+from connectors.hubspot.mapping import Fields, contact_ref, modified_in
 from connectors.hubspot.search import changed
 from connectors.hubspot.wire import VENDOR, BatchAnswer, Listing, Record, Refused, row
 from connectors.watermark import Walk, progress_of, walk_in, watermark_in
@@ -118,8 +118,8 @@ class Leads:
         moved = {old: new for old, new in moved.items() if new in records}
         return Reading(
             found=self._leads(records.values(), Counter()),
-            gone=[one for one in asked if one not in records and one not in moved],
-            moved=moved,
+            gone=[contact_ref(one) for one in asked if one not in records and one not in moved],
+            moved={contact_ref(old): contact_ref(new) for old, new in moved.items()},
         )
 
     def survivor(self, record_id: str) -> str | None:

@@ -16,6 +16,7 @@ from leadbridge import addresses
 from leadbridge.config.schema import Config
 from leadbridge.types import Lead, LifecycleStage, RecordRef, Value
 
+CONTACT = "contact"
 LIFECYCLE = "lifecyclestage"
 
 STAGES = {
@@ -50,7 +51,7 @@ _ALWAYS = (
 
 
 def contact_ref(record_id: str) -> RecordRef:
-    return RecordRef(VENDOR, "contact", record_id)
+    return RecordRef(VENDOR, CONTACT, record_id)
 
 
 class Fields:

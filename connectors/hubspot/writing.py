@@ -10,6 +10,7 @@ from connectors.base import Change, Outcome, Settled
 from connectors.batches import in_batches
 from connectors.hubspot.auth import Api
 from connectors.hubspot.leads import Leads
+from connectors.hubspot.mapping import contact_ref
 from connectors.hubspot.wire import VENDOR, BatchAnswer, ErrorItem, Refused
 from leadbridge.call import masked
 from leadbridge.errors import NeedsOperator, RetryLater, Unknown, VendorError
@@ -110,7 +111,7 @@ class Writes:
             return Settled(Outcome.GONE, "HubSpot has no such contact")
         if now == record_id:
             return Settled(Outcome.UNANSWERED, "HubSpot says both that it has the contact and that it has not")
-        return Settled(Outcome.MOVED, "merged into another contact", moved_to=now)
+        return Settled(Outcome.MOVED, "merged into another contact", moved_to=contact_ref(now))
 
 
 def _refused(words: str) -> Settled:

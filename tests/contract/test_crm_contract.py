@@ -128,10 +128,10 @@ def test_every_record_asked_for_is_found_gone_or_moved(stage: HubSpotStage, room
     stage.sandbox.hubspot.archive_contact(archived)
     stage.sandbox.hubspot.gdpr_delete(erased)
     asked = [kept, one, other, archived, erased, "99999999", "not an id", kept]
-    reading = room.read_leads(asked)
+    reading = room.read_leads(stage.refs(asked))
     assert {lead.ref.record_id for lead in reading.found} == {kept, merged}
-    assert set(reading.gone) == {archived, erased, "99999999", "not an id"}
-    assert reading.moved == {one: merged, other: merged}
+    assert set(reading.gone) == set(stage.refs([archived, erased, "99999999", "not an id"]))
+    assert reading.moved == dict.fromkeys(stage.refs([one, other]), stage.ref(merged))
     survivor = next(lead for lead in reading.found if lead.ref.record_id == merged)
     assert {alias.record_id for alias in survivor.aliases} == {one, other}
 
@@ -139,7 +139,7 @@ def test_every_record_asked_for_is_found_gone_or_moved(stage: HubSpotStage, room
 def test_reading_costs_one_call_per_batch(stage: HubSpotStage, room: Crm) -> None:
     known = stage.add(230)
     before = calls(stage, "contacts.")
-    assert len(room.read_leads(known).found) == 230
+    assert len(room.read_leads(stage.refs(known)).found) == 230
     assert calls(stage, "contacts.") - before == 3
 
 
@@ -167,7 +167,7 @@ def test_writing_twice_is_writing_once(stage: HubSpotStage, room: Crm) -> None:
 def test_what_was_written_needs_no_second_write(stage: HubSpotStage, room: Crm) -> None:
     known = stage.add(1)
     room.write(changes_for(stage, room, known))
-    held = room.read_leads(known).found[0].written
+    held = room.read_leads(stage.refs(known)).found[0].written
     assert room.changes(wanted(72), held) == {}
     assert set(room.changes(wanted(73), held)) == {"leadbridge_score"}
 
@@ -188,7 +188,7 @@ def test_every_change_is_answered_for(stage: HubSpotStage, room: Crm) -> None:
         "99999999": Outcome.GONE,
         "not an id": Outcome.REFUSED,
     }
-    assert settled[one].moved_to == merged
+    assert settled[one].moved_to == stage.ref(merged)
     assert "leadbridge_grade" in settled[bad].reason
     assert stage.held(good)["leadbridge_score"] == "72"
     assert "leadbridge_score" not in stage.held(bad)
@@ -302,7 +302,7 @@ def test_a_source_the_account_lacks_is_named_so(stage: HubSpotStage, room: Crm) 
 
 ACTIONS: dict[str, Callable[[HubSpotStage, Crm, list[str]], object]] = {
     "pull": lambda stage, room, known: ids(room.pull_leads(None)),
-    "read": lambda stage, room, known: room.read_leads(known),
+    "read": lambda stage, room, known: room.read_leads(stage.refs(known)),
     "write": lambda stage, room, known: room.write(changes_for(stage, room, known)),
     "activities": lambda stage, room, known: list(room.pull_activities("forms", None)),
     "missing": lambda stage, room, known: room.missing(room.specs()) == [],

@@ -37,6 +37,9 @@ class HubSpotStage:
     def ref(self, record_id: str) -> RecordRef:
         return RecordRef("hubspot", "contact", record_id)
 
+    def refs(self, record_ids: Sequence[str]) -> list[RecordRef]:
+        return [self.ref(one) for one in record_ids]
+
     def add(self, count: int, *, at: datetime | None = None) -> list[str]:
         company = self.sandbox.hubspot.add_company(
             {"name": "Acme", "domain": "acme.example", "numberofemployees": "120"}

@@ -112,13 +112,13 @@ def deliver(store: Store, account: Account, chosen: random.Random) -> None:
         page = [news.pop() for _ in range(min(len(news), chosen.randint(1, 4)))]
         with store.writing() as tx:
             doubtful = identity.former_holders(tx, page)
-            identity.take_in(tx, "hubspot", "contact", answer(account, doubtful), NOW)
+            identity.take_in(tx, answer(account, doubtful), NOW)
             identity.absorb(tx, page, NOW)
             if gone and chosen.random() < 0.3:
-                identity.take_in(tx, "hubspot", "contact", answer(account, [ref(gone.pop())]), NOW)
+                identity.take_in(tx, answer(account, [ref(gone.pop())]), NOW)
     with store.writing() as tx:
         asked = [ref(number) for number in (*account.dead, *account.live)]
-        identity.take_in(tx, "hubspot", "contact", answer(account, asked), NOW)
+        identity.take_in(tx, answer(account, asked), NOW)
 
 
 def answer(account: Account, asked: list[RecordRef]) -> Reading:
@@ -130,11 +130,11 @@ def answer(account: Account, asked: list[RecordRef]) -> Reading:
         while target is not None and target in account.dead:
             target = account.dead[target]
         if target is None or target not in account.live:
-            gone.append(one.record_id)
+            gone.append(one)
             continue
         found[target] = account.live[target]
         if target != number:
-            moved[one.record_id] = str(target)
+            moved[one] = ref(target)
     return Reading(list(found.values()), gone, moved)
 
 
@@ -253,7 +253,7 @@ def lead(number: int, email: str | None = None, at: int = 0, **more: object) -> 
 
 def take(store: Store, *found: Lead, gone: tuple[int, ...] = ()) -> set[int]:
     with store.writing() as tx:
-        return identity.take_in(tx, "hubspot", "contact", Reading(found, [str(one) for one in gone]), NOW)
+        return identity.take_in(tx, Reading(found, [ref(one) for one in gone]), NOW)
 
 
 def person_of(store: Store, number: int) -> int:
@@ -313,8 +313,8 @@ def test_records_on_one_page_with_the_one_they_were_merged_into_are_one_person(s
 def test_records_merged_twice_over_belong_to_the_last(store: Store) -> None:
     take(store, lead(1, "ada@acme.example"), lead(2), lead(3), lead(5))
     with store.writing() as tx:
-        reading = Reading([lead(5, "ada@acme.example", 9)], (), {"4": "5"})
-        identity.take_in(tx, "hubspot", "contact", reading, NOW, {"4": ["1", "2"]})
+        reading = Reading([lead(5, "ada@acme.example", 9)], (), {ref(4): ref(5)})
+        identity.take_in(tx, reading, NOW, {ref(4): [ref(1), ref(2)]})
     assert len({person_of(store, number) for number in (1, 2, 4, 5)}) == 1
     assert person_of(store, 3) != person_of(store, 5)
 

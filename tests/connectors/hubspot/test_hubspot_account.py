@@ -96,10 +96,10 @@ def test_too_many_properties_for_an_address_are_read_by_batch(sandbox: Sandbox) 
 def test_companies_are_read_once_and_only_when_a_field_needs_them(sandbox: Sandbox) -> None:
     company = sandbox.hubspot.add_company({"name": "Acme", "numberofemployees": "7"})
     known = [sandbox.hubspot.add_contact({"firstname": f"P{n}"}, company_id=company) for n in range(150)]
-    assert len(room(sandbox).read_leads(known).found) == 150
+    assert len(room(sandbox).read_leads([contact_ref(one) for one in known]).found) == 150
     assert operations(sandbox).count("companies.batch.read") == 1
     before = len(sandbox.world.journal)
-    room(sandbox, fields={"job_title": {"hubspot": "jobtitle"}}).read_leads(known)
+    room(sandbox, fields={"job_title": {"hubspot": "jobtitle"}}).read_leads([contact_ref(one) for one in known])
     assert "companies.batch.read" not in operations(sandbox, before)
 
 
@@ -109,7 +109,7 @@ def test_the_primary_company_counts_not_the_first(sandbox: Sandbox) -> None:
     one = sandbox.hubspot.add_contact({"firstname": "P"}, company_id=first)
     sandbox.hubspot.add_contact({"firstname": "Q"}, company_id=primary)
     _associate(sandbox, "contacts", one, "companies", primary, 1)
-    (lead,) = room(sandbox).read_leads([one]).found
+    (lead,) = room(sandbox).read_leads([contact_ref(one)]).found
     assert lead.attributes["employees"] == 2
 
 
@@ -212,7 +212,7 @@ def test_what_the_vendor_leaves_out_of_its_answer_is_neither_done_nor_gone(sandb
         settled = found.write([Change(contact_ref(one), {"jobtitle": "x"}) for one in known])
         assert [answer.outcome.value for answer in settled.values()] == ["written", "unanswered", "written"]
         with pytest.raises(Unknown, match="1 of 3 records left out"):
-            found.read_leads(known)
+            found.read_leads([contact_ref(one) for one in known])
 
 
 def test_an_error_that_names_nobody_is_shown_and_blamed_on_nobody(sandbox: Sandbox) -> None:
@@ -259,7 +259,7 @@ def test_a_partial_answer_may_come_with_status_200(sandbox: Sandbox) -> None:
     one = sandbox.hubspot.add_contact({"firstname": "P"})
     settled = found.write([Change(contact_ref(r), {"jobtitle": "x"}) for r in (one, "99999999")])
     assert [answer.outcome for answer in settled.values()] == [Outcome.WRITTEN, Outcome.GONE]
-    assert set(found.read_leads([one, "99999999"]).gone) == {"99999999"}
+    assert found.read_leads([contact_ref(one), contact_ref("99999999")]).gone == [contact_ref("99999999")]
 
 
 @pytest.mark.parametrize(("version", "outcome"), [("v3", Outcome.WRITTEN), ("2026-09", Outcome.REFUSED)])
@@ -287,10 +287,10 @@ def test_a_500_that_hides_a_validation_does_not_hold_up_the_others(sandbox: Sand
 def test_the_lifecycle_stage_really_moves(sandbox: Sandbox) -> None:
     found = room(sandbox)
     one = sandbox.hubspot.add_contact({"firstname": "P", "lifecyclestage": "lead"})
-    (lead,) = found.read_leads([one]).found
+    (lead,) = found.read_leads([contact_ref(one)]).found
     changes = found.changes({"stage": "sql"}, lead.written)
     found.write([Change(contact_ref(one), changes)])
-    (lead,) = found.read_leads([one]).found
+    (lead,) = found.read_leads([contact_ref(one)]).found
     assert lead.attributes["lifecycle_stage"] == "sql"
     assert found.changes({"stage": "mql"}, lead.written) == {}
 

@@ -202,17 +202,17 @@ def _call_group(
     begin_by = time.monotonic() + BEGIN_WITHIN.total_seconds()
     answers = list(pool.map(lambda row: _call(store, platform, row, begin_by), calling))
     now = clock.now()
-    moves = [
-        enrolments.Move(row.id, row.token, EnrolmentState.CALLING, FINAL_STATE[entry], words)
-        for row, (entry, words, _) in zip(calling, answers, strict=True)
-    ]
     with store.writing() as tx:
-        moved = enrolments.move_all(tx, moves, now)
         left = suppressions.suppressed(tx, store.vault, [row.person_id for row in calling])
-    for row, (entry, words, _) in zip(calling, answers, strict=True):
+        moves = [
+            _ending(row, entry, words, left.get(row.person_id))
+            for row, (entry, words, _) in zip(calling, answers, strict=True)
+        ]
+        moved = enrolments.move_all(tx, moves, now)
+    for row, move, (entry, words, _) in zip(calling, moves, answers, strict=True):
         if row.id in moved:
-            _count(done, entry, words)
-            ended |= entry is not Entry.NOTHING_HAPPENED  # those wait until their lease is over
+            _count(done, move, entry, words)
+            ended |= move.to_state is not EnrolmentState.CHECKED  # those wait until their lease is over
         if row.person_id in left and entry in (Entry.ENTERED, Entry.UNCERTAIN):
             log.warning("left while the call was under way", enrolment=row.id, why=left[row.person_id].value)
             done.reasons["left while the call was under way"] += 1
@@ -220,6 +220,14 @@ def _call_group(
         if error is not None:
             raise error
     return ended
+
+
+def _ending(row: enrolments.EnrolmentRow, entry: Entry, words: str, left: SuppressionReason | None) -> enrolments.Move:
+    """How a call ended. Who left while nothing had happened yet is cancelled at once, not tried again (G22)."""
+    target = FINAL_STATE[entry]
+    if left is not None and target is EnrolmentState.CHECKED:
+        target, words = EnrolmentState.CANCELLED, f"suppressed: {left.value}"
+    return enrolments.Move(row.id, row.token, EnrolmentState.CALLING, target, words)
 
 
 def _call(
@@ -335,7 +343,11 @@ def _allowance(tx: Connection, guards: Guards, audience: int, now: datetime) -> 
     )
 
 
-def _count(done: Enrolled, entry: Entry, words: str) -> None:
+def _count(done: Enrolled, move: enrolments.Move, entry: Entry, words: str) -> None:
+    if move.to_state is EnrolmentState.CANCELLED:
+        done.cancelled += 1
+        done.reasons[move.words] += 1
+        return
     match entry:
         case Entry.ENTERED:
             done.enrolled += 1

@@ -25,13 +25,17 @@ WAITING = frozenset({S.WANTED, S.CHECKED, S.HELD})
 CONTACT = frozenset({S.CALLING, S.DONE, S.UNCERTAIN})
 """A mail may have been caused."""
 
+NOT_CALLED = frozenset({S.CHECKED, S.CANCELLED})
+"""Where a call under way goes when it is proven that nothing happened."""
+
 ENDED = frozenset({S.DONE, S.REFUSED, S.CANCELLED, S.EXPIRED})
 
 ALLOWED: dict[EnrolmentState, frozenset[EnrolmentState]] = {
     S.WANTED: frozenset({S.CHECKED, S.HELD, S.REFUSED, S.CANCELLED, S.EXPIRED}),
     S.CHECKED: frozenset({S.CHECKED, S.CALLING, S.HELD, S.REFUSED, S.CANCELLED, S.EXPIRED}),  # again: looked once more
     S.HELD: frozenset({S.WANTED, S.REFUSED, S.CANCELLED, S.EXPIRED}),  # released: everything is asked again
-    S.CALLING: frozenset({S.DONE, S.REFUSED, S.UNCERTAIN, S.CHECKED}),  # checked: proven that nothing happened
+    # Checked: proven that nothing happened. Cancelled: the same, and whoever it was for has left meanwhile.
+    S.CALLING: frozenset({S.DONE, S.REFUSED, S.UNCERTAIN, S.CHECKED, S.CANCELLED}),
     # By the vendor's proof or by a human only. Checked: proven that nothing happened, and a repeat enters nobody twice.
     S.UNCERTAIN: frozenset({S.DONE, S.REFUSED, S.CANCELLED, S.CHECKED}),
 } | dict.fromkeys(ENDED, frozenset())
@@ -206,7 +210,7 @@ def move_all(
             "words": wish.words,
             "state_at": now,
             "due_at": wish.at or row.due_at,
-            "called_at": now if calling else None if wish.to_state is S.CHECKED else row.called_at,
+            "called_at": now if calling else None if wish.to_state in NOT_CALLED else row.called_at,
             "lease_owner": row.lease_owner,
             "lease_until": clock_now + timedelta(seconds=lease_seconds) if calling else row.lease_until,
         }

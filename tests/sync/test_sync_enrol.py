@@ -475,6 +475,9 @@ def test_who_leaves_while_the_call_waits_for_its_turn_is_not_called(store: Store
         done = enrol.Enrolled()
         enrol._one_batch(store, platform, made.config.guards, "w1", 1, Pool(), done, lambda *_: None)  # type: ignore[arg-type]
         assert made.calls("journeys.trigger") == 0
+        assert made.states() == {S.CANCELLED: 1}  # at once (G22), and never counted as a call
+        assert only(made).called_at is None
+        assert (done.cancelled, done.waiting) == (1, 0)
         time.on(seconds=61)
         made.enrol()
         assert made.states() == {S.CANCELLED: 1}

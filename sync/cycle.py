@@ -38,7 +38,7 @@ class Round:
 def sync(parts: Parts, *, full: bool = False, tell: Tell = _quiet) -> Round:
     """Pull everything that changed, then act on it. Raises VendorError when a pull cannot go on."""
     accounts.confirm(parts.store, parts.rooms)
-    pulled = pull.pull(parts.store, parts.crms, parts.platform, full=full, tell=tell)
+    pulled = pull.pull(parts.store, parts.crms, parts.platform, full=full, owner=parts.owner, tell=tell)
     found = act(parts, tell=tell)
     found.pulled = pulled
     return found

@@ -3,7 +3,7 @@
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from functools import partial
+from datetime import timedelta
 
 from connectors.base import Crm, EmailPlatform, Outcome, Reading, Settled
 from leadbridge import clock, logs
@@ -13,6 +13,7 @@ from leadbridge.store import due, suppressions, watermarks
 from leadbridge.store.engine import Store
 from leadbridge.types import Lead, RecordRef
 from sync import identity
+from sync.holding import Lease, TakenOver, sole
 
 log = logs.logger(__name__)
 
@@ -33,6 +34,15 @@ class Pulled:
     opt_outs: int = 0
     skipped: Counter[str] = field(default_factory=Counter)  # what could not be read, by reason
     missing: list[str] = field(default_factory=list)  # sources the account does not offer
+    elsewhere: list[str] = field(default_factory=list)  # sources another worker is reading
+
+
+@dataclass(frozen=True, slots=True)
+class _Source:
+    """One thing that is read in one go, by one worker at a time."""
+
+    name: str  # "hubspot:leads"
+    read: Callable[[Lease], None]
 
 
 def pull(
@@ -41,32 +51,85 @@ def pull(
     platform: EmailPlatform | None,
     *,
     full: bool = False,
+    owner: str = "",
+    every: float | None = None,
     tell: Callable[[str, int], None] = lambda _what, _count: None,
 ) -> Pulled:
     """Bring in everything that changed at the vendors: leads first, then who left, then what they did.
 
-    A source that cannot be read does not keep the others from being read; its VendorError is raised in the end.
+    A source that cannot be read does not keep the others from being read; its VendorError is raised in the end. One
+    that another worker is reading is passed over, and so is, with `every`, one that was read less than so many seconds
+    ago: any number of workers may call this at any time.
     """
     pulled = Pulled()
-    sources = [partial(_pull_leads, store, crm, pulled, full=full, tell=tell) for crm in crms]
-    if platform:
-        sources.append(partial(_pull_opt_outs, store, platform, pulled, tell=tell))
-    rooms: list[Crm | EmailPlatform] = [*crms, *([platform] if platform else [])]
-    sources += [
-        partial(_pull_stream, store, room, stream, pulled, tell=tell) for room in rooms for stream in room.streams()
-    ]
+    sources = _sources(store, crms, platform, pulled, full=full, tell=tell)
     failed: list[VendorError] = []
     for source in sources:
+        if every is not None and not _is_due(store, source, every):
+            continue
         try:
-            source()
+            with sole(store, f"pull:{source.name}", owner) as lease:
+                if lease is None:
+                    pulled.elsewhere.append(source.name)
+                    continue
+                source.read(lease)
+                with store.writing() as tx:
+                    lease.check(tx)
+                    watermarks.save_progress(tx, US, _note(source), {}, clock.now())
+        except TakenOver as other:
+            log.warning("pull ends", why=str(other))
+            pulled.elsewhere.append(source.name)
         except VendorError as error:
             log.warning("source not pulled", vendor=error.vendor, operation=error.operation, why=error.problem)
             failed.append(error)
     if failed:
         raise next((error for error in failed if isinstance(error, NeedsOperator)), failed[0])
     with store.writing() as tx:
-        watermarks.save_progress(tx, US, COMPLETE, {}, clock.now())
+        if all(watermarks.progress(tx, US, _note(source)) is not None for source in sources):
+            watermarks.save_progress(tx, US, COMPLETE, {}, clock.now())
     return pulled
+
+
+def _sources(
+    store: Store,
+    crms: Sequence[Crm],
+    platform: EmailPlatform | None,
+    pulled: Pulled,
+    *,
+    full: bool,
+    tell: Callable[[str, int], None],
+) -> list[_Source]:
+    """Everything there is to read, in the order in which it is read."""
+
+    def leads(crm: Crm) -> _Source:
+        return _Source(
+            f"{crm.vendor}:{LEADS}", lambda lease: _pull_leads(store, crm, pulled, lease, full=full, tell=tell)
+        )
+
+    def stream(room: Crm | EmailPlatform, name: str) -> _Source:
+        return _Source(f"{room.vendor}:{name}", lambda lease: _pull_stream(store, room, name, pulled, lease, tell=tell))
+
+    found = [leads(crm) for crm in crms]
+    if platform:
+        found.append(
+            _Source(
+                f"{platform.vendor}:{OPT_OUTS}",
+                lambda lease: _pull_opt_outs(store, platform, pulled, lease, tell=tell),
+            )
+        )
+    rooms: list[Crm | EmailPlatform] = [*crms, *([platform] if platform else [])]
+    return found + [stream(room, name) for room in rooms for name in room.streams()]
+
+
+def _note(source: _Source) -> str:
+    """Where it is noted when the source was last read to its end."""
+    return f"{COMPLETE}:{source.name}"
+
+
+def _is_due(store: Store, source: _Source, every: float) -> bool:
+    with store.reading() as tx:
+        last = watermarks.reached_at(tx, US, _note(source))
+    return last is None or clock.now() - last >= timedelta(seconds=every)
 
 
 def complete(store: Store) -> bool:
@@ -75,13 +138,16 @@ def complete(store: Store) -> bool:
         return watermarks.progress(tx, US, COMPLETE) is not None
 
 
-def _pull_leads(store: Store, crm: Crm, pulled: Pulled, *, full: bool, tell: Callable[[str, int], None]) -> None:
+def _pull_leads(
+    store: Store, crm: Crm, pulled: Pulled, lease: Lease, *, full: bool, tell: Callable[[str, int], None]
+) -> None:
     with store.reading() as tx:
         progress = watermarks.progress(tx, crm.vendor, LEADS)
     for page in crm.pull_leads(progress, full=full):
         before = read_former_holders(store, crm, page.rows)
         now = clock.now()
         with store.writing() as tx:
+            lease.check(tx)
             changed = identity.take_in(tx, before, now)
             changed |= identity.absorb(tx, page.rows, now)
             changed |= identity.retire(tx, page.gone, now)
@@ -94,7 +160,13 @@ def _pull_leads(store: Store, crm: Crm, pulled: Pulled, *, full: bool, tell: Cal
 
 
 def _pull_stream(
-    store: Store, room: Crm | EmailPlatform, stream: str, pulled: Pulled, *, tell: Callable[[str, int], None]
+    store: Store,
+    room: Crm | EmailPlatform,
+    stream: str,
+    pulled: Pulled,
+    lease: Lease,
+    *,
+    tell: Callable[[str, int], None],
 ) -> None:
     with store.reading() as tx:
         progress = watermarks.progress(tx, room.vendor, stream)
@@ -102,6 +174,7 @@ def _pull_stream(
         for page in room.pull_activities(stream, progress):
             now = clock.now()
             with store.writing() as tx:
+                lease.check(tx)
                 added = activity_store.add_activities(tx, page.rows, now)
                 due.mark_due(tx, added.people, now, due.Lane.NORMAL)
                 watermarks.save_progress(tx, room.vendor, stream, page.progress, now)
@@ -113,12 +186,15 @@ def _pull_stream(
         pulled.missing.append(f"{room.vendor}.{stream}")
 
 
-def _pull_opt_outs(store: Store, platform: EmailPlatform, pulled: Pulled, *, tell: Callable[[str, int], None]) -> None:
+def _pull_opt_outs(
+    store: Store, platform: EmailPlatform, pulled: Pulled, lease: Lease, *, tell: Callable[[str, int], None]
+) -> None:
     with store.reading() as tx:
         progress = watermarks.progress(tx, platform.vendor, OPT_OUTS)
     for page in platform.pull_opt_outs(progress):
         now = clock.now()
         with store.writing() as tx:
+            lease.check(tx)
             suppressions.suppress(
                 tx, store.vault, [(row.email, row.reason, platform.vendor, row.at) for row in page.rows], now
             )

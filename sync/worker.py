@@ -80,7 +80,7 @@ class Worker:
     def _pull(self, every: float) -> None:
         parts = self._parts
         try:
-            pull.pull(parts.store, parts.crms, parts.platform, tell=self._between_pages)
+            pull.pull(parts.store, parts.crms, parts.platform, owner=parts.owner, tell=self._between_pages)
         except VendorError as error:  # what is stored can be worked all the same
             log.warning("pull failed", why=str(error), kind=type(error).__name__)
         self._next_pull = time.monotonic() + (every if pull.complete(parts.store) else min(every, self._sweep))

@@ -27,6 +27,13 @@ def progress(tx: Connection, source: str, stream: str) -> Mapping[str, str] | No
     ).scalar()
 
 
+def reached_at(tx: Connection, source: str, stream: str) -> datetime | None:
+    """When the stream's progress was last noted; None when never."""
+    return tx.execute(
+        select(watermarks.c.at).where(watermarks.c.source == source, watermarks.c.stream == stream)
+    ).scalar()
+
+
 def save_progress(tx: Connection, source: str, stream: str, reached: Mapping[str, str], now: datetime) -> None:
     """Note how far the stream has been read."""
     row = {"source": source, "stream": stream, "progress": reached, "at": now}

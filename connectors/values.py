@@ -1,7 +1,7 @@
 """Text as vendors send it to values as we hold them, and back (reliability G9: only what both stores can keep)."""
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import UTC, date, datetime
 from decimal import ROUND_HALF_UP, Decimal, InvalidOperation
 
@@ -92,6 +92,15 @@ def moment(text: str | None) -> datetime | None:
     except Unreadable:
         return None
     return found if isinstance(found, datetime) else None
+
+
+def kept(told: Mapping[str, str | float | int | bool | None]) -> dict[str, str | float | int | bool]:
+    """What is known of an activity, as any store can hold it; what has no value is left out."""
+    return {
+        name: clean(value) if isinstance(value, str) else value
+        for name, value in told.items()
+        if value is not None and value != ""
+    }
 
 
 # --- back to text ----------------------------------------------------------------------------------------------------

@@ -4,25 +4,24 @@ Three lists, three reactions: known words become kinds, words ignored on purpose
 before is kept as OTHER and counted.
 
 Nothing counts twice: what another configured source tells in more detail is left to that source. Form submissions
-belong to "forms", marketing e-mail to "email_events", calls and meetings to "calls" and "meetings"; only where such a
-source is not configured do the event occurrences stand in for it.
+belong to "forms", marketing e-mail to "email_events", calls, meetings and deals to the sources of these names; only
+where such a source is not configured do the event occurrences stand in for it.
 """
 
 import hashlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 from pydantic import Field
 
+from connectors.hubspot.engagements import CALLS, DEALS, MEETINGS
 from connectors.hubspot.mapping import contact_ref
-from connectors.hubspot.wire import VENDOR, Id, Record, Shape, Texts
-from connectors.values import clean, moment
+from connectors.hubspot.wire import VENDOR, Id, Shape, Texts
+from connectors.values import kept, moment
 from leadbridge import addresses, metrics
 from leadbridge.types import Activity, ActivityKind, email_key
 
-Attributes = Mapping[str, str | float | int | bool]
-
-EVENTS, FORMS, EMAIL, MEETINGS, CALLS = "events", "forms", "email_events", "meetings", "calls"
+EVENTS, FORMS, EMAIL, LISTS = "events", "forms", "email_events", "lists"
 
 EVENT_KINDS: dict[str, tuple[ActivityKind, str | None]] = {
     "e_visited_page": (ActivityKind.PAGE_VIEW, None),
@@ -30,7 +29,7 @@ EVENT_KINDS: dict[str, tuple[ActivityKind, str | None]] = {
     "e_form_submission": (ActivityKind.FORM_SUBMITTED, FORMS),
     "e_call_ended": (ActivityKind.CALL, CALLS),
     "e_meeting_booked": (ActivityKind.MEETING, MEETINGS),
-    "e_deal_closed": (ActivityKind.DEAL_STAGE_CHANGED, None),
+    "e_deal_closed": (ActivityKind.DEAL_STAGE_CHANGED, DEALS),
 }
 """Event type to kind, and the source that owns it where that one is configured."""
 
@@ -59,35 +58,6 @@ EMAIL_KINDS = {
 EMAIL_IGNORED = {"DELIVERED", "PROCESSED", "DEFERRED", "DROPPED", "SUPPRESSED", "PRINT", "FORWARD"}
 """Steps of one mail's way: SENT tells of the mail, and BOUNCE when it did not arrive."""
 
-CALL_DISPOSITIONS = {
-    "f240bbac-87c9-4f6e-bf70-924b57d47db7": "connected",
-    "73a0d17f-1163-4015-bdd5-ec830791da20": "no answer",
-    "9d9162e7-6cf3-4944-bf63-4dff82258764": "busy",
-    "b2cf5968-551e-4856-9783-52b3da59a7d0": "left voicemail",
-    "a4c4c377-d246-4b32-a13b-75a56a4cd0ff": "left live message",
-    "17b47fee-58de-441e-a44c-c6300d46f273": "wrong number",
-}
-
-ENGAGEMENT_PROPERTIES = {
-    MEETINGS: (
-        "hs_timestamp",
-        "hs_lastmodifieddate",
-        "hs_meeting_start_time",
-        "hs_meeting_outcome",
-        "hs_activity_type",
-    ),
-    CALLS: (
-        "hs_timestamp",
-        "hs_lastmodifieddate",
-        "hs_call_direction",
-        "hs_call_duration",
-        "hs_call_status",
-        "hs_call_disposition",
-        "hs_activity_type",
-    ),
-}
-ENGAGEMENT_KINDS = {MEETINGS: ActivityKind.MEETING, CALLS: ActivityKind.CALL}
-
 
 class Event(Shape):
     """One event occurrence."""
@@ -98,6 +68,13 @@ class Event(Shape):
     event_type: str = Field("", alias="eventType")
     occurred_at: str = Field("", alias="occurredAt")
     properties: Texts = Field(default_factory=dict)
+
+
+class Membership(Shape):
+    """One record on a list."""
+
+    record_id: Id = Field(alias="recordId")
+    at: str = Field("", alias="membershipTimestamp")
 
 
 class FormValue(Shape):
@@ -125,6 +102,8 @@ class EmailEvent(Shape):
     subject: str | None = None
     url: str | None = None
     device: str | None = Field(None, alias="deviceType")
+    user_agent: str | None = Field(None, alias="userAgent")
+    duration: int | None = None  # milliseconds the mail was looked at
     subscription: str | None = Field(None, alias="portalSubscriptionStatus")
     filtered: bool = Field(False, alias="filteredEvent")
 
@@ -153,7 +132,7 @@ def from_event(event: Event) -> Activity | str:
         metrics.VENDOR_WORDS.add(vendor=VENDOR, source=EVENTS)
     if kind is not ActivityKind.PAGE_VIEW:
         told["event"] = event.event_type
-    return Activity(contact_ref(event.object_id).key, kind, at, _source(EVENTS), event.id, _kept(told))
+    return Activity(contact_ref(event.object_id).key, kind, at, _source(EVENTS), event.id, kept(told))
 
 
 def from_submission(submission: Submission, form: str, form_name: str) -> Activity | str:
@@ -168,7 +147,17 @@ def from_submission(submission: Submission, form: str, form_name: str) -> Activi
     told = {"form": form_name, "form_id": form, "url": submission.url}
     who = hashlib.sha256(address.encode()).hexdigest()[:16]
     source_id = submission.id or f"{form}:{submission.submitted_at}:{who}"
-    return Activity(email_key(address), ActivityKind.FORM_SUBMITTED, at, _source(FORMS), source_id, _kept(told))
+    return Activity(email_key(address), ActivityKind.FORM_SUBMITTED, at, _source(FORMS), source_id, kept(told))
+
+
+def from_membership(one: Membership, list_id: str, list_name: str) -> Activity | str:
+    """The activity, or why there is none. Leaving a list and joining it again are two joinings."""
+    at = moment(one.at)
+    if at is None:
+        return "list membership without a time"
+    told = kept({"list": list_name, "list_id": list_id})
+    place = f"{list_id}:{one.record_id}:{one.at}"
+    return Activity(contact_ref(one.record_id).key, ActivityKind.LIST_JOINED, at, _source(LISTS), place, told)
 
 
 def from_email_event(event: EmailEvent) -> Activity | str:
@@ -194,48 +183,12 @@ def from_email_event(event: EmailEvent) -> Activity | str:
         "subject": event.subject,
         "url": event.url,
         "device": event.device,
+        "user_agent": event.user_agent,  # tells a scanner from a person
+        "looked_ms": event.duration,
     }
     # The id alone is not unique (section 9).
-    return Activity(email_key(address), kind, at, _source(EMAIL), f"{event.id}:{event.created}", _kept(told))
-
-
-def from_engagement(source: str, record: Record, contacts: Sequence[str]) -> list[Activity] | str:
-    """One activity for each contact who took part, or why there is none.
-
-    Scored by the instant it took place, which may lie long before it was logged or, for a meeting, ahead. What came
-    of it is part of the id: activities are append-only, and a meeting that was scheduled and then held is two facts.
-    """
-    at = moment(record.get("hs_timestamp") or record.get("hs_meeting_start_time") or record.created_at)
-    if at is None:
-        return f"{source} without a time"
-    if not contacts:
-        return f"{source} without a contact"
-    told: dict[str, str | int | None] = {"type": record.get("hs_activity_type")}
-    if source == MEETINGS:
-        told["outcome"] = record.get("hs_meeting_outcome").lower()
-    else:
-        disposition = record.get("hs_call_disposition")
-        told["outcome"] = CALL_DISPOSITIONS.get(disposition, disposition)
-        told["status"] = record.get("hs_call_status").lower()
-        told["direction"] = record.get("hs_call_direction").lower()
-        duration = record.get("hs_call_duration")
-        told["seconds"] = int(duration) // 1000 if duration.isdecimal() else None
-    kind, kept = ENGAGEMENT_KINDS[source], _kept(told)
-    came_of_it = told["outcome"] or ""
-    return [
-        Activity(contact_ref(one).key, kind, at, _source(source), f"{record.id}:{one}:{came_of_it}", kept)
-        for one in contacts
-    ]
+    return Activity(email_key(address), kind, at, _source(EMAIL), f"{event.id}:{event.created}", kept(told))
 
 
 def _source(stream: str) -> str:
     return f"{VENDOR}.{stream}"
-
-
-def _kept(told: Mapping[str, str | int | None]) -> Attributes:
-    """Attributes that have a value, as any store can hold them."""
-    return {
-        name: clean(value) if isinstance(value, str) else value
-        for name, value in told.items()
-        if value not in (None, "")
-    }

@@ -41,7 +41,7 @@ class HubSpot(Crm):
         self._tasks = Tasks(self._api)
         self._sources = tuple(dict.fromkeys(connection.activities))
         history = timedelta(seconds=connection.history)
-        self._streams = Streams(self._api, self._sources, history=history, lookback=lookback)
+        self._streams = Streams(self._api, self._sources, connection.lists, history=history, lookback=lookback)
 
     def account(self) -> str:
         """The account's portal id: to be pinned, so that a wrong token never writes into another account."""

@@ -16,6 +16,8 @@ _ROOTS: dict[ApiVersion, dict[str, str]] = {
         "associations": "/crm/v4/associations",
         "events": "/events/v3/events",
         "forms": "/marketing/v3/forms",
+        "pipelines": "/crm/v3/pipelines",
+        "lists": "/crm/v3/lists",
         "account": "/account-info/v3",
         "submissions": "/form-integrations/v1/submissions/forms",  # no dated form
         "email": "/email/public/v1",  # no dated form
@@ -26,6 +28,8 @@ _ROOTS: dict[ApiVersion, dict[str, str]] = {
         "associations": "/crm/associations/2026-09",
         "events": "/events/event-occurrences/2026-09",
         "forms": "/marketing/forms/2026-09-beta",  # only as beta
+        "pipelines": "/crm/pipelines/2026-09",
+        "lists": "/crm/lists/2026-09",
         "account": "/account-info/2026-09",
         "submissions": "/form-integrations/v1/submissions/forms",
         "email": "/email/public/v1",
@@ -53,13 +57,13 @@ ROUTES = {
     "contacts.batch.read": Route("POST", "objects", "/contacts/batch/read"),
     "contacts.batch.update": Route("POST", "objects", "/contacts/batch/update"),
     "companies.batch.read": Route("POST", "objects", "/companies/batch/read"),
-    "meetings.search": Route("POST", "objects", "/meetings/search", optional=True, search=True),
-    "calls.search": Route("POST", "objects", "/calls/search", optional=True, search=True),
-    "meetings.contacts": Route("POST", "associations", "/meetings/contacts/batch/read", optional=True),
-    "calls.contacts": Route("POST", "associations", "/calls/contacts/batch/read", optional=True),
     "tasks.batch.create": Route("POST", "objects", "/tasks/batch/create", repeatable=False),
     "tasks.batch.read": Route("POST", "objects", "/tasks/batch/read"),
     "contacts.tasks": Route("POST", "associations", "/contacts/tasks/batch/read"),
+    "deals.batch.read": Route("POST", "objects", "/deals/batch/read", optional=True),
+    "deals.pipelines": Route("GET", "pipelines", "/deals", optional=True),
+    "lists.search": Route("POST", "lists", "/search", optional=True),  # of lists, not of records: another limit
+    "lists.memberships": Route("GET", "lists", "/{list}/memberships/join-order", optional=True),
     "events.types": Route("GET", "events", "/event-types", optional=True),
     "events.list": Route("GET", "events", optional=True),
     "forms.list": Route("GET", "forms", optional=True),
@@ -71,6 +75,16 @@ ROUTES = {
     "groups.list": Route("GET", "properties", "/contacts/groups"),
     "groups.create": Route("POST", "properties", "/contacts/groups"),
 }
+
+ROUTES |= {
+    operation: route
+    for kind in ("meetings", "calls", "emails", "communications", "tasks", "notes", "deals", "tickets")
+    for operation, route in (
+        (f"{kind}.search", Route("POST", "objects", f"/{kind}/search", optional=True, search=True)),
+        (f"{kind}.contacts", Route("POST", "associations", f"/{kind}/contacts/batch/read", optional=True)),
+    )
+}
+"""What people log as records: searched by date of change, then asked for who took part."""
 
 
 def path_of(version: ApiVersion, operation: str, **arguments: str) -> str:

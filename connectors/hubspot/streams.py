@@ -1,10 +1,9 @@
 """Pulling activity (vendors/hubspot.md section 9).
 
-Two ways of reading: *parts* (event types, forms, spans of time), each paged by a token of HubSpot's, all under one
-start; and the *walk* through what changed, for meetings and calls, which are CRM records.
+Two ways of reading: *parts* (event types, forms, lists, spans of time), each paged by a token of HubSpot's, all under
+one start; and the walk through what changed, for what people log as CRM records (`logged.py`).
 """
 
-from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
@@ -14,12 +13,13 @@ from pydantic import Field
 
 from connectors.base import Page, Progress
 from connectors.hubspot import activities
-from connectors.hubspot.activities import CALLS, EMAIL, ENGAGEMENT_PROPERTIES, EVENTS, FORMS, MEETINGS
+from connectors.hubspot.activities import EMAIL, EVENTS, FORMS, LISTS
 from connectors.hubspot.auth import Api
-from connectors.hubspot.search import changed
-from connectors.hubspot.wire import BatchAnswer, Id, Listing, Paging, Refused, Shape, row
+from connectors.hubspot.engagements import OBJECTS
+from connectors.hubspot.logged import Logged, page_of
+from connectors.hubspot.wire import Id, Listing, Refused, Shape, row
 from connectors.values import moment
-from connectors.watermark import Walk, instant_in, walk_in, watermark_in
+from connectors.watermark import instant_in
 from leadbridge import clock
 from leadbridge.types import Activity
 
@@ -29,6 +29,12 @@ EVENTS_LATE = timedelta(days=1)
 EMAIL_LATE = timedelta(hours=1)
 EMAIL_SPAN = timedelta(days=30)
 """One question for e-mail events covers this long, so that a first pull stores its progress often."""
+
+LISTS_REST = timedelta(days=1)
+"""Lists say nothing of what is new on them, so each is read whole, and not more often than this."""
+
+CONTACTS = "0-1"  # object type id
+BY_PARTS = (EVENTS, FORMS, EMAIL, LISTS)
 
 
 class EmailListing(Shape):
@@ -44,18 +50,18 @@ class Form(Shape):
     name: str = ""
 
 
-class End(Shape):
-    id: Id
+class ListRow(Shape):
+    """A list of records of one type."""
+
+    id: Id = Field(alias="listId")
+    name: str = ""
+    object_type: str = Field("", alias="objectTypeId")
 
 
-class Associated(Shape):
-    to: Id = Field(alias="toObjectId")  # a number in v4, text in 2026-09 (section 7)
-
-
-class AssociationRow(Shape):
-    origin: End = Field(alias="from")
-    to: list[Associated] = Field(default_factory=list)
-    paging: Paging | None = None
+class ListsPage(Shape):
+    lists: list[dict[str, Any]]
+    has_more: bool = Field(False, alias="hasMore")
+    offset: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,9 +102,13 @@ Fetch = Callable[[str, str, datetime], _Rows]
 class Streams:
     """Reads one account's activity."""
 
-    def __init__(self, api: Api, sources: Sequence[str], *, history: timedelta, lookback: timedelta) -> None:
+    def __init__(
+        self, api: Api, sources: Sequence[str], lists: Sequence[str], *, history: timedelta, lookback: timedelta
+    ) -> None:
         self._api = api
         self._sources = tuple(sources)
+        self._wanted_lists = tuple(lists)
+        self._logged = Logged(api, history=history, lookback=lookback)
         self._history = history
         self._lookback = lookback
 
@@ -111,9 +121,11 @@ class Streams:
                 return self._forms(progress)
             case "email_events":
                 return self._by_parts(progress, EMAIL_LATE, self._email_spans, self._email_events)
-            case "meetings" | "calls":
-                return self._engagements(stream, progress)
-        raise ValueError(f"HubSpot has no source {stream!r}; there are {EVENTS}, {FORMS}, {EMAIL}, {MEETINGS}, {CALLS}")
+            case "lists":
+                return self._lists(progress)
+        if stream in OBJECTS:
+            return self._logged.pull(stream, progress)
+        raise ValueError(f"HubSpot has no source {stream!r}; there are {', '.join([*BY_PARTS, *OBJECTS])}")
 
     # --- by parts ----------------------------------------------------------------------------------------------------
 
@@ -152,7 +164,7 @@ class Streams:
                     stand = replace(place, part=part, after=after).progress(at)
                 else:
                     stand = whole if following is None else replace(place, part=following, after="").progress(at)
-                yield _page(found.rows, stand)
+                yield page_of(found.rows, stand)
         if not todo:
             yield Page((), whole)
 
@@ -202,6 +214,43 @@ class Streams:
 
         return self._by_parts(progress, self._lookback, forms, submissions)
 
+    def _lists(self, progress: Progress | None) -> Iterator[Page[Activity]]:
+        at = instant_in(progress, "at")
+        if _place_in(progress) is None and at is not None and clock.now() - at < LISTS_REST:
+            return iter(())
+        names: dict[str, str] = {}
+
+        def lists(_: _Place) -> Sequence[str]:
+            names.update(self._lists_of_contacts())
+            return sorted(names)
+
+        def members(list_id: str, after: str, low: datetime) -> _Rows:
+            query = [("limit", "250"), *([("after", after)] if after else [])]
+            listing = self._api.ask("lists.memberships", Listing, arguments={"list": list_id}, query=query)
+            found: list[Activity | str] = []
+            for raw in listing.results:
+                one = row(activities.Membership, raw)
+                at = moment(one.at) if one else None
+                if at is None or at >= low:
+                    told = activities.from_membership(one, list_id, names[list_id]) if one else "unreadable membership"
+                    found.append(told)
+            return _Rows(found, listing.after)
+
+        return self._by_parts(progress, LISTS_REST, lists, members)
+
+    def _lists_of_contacts(self) -> dict[str, str]:
+        """Id and name of the lists to read: those named in the configuration, or all."""
+        found: dict[str, str] = {}
+        offset, more = 0, True
+        while more:
+            body = {"query": "", "count": 100, "offset": offset}
+            page = self._api.ask("lists.search", ListsPage, body=body)
+            rows = [one for raw in page.lists if (one := row(ListRow, raw)) is not None]
+            found |= {one.id: one.name for one in rows if one.object_type in ("", CONTACTS)}
+            more, offset = page.has_more and page.offset > offset, page.offset
+        wanted = {one.casefold() for one in self._wanted_lists}
+        return {one: name for one, name in found.items() if not wanted or {one, name.casefold()} & wanted}
+
     def _email_spans(self, place: _Place) -> Sequence[str]:
         """Starts of the spans from `low` to the start of the pull."""
         spans: list[str] = []
@@ -224,54 +273,9 @@ class Streams:
         rows = [activities.from_email_event(one) if one else "unreadable e-mail event" for one in events]
         return _Rows(rows, listing.offset if listing.has_more and listing.offset else None)
 
-    # --- meetings and calls ------------------------------------------------------------------------------------------
-
-    def _engagements(self, stream: str, progress: Progress | None) -> Iterator[Page[Activity]]:
-        """Everything logged or edited since; an interrupted walk is ended first, and then brought up to date."""
-        walk = walk_in(progress)
-        if walk is not None:
-            for page in self._walk(stream, walk):
-                progress = page.progress
-                yield page
-        now, watermark = clock.now(), watermark_in(progress)
-        low = watermark.at - self._lookback if watermark.at else now - self._history
-        yield from self._walk(stream, Walk(now, low, watermark=watermark))
-
-    def _walk(self, stream: str, walk: Walk) -> Iterator[Page[Activity]]:
-        properties = ENGAGEMENT_PROPERTIES[stream]
-        for hits in changed(self._api, f"{stream}.search", "hs_lastmodifieddate", properties, walk):
-            contacts = self._contacts(stream, [record.id for record in hits.records])
-            found: list[Activity | str] = []
-            for record in hits.records:
-                translated = activities.from_engagement(stream, record, contacts.get(record.id, ()))
-                found += [translated] if isinstance(translated, str) else translated
-            yield _page(found, hits.progress, hits.skipped)
-
-    def _contacts(self, stream: str, ids: Sequence[str]) -> dict[str, list[str]]:
-        """Contacts of each record; one without any is missing here and listed among the errors (section 7)."""
-        found: dict[str, list[str]] = {}
-        inputs = [{"id": one} for one in ids]
-        while inputs:
-            answer = self._api.ask(f"{stream}.contacts", BatchAnswer, body={"inputs": inputs})
-            inputs = []
-            for raw in answer.results:
-                one = row(AssociationRow, raw)
-                if one is None:
-                    continue
-                known = found.setdefault(one.origin.id, [])
-                known += [end.to for end in one.to if end.to not in known]
-                if one.paging and one.paging.next:
-                    inputs.append({"id": one.origin.id, "after": one.paging.next.after})
-        return found
-
 
 class EventTypes(Shape):
     types: list[str] = Field(alias="eventTypes")
-
-
-def _page(rows: Sequence[Activity | str], progress: Progress, skipped: Counter[str] | None = None) -> Page[Activity]:
-    reasons = Counter(one for one in rows if isinstance(one, str))
-    return Page([one for one in rows if not isinstance(one, str)], progress, +(reasons + (skipped or Counter())))
 
 
 def _iso(at: datetime) -> str:

@@ -6,7 +6,6 @@ that delay.
 """
 
 import html
-import re
 from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from datetime import datetime
@@ -15,7 +14,8 @@ from typing import Any
 from connectors.base import Made, Outcome, SalesTask, TaskState
 from connectors.batches import in_batches
 from connectors.hubspot.auth import Api
-from connectors.hubspot.streams import AssociationRow
+from connectors.hubspot.engagements import OUR_KEY
+from connectors.hubspot.logged import AssociationRow
 from connectors.hubspot.wire import BatchAnswer, ErrorItem, Record, Refused, row
 from connectors.values import clean, moment
 from leadbridge.call import masked
@@ -26,7 +26,6 @@ DONE = "COMPLETED"
 TO_CONTACT = 204
 """Association type of task to contact (section 7)."""
 
-_KEY = re.compile(r"leadbridge:([A-Za-z0-9_-]+)")
 _COMPLETED = "hs_task_completion_date"
 
 
@@ -68,7 +67,7 @@ class Tasks:
         keys = {task.key for task in tasks}
         found: dict[str, str] = {}
         for record in self._records(ids, ("hs_task_body",)):
-            for key in _KEY.findall(record.get("hs_task_body")):
+            for key in OUR_KEY.findall(record.get("hs_task_body")):
                 if key in keys:
                     found.setdefault(key, record.id)
         return found
@@ -109,7 +108,7 @@ class Tasks:
             return
         for raw in answer.results:
             record = row(Record, raw)
-            for key in _KEY.findall(record.get("hs_task_body")) if record else ():
+            for key in OUR_KEY.findall(record.get("hs_task_body")) if record else ():
                 made[key] = Made(Outcome.WRITTEN, record.id if record else "")
         for error in answer.errors:
             made |= {key: _fate(error) for key in error.context.get("objectWriteTraceId", ()) if key not in made}

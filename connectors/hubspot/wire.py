@@ -112,6 +112,13 @@ class BatchAnswer(Shape):
     errors: list[ErrorItem] = []
 
 
+class HistoryEntry(Shape):
+    """One value a property had, and since when."""
+
+    value: Annotated[str, BeforeValidator(lambda raw: "" if raw is None else str(raw)), AfterValidator(clean)] = ""
+    timestamp: str = ""
+
+
 class Record(Shape):
     """One CRM record."""
 
@@ -119,6 +126,7 @@ class Record(Shape):
     properties: Texts = {}
     updated_at: str = Field("", alias="updatedAt")
     created_at: str = Field("", alias="createdAt")
+    history: dict[str, list[HistoryEntry]] = Field({}, alias="propertiesWithHistory")
 
     def get(self, name: str) -> str:
         """A property as text, "" when it has no value."""

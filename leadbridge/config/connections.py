@@ -1,7 +1,7 @@
 """The part of the file that says what leadbridge runs beside: accounts, secrets, sources."""
 
 import re
-from typing import Literal
+from typing import Literal, get_args
 
 from pydantic import Field, SecretStr, model_validator
 
@@ -14,6 +14,21 @@ from leadbridge.config.kinds import (
     across,
 )
 
+HubSpotSource = Literal[
+    "events",
+    "forms",
+    "email_events",
+    "meetings",
+    "calls",
+    "emails",
+    "communications",
+    "tasks",
+    "notes",
+    "deals",
+    "tickets",
+    "lists",
+]
+
 
 class HubSpotConnection(Section):
     """HubSpot: what to connect with, and which sources of activity to read."""
@@ -23,9 +38,12 @@ class HubSpotConnection(Section):
     webhook_secret_previous: SecretStr | None = Field(None, description="the old secret, valid too while you rotate")
     base_url: HttpAddress = Field("https://api.hubapi.com", description="where the API is")
     api_version: Literal["v3", "2026-09"] = Field("v3", description="version of HubSpot's paths")
-    activities: list[Literal["events", "forms", "email_events", "meetings", "calls"]] = Field(
-        default=["events", "forms", "email_events", "meetings", "calls"],
+    activities: list[HubSpotSource] = Field(
+        default=list(get_args(HubSpotSource)),
         description="sources of activity to read; one the account lacks is switched off with a word",
+    )
+    lists: list[str] = Field(
+        default=[], description="names or ids of the lists whose members count as having joined; empty: all lists"
     )
     history: Duration = Field(180 * DAY, description="how far back the first pull reads activity")
     requests_per_10s: int = Field(80, ge=1, le=10000, description="calls we allow ourselves in any ten seconds")

@@ -3,15 +3,16 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
-from typing import Any
+from typing import Any, get_args
 
 from connectors.base import Crm
 from leadbridge.call import Pace
+from leadbridge.config.connections import HubSpotSource
 from leadbridge.sandbox.server import Sandbox
 from leadbridge.types import RecordRef
 from tests.helpers import rooms
 
-PAGE_SIZES = {"events": 100, "forms": 50, "email_events": 5, "meetings": 200, "calls": 200}  # the last by spans
+PAGE_SIZES = {"events": 100, "forms": 50, "email_events": 5, "meetings": 200, "calls": 200}  # e-mail events by spans
 
 
 @dataclass
@@ -24,7 +25,7 @@ class HubSpotStage:
     reading: str = "contacts.list"  # operation of the first page of a full pull, as the sandbox's journal names it
     writing: str = "contacts.batch.update"
     secret: str = rooms.HUBSPOT_TOKEN
-    streams: Sequence[str] = ("events", "forms", "email_events", "meetings", "calls")
+    streams: Sequence[str] = get_args(HubSpotSource)
     page_sizes: Mapping[str, int] = field(default_factory=lambda: dict(PAGE_SIZES))
 
     def __post_init__(self) -> None:

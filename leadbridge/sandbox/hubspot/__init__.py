@@ -56,8 +56,9 @@ class HubSpot:
     acts = frozenset(
         {
             "add_company", "add_contact", "add_deal", "add_email_event", "add_engagement", "add_event", "add_form",
-            "add_form_submission", "add_list", "add_list_member", "add_owner", "add_property", "archive_contact",
-            "edit_contact", "gdpr_delete", "merge", "restore_contact", "stamp_contacts",
+            "add_form_submission", "add_list", "add_list_member", "add_owner", "add_property", "add_ticket",
+            "archive_contact", "edit_company", "edit_contact", "edit_deal", "gdpr_delete", "merge", "restore_contact",
+            "stamp_contacts",
         }
     )  # fmt: skip
 
@@ -123,6 +124,12 @@ class HubSpot:
         for contact_id in contact_ids:
             self._link("deals", deal_id, "contacts", contact_id)
         return deal_id
+
+    def add_ticket(self, properties: Mapping[str, str], contact_ids: Sequence[str] = ()) -> str:
+        ticket_id = self._add("tickets", properties)
+        for contact_id in contact_ids:
+            self._link("tickets", ticket_id, "contacts", contact_id)
+        return ticket_id
 
     def add_engagement(self, object_type: str, contact_id: str, properties: Mapping[str, str]) -> str:
         """A meeting, call, email, note, task or communication of one contact."""
@@ -223,9 +230,18 @@ class HubSpot:
     # What people do in HubSpot's screens
 
     def edit_contact(self, contact_id: str, properties: Mapping[str, str]) -> None:
+        self._edit("contacts", contact_id, properties)
+
+    def edit_company(self, company_id: str, properties: Mapping[str, str]) -> None:
+        self._edit("companies", company_id, properties)
+
+    def edit_deal(self, deal_id: str, properties: Mapping[str, str]) -> None:
+        self._edit("deals", deal_id, properties)
+
+    def _edit(self, object_type: str, record_id: str, properties: Mapping[str, str]) -> None:
         with self._store.lock:
-            act, kind = self._person(), KINDS["contacts"]
-            record = self._need("contacts", contact_id)
+            act, kind = self._person(), KINDS[object_type]
+            record = self._need(object_type, record_id)
             self._acts.change(kind, record, self._acts.judge(kind, properties, record, act), act)
 
     def merge(self, primary: str, other: str) -> str:

@@ -169,6 +169,10 @@ OPTIONS = {
         "hs_task_status": "NOT_STARTED COMPLETED WAITING IN_PROGRESS DEFERRED",
         "hs_task_type": "CALL EMAIL TODO",
         "hs_task_priority": "LOW MEDIUM HIGH NONE",
+        "hs_pipeline": "0",
+        "hs_pipeline_stage": "1 2 3 4",
+        "hs_ticket_priority": "LOW MEDIUM HIGH URGENT",
+        "hs_ticket_category": "PRODUCT_ISSUE BILLING_ISSUE FEATURE_REQUEST GENERAL_INQUIRY",
         "hs_communication_channel_type": "SMS WHATS_APP LINKEDIN_MESSAGE",
         "hs_communication_logged_from": "CRM",
     }.items()
@@ -257,6 +261,13 @@ TABLES: dict[str, dict[str, str]] = {
         "bool": "!hs_is_closed !hs_is_closed_won",
         "enum": "dealstage pipeline dealtype hubspot_owner_id",
     },
+    "tickets": {
+        **_OWNED,
+        "string": f"subject {_OWNED['string']}",
+        "textarea": "content",
+        "datetime": "createdate !hs_lastmodifieddate closed_date !hubspot_owner_assigneddate",
+        "enum": "hs_pipeline hs_pipeline_stage hs_ticket_priority hs_ticket_category hubspot_owner_id",
+    },
     "meetings": {
         **_ACTIVITY,
         "datetime": f"hs_meeting_start_time hs_meeting_end_time {_ACTIVITY['datetime']}",
@@ -302,6 +313,7 @@ GROUPS = {
     ),
     "companies": ("companyinformation", "analyticsinformation", "companylifecycle"),
     "deals": ("dealinformation", "deal_information"),
+    "tickets": ("ticketinformation",),
 }
 _GROUP_BY_PREFIX = {
     "hs_analytics_": "analyticsinformation",

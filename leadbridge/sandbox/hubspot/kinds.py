@@ -62,6 +62,15 @@ _ALL = (
         "createdate",
         scope="deals",
     ),
+    Kind(
+        "tickets",
+        "ticket",
+        "0-5",
+        27_951,
+        ("createdate", "hs_lastmodifieddate", "hs_object_id", "hs_pipeline", "hs_pipeline_stage", "subject"),
+        "createdate",
+        scope="tickets",
+    ),
     Kind("communications", "communication", "0-18", 21_951, _ACTIVITY),
     Kind("tasks", "task", "0-27", 22_951, _ACTIVITY),
     Kind("notes", "note", "0-46", 23_951, _ACTIVITY),
@@ -112,6 +121,8 @@ LINKS: dict[tuple[str, str], Link] = {
 LINKS |= {
     ("communications", "contacts"): Link(81),
     ("contacts", "communications"): Link(82),
+    ("contacts", "tickets"): Link(15),
+    ("tickets", "contacts"): Link(16),
     ("communications", "companies"): Link(87),
     ("companies", "communications"): Link(88),
 }

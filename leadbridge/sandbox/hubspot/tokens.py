@@ -20,6 +20,8 @@ ALL_SCOPES = (
     "crm.objects.companies.write",
     "crm.objects.deals.read",
     "crm.objects.deals.write",
+    "crm.objects.tickets.read",
+    "crm.objects.tickets.write",
     "crm.objects.owners.read",
     "crm.schemas.contacts.read",
     "crm.schemas.contacts.write",

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from connectors.hubspot import activities
+from connectors.hubspot import activities, engagements
 from connectors.hubspot.activities import EmailEvent, Event, Submission
 from connectors.hubspot.mapping import STAGES, Fields, contact_ref, merged_ids, stage_in
 from connectors.hubspot.wire import Record
@@ -296,7 +296,7 @@ def test_a_call_is_told_once_for_each_contact_with_its_outcome() -> None:
             "hs_call_status": "COMPLETED",
         }
     )
-    found = activities.from_engagement("calls", call, ["1", "2"])
+    found = engagements.from_engagement("calls", call, ["1", "2"])
     assert isinstance(found, list)
     assert [one.subject for one in found] == ["hubspot:contact:1", "hubspot:contact:2"]
     assert len({one.source_id for one in found}) == 2
@@ -304,5 +304,7 @@ def test_a_call_is_told_once_for_each_contact_with_its_outcome() -> None:
 
 
 def test_an_engagement_of_nobody_or_of_no_time_says_so() -> None:
-    assert isinstance(activities.from_engagement("meetings", record({"hs_timestamp": "2026-02-01T10:00:00Z"}), []), str)
-    assert isinstance(activities.from_engagement("meetings", record({}), ["1"]), str)
+    assert isinstance(
+        engagements.from_engagement("meetings", record({"hs_timestamp": "2026-02-01T10:00:00Z"}), []), str
+    )
+    assert isinstance(engagements.from_engagement("meetings", record({}), ["1"]), str)

@@ -1,7 +1,7 @@
 """What HubSpot's answers mean: error bodies of vendors/hubspot.md sections 3.3, 13 and 14, one by one."""
 
 import json
-from typing import Any
+from typing import Any, get_args
 
 import pytest
 from hubspot.crm.contacts.exceptions import ApiException
@@ -9,6 +9,7 @@ from hubspot.crm.contacts.exceptions import ApiException
 from connectors.hubspot.paths import ROUTES, path_of
 from connectors.hubspot.wire import BatchAnswer, ErrorItem, Listing, Refused, name_error, parsed
 from leadbridge.call import Garbled
+from leadbridge.config.connections import HubSpotSource
 from leadbridge.errors import FeatureMissing, NeedsOperator, RetryLater, Unknown, VendorError
 
 
@@ -98,7 +99,8 @@ def test_a_missing_scope_is_named_and_pauses_or_switches_off(body: dict[str, Any
 
 def test_every_source_of_activity_can_be_switched_off_and_nothing_else() -> None:
     optional = {name for name, route in ROUTES.items() if route.optional}
-    assert {name.partition(".")[0] for name in optional} == {"events", "forms", "email", "meetings", "calls"}
+    sources = {"email" if one == "email_events" else one for one in get_args(HubSpotSource)}
+    assert {name.partition(".")[0] for name in optional} == sources
 
 
 def test_validation_names_the_property_and_says_why() -> None:
@@ -169,7 +171,7 @@ def test_a_refusal_without_words_still_says_something() -> None:
 
 
 def test_both_families_have_every_operation() -> None:
-    given = {"id": "1", "form": "f", "name": "n"}
+    given = {"id": "1", "form": "f", "name": "n", "list": "7"}
     for name, route in ROUTES.items():
         wanted = {key: value for key, value in given.items() if "{" + key + "}" in route.tail}
         assert path_of("v3", name, **wanted).startswith("/")

@@ -14,7 +14,7 @@ from sqlalchemy import BigInteger, Connection, Text, select, type_coerce, update
 
 from leadbridge.store.columns import from_json
 from leadbridge.store.engine import among, upsert
-from leadbridge.store.tables import activities, person_keys
+from leadbridge.store.tables import activities, activity_changes, person_keys
 from leadbridge.store.text import clean_key, from_micros
 from leadbridge.types import Activity
 
@@ -79,7 +79,25 @@ def add_activities(tx: Connection, rows: Sequence[Activity], now: datetime) -> A
         returning=[activities.c.person_id],
     )
     people = [row.person_id for row in stored]
-    return Added(set(people) - {None}, len(people), len(rows) - len(people), people.count(None))
+    gained = set(people) - {None}
+    note_changes(tx, gained)
+    return Added(gained, len(people), len(rows) - len(people), people.count(None))
+
+
+def note_changes(tx: Connection, person_ids: Collection[int]) -> None:
+    """The activities of these people changed: what is packed of them (`packs`) is out of date.
+
+    Whoever adds, moves or deletes activities says so in the same transaction. Each note grows the person's version, so
+    that a pack made beside it from what was there before does not take the note away.
+    """
+    rows = [{"person_id": person, "version": 1} for person in sorted(person_ids)]
+    upsert(
+        tx,
+        activity_changes,
+        rows,
+        key=["person_id"],
+        change=lambda _new: {"version": activity_changes.c.version + 1},
+    )
 
 
 def adopt(tx: Connection, keys: Collection[str] | None = None) -> set[int]:
@@ -97,7 +115,9 @@ def adopt(tx: Connection, keys: Collection[str] | None = None) -> set[int]:
         .values(person_id=owner)
         .returning(activities.c.person_id)
     )
-    return set(adopted.scalars())
+    gained = set(adopted.scalars())
+    note_changes(tx, gained)
+    return gained
 
 
 def activities_of(tx: Connection, person_ids: Sequence[int], since: datetime | None = None) -> ActivityRows:

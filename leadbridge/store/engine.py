@@ -368,6 +368,25 @@ def among(tx: Connection, column: ColumnElement[Any], values: Sequence[Any]) -> 
     return column == sa.any_(sa.literal(settled, sa.ARRAY(kind)))
 
 
+def in_pieces(tx: Connection, query: sa.Select[Any], size: int) -> Iterator[Sequence[Any]]:
+    """The rows of a query as plain tuples, at most `size` in memory at a time, on PostgreSQL too.
+
+    Values come as the driver gives them: ask for plain types (`type_coerce`).
+    """
+    if tx.dialect.name == "sqlite":
+        with tx.execute(query) as result:  # past SQLAlchemy's rows, which would double the time
+            while rows := result.cursor.fetchmany(size):
+                yield rows
+        return
+    compiled, driver = query.compile(dialect=tx.dialect), tx.connection.driver_connection
+    with driver.cursor(  # type: ignore[union-attr] # it is open
+        name="pieces", binary=True
+    ) as cursor:
+        cursor.execute(str(compiled), compiled.params)
+        while rows := cursor.fetchmany(size):
+            yield rows
+
+
 def upsert(
     tx: Connection,
     table: Table,

@@ -8,6 +8,7 @@ from typing import Any
 from sqlalchemy import Connection, Row, Table, delete, select, update
 
 from leadbridge.store import audit, enrolments
+from leadbridge.store.activities import note_changes
 from leadbridge.store.due import Lane, mark_due
 from leadbridge.store.engine import exclusive, update_each, upsert
 from leadbridge.store.tables import (
@@ -56,6 +57,7 @@ def merge_people(tx: Connection, keep: int, lose: int, now: datetime) -> None:
     ).all()
     for table in _MOVED_AS_THEY_ARE:
         tx.execute(update(table).where(table.c.person_id == lose).values(person_id=keep))
+    note_changes(tx, [keep, lose])
     for table in (suppressed_people, holdouts):
         _merge_notes(tx, table, keep, lose)
     _merge_scores(tx, keep, lose)

@@ -129,7 +129,32 @@ activities = Table(
 Index("ix_activities_person_id", activities.c.person_id, activities.c.at)
 partial_index("ix_activities_orphan", activities.c.subject, where=activities.c.person_id.is_(None))
 
+# Derived from the activities, and of no other use than to read those of many people fast (`packs.py`). No foreign key:
+# a person who is no more has a change to tell as well.
+activity_packs = Table(
+    "activity_packs",
+    metadata,
+    Column("span", BigInteger, primary_key=True, autoincrement=False),  # person ids // packs.SPAN
+    _must("version", BigInteger),
+    Column("body", LargeBinary),  # none: emptied, because somebody is to be forgotten
+)
+
+activity_changes = Table(
+    "activity_changes",
+    metadata,
+    Column("person_id", BigInteger, primary_key=True, autoincrement=False),
+    _must("version", BigInteger),
+)
+
 # --- work ----------------------------------------------------------------------------------------------------------
+
+passes = Table(
+    "passes",
+    metadata,
+    Column("span", BigInteger, primary_key=True, autoincrement=False),  # as in packs.py
+    _must("asked_at", Instant),
+    *_lease(),
+)
 
 due = Table(
     "due",

@@ -188,6 +188,13 @@ class Instants:
 Column: TypeAlias = Coded | Numbers | Instants
 
 
+def values_of(column: Column) -> list[Value]:
+    """The column as Python values, None where unknown."""
+    kept = column if isinstance(column, Coded) else column.coded
+    values = [None if reading is None else reading[0] for reading in kept.readings]
+    return [*map([*values, None].__getitem__, kept.codes.tolist())]
+
+
 @dataclass(frozen=True, eq=False)
 class Columns:
     """Facts of n rows by field name. A field that is not there is unknown for every row.

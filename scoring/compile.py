@@ -9,12 +9,14 @@ import hashlib
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass
+from graphlib import CycleError, TopologicalSorter
 from typing import Any
 
 from leadbridge.columns import MICROS, plain, spelled
 from leadbridge.conditions import Lists, Prepared, named_list, prepare, words_of
+from leadbridge.config.behaviour import Behaviour, Counted
 from leadbridge.config.conditions import AllOf, AnyOf, FieldTest, Not, Test, fields_of
-from leadbridge.config.schema import attributes
+from leadbridge.config.schema import attributes, of_scores
 from leadbridge.config.scores import Persona, Rule, ScoreModel, Sequence
 from scoring.frames import KIND_CODES
 
@@ -119,23 +121,35 @@ def compile_model(
     *,
     lists: Lists | None = None,
     personas: Mapping[str, Persona] | None = None,
+    behaviour: Mapping[str, Behaviour] | None = None,
+    others: Mapping[str, ScoreModel] | None = None,
 ) -> CompiledModel:
     """Make the score `name` ready. `types`: the facts rules may look at (fields and built-in ones), with their types.
 
-    Rules may look at the personas given too; their facts come from `personas.nearness`.
+    Rules may look at the personas and behaviour given too (their facts come from `personas.nearness` and
+    `behaviour.measured`), and at the `others` among the scores, which have to be worked out before (`in_order`).
 
-    Raises ValueError naming every rule that asks for a fact or category that is not there. Scores, grades and stages
-    are no facts here: score fields are never inputs to the score (reliability G17).
+    Raises ValueError naming every rule that asks for a fact or category that is not there. A score is no fact of its
+    own, and stages are none: what we write is never an input to it (reliability G17).
     """
+    behaviour, others = behaviour or {}, {key: model for key, model in (others or {}).items() if key != name}
     wrong = [f"rule {rule.name!r}: no category {rule.category!r}" for rule in model.rules
              if rule.category not in model.categories]  # fmt: skip
     asking = [("applies_to", model.applies_to), *((f"rule {rule.name!r}", rule.when) for rule in model.rules)]
-    types = attributes(types, personas or ())
+    measured = {key: each.type for key, each in behaviour.items()}
+    types = attributes({**types, **measured}, personas or ()) | of_scores(
+        {key: model.categories for key, model in others.items()}
+    )
     fields: set[str] = set()
     for who, condition in asking:
         asked = fields_of(condition) if condition is not None else set()
         fields |= asked
         wrong += [f"{who}: no fact {missing!r} to look at" for missing in sorted(asked - types.keys())]
+    for rule in model.rules:
+        if rule.each is not None and rule.activity is None:
+            fields.add(rule.each)
+            if types.get(rule.each) not in ("number", "integer"):
+                wrong.append(f"rule {rule.name!r}: no number {rule.each!r} to multiply by")
     if wrong:
         raise ValueError(f"score {name}: " + "; ".join(wrong))
 
@@ -156,7 +170,7 @@ def compile_model(
         lines += [(label, f"at most {plain(high)}"), (label, f"at least {plain(low)}")]
     return CompiledModel(
         name=name,
-        hash=model_hash(name, model, lists=lists, personas=personas),
+        hash=model_hash(name, model, lists=lists, personas=personas, behaviour=behaviour, others=others),
         scale=(model.min, model.max),
         applies=None if model.applies_to is None else prepare(model.applies_to, lists),
         rules=rules,
@@ -175,7 +189,8 @@ def compile_model(
 def _keys(rule: CompiledRule) -> frozenset[str]:
     """Attributes of activities that the rule looks at."""
     then = frozenset[str]() if rule.then is None else rule.then.where_keys
-    return rule.where_keys | then | {key for key in (rule.each, rule.distinct) if key is not None}
+    each = rule.each if rule.sort == "activity" else None  # of an attribute rule it is the person's
+    return rule.where_keys | then | {key for key in (each, rule.distinct) if key is not None}
 
 
 def _rule(rule: Rule, lists: Lists | None) -> CompiledRule:
@@ -218,12 +233,14 @@ def model_hash(
     *,
     lists: Lists | None = None,
     personas: Mapping[str, Persona] | None = None,
+    behaviour: Mapping[str, Behaviour] | None = None,
+    others: Mapping[str, ScoreModel] | None = None,
 ) -> str:
     """Content hash of a score: 16 hexadecimal digits.
 
     The same under another order of keys, of parts of `all:` and `any:`, and of words in a list, and under comments
     and spelled-out defaults; another one whenever the meaning may differ, the contents of a named list included,
-    and all personas once the score looks at one.
+    the behaviour and the other scores it looks at, and all personas once it looks at one.
     The order of rules counts: of two equal rules in an exclusive group the first in the file wins.
     """
     meaning = {
@@ -239,16 +256,43 @@ def model_hash(
         "grades": {letter: _exact(begins) for letter, begins in model.grades.items()},
         "grade_from": model.grade_from if model.grades else None,
     }
-    asked = {fact for condition in (model.applies_to, *(rule.when for rule in model.rules)) if condition is not None
-             for fact in fields_of(condition)}  # fmt: skip
+    asked = facts_asked(model)
     if personas and any(fact.partition(".")[0] == "persona" for fact in asked):
+        asked |= {fact for each in personas.values() for trait in each.traits for fact in fields_of(trait.when)}
         meaning["personas"] = [
             [label, _exact(each.at_least),
              _sorted([[trait.name, _exact(trait.weight), _plain(trait.when, lists)] for trait in each.traits])]
             for label, each in personas.items()
         ]  # fmt: skip
+    if looked := {key: each for key, each in (behaviour or {}).items() if key in asked}:
+        meaning["behaviour"] = {key: _plain(each, lists) for key, each in looked.items()}
+    if taken_up := sorted(scores_asked(model) & (others or {}).keys() - {name}):
+        around: Any = {"lists": lists, "personas": personas, "behaviour": behaviour, "others": others}
+        meaning["scores"] = {key: model_hash(key, (others or {})[key], **around) for key in taken_up}
     text = json.dumps(meaning, sort_keys=True, ensure_ascii=True, separators=(",", ":"))
     return hashlib.sha256(text.encode()).hexdigest()[:16]
+
+
+def facts_asked(model: ScoreModel) -> set[str]:
+    """Facts of people that a score looks at."""
+    conditions = (model.applies_to, *(rule.when for rule in model.rules))
+    asked = {fact for condition in conditions if condition is not None for fact in fields_of(condition)}
+    return asked | {rule.each for rule in model.rules if rule.each is not None and rule.activity is None}
+
+
+def scores_asked(model: ScoreModel) -> set[str]:
+    """Names of the scores that a score looks at."""
+    words = [fact.split(".") for fact in facts_asked(model)]
+    return {word[1] for word in words if word[0] in ("score", "grade") and len(word) > 1}
+
+
+def in_order(models: Mapping[str, ScoreModel]) -> list[str]:
+    """Names of the scores, each after those it looks at. Raises ValueError when they go round in a circle."""
+    try:
+        return list(TopologicalSorter({name: scores_asked(model) & models.keys() - {name}
+                                       for name, model in models.items()}).static_order())  # fmt: skip
+    except CycleError as error:
+        raise ValueError(f"scores go round in a circle: {' → '.join(reversed(error.args[1]))}") from None
 
 
 def _exact(number: float) -> str:
@@ -268,7 +312,7 @@ def _plain(value: Any, lists: Lists | None) -> Any:
             return [type(value).__name__, _sorted([_plain(part, lists) for part in value.parts])]
         case Not():
             return ["not", _plain(value.part, lists)]
-        case Sequence():
+        case Sequence() | Counted():
             return {key: _plain(part, lists) for key, part in dict(value).items() if part is not None}
         case Test():
             return {key: _test_argument(key, given, lists) for key, given in dict(value).items() if given is not None}

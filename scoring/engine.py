@@ -26,6 +26,8 @@ Meaning (DESIGN section 7), and what it leaves open, settled here:
 - `first_only`: of all that match, however long ago (`within` aside), the first counts, if it is in `within`.
 - `distinct`: of those in the period with one value (compared as text is), the newest counts; without it, none.
 - `at_least: n` gives the points once when n activities match; `at_most` means nothing to it.
+- `each` of an attribute rule multiplies its points by a number of the person: a field, a behaviour, another score.
+  An unknown one gives nothing.
 - `cap` bounds a rule's contribution in size; without one 100,000 points do.
 - Silent is who has no activity of the kinds named (of any kind, when none is) in the period. Someone who never did
   anything is silent too, however new: `when: {created_at: {older_than: 60d}}` beside `no_activity_for: 60d` spares
@@ -260,7 +262,7 @@ def _contribution(rule: CompiledRule, people: People, matching: _Matching, t: in
     """What the rule gives each person, in units."""
     n = len(people)
     if rule.sort == "attribute":
-        given = np.full(n, rule.points)
+        given = np.full(n, rule.points) if rule.each is None else _multiplied(rule, people)
     elif rule.sort == "silence":
         given = np.full(n, rule.points)
         given[matching.rows(rule).person] = 0
@@ -269,6 +271,16 @@ def _contribution(rule: CompiledRule, people: People, matching: _Matching, t: in
     if rule.when is not None:
         given = np.where(rule.when.check(people.facts, t), given, 0)
     return given
+
+
+def _multiplied(rule: CompiledRule, people: People) -> Units:
+    """The points times a number of the person's own; nothing where it is unknown."""
+    column = people.facts.by_name.get(str(rule.each))
+    if not isinstance(column, Numbers):
+        return np.zeros(len(people), np.int64)
+    each = np.where(column.known, column.values, 0.0)
+    with np.errstate(over="ignore", under="ignore"):
+        return _clipped(np.rint(_clipped(rule.points * each, _WORTH_MAX)), rule.bound).astype(np.int64)
 
 
 def _activity_points(rule: CompiledRule, n: int, matching: _Matching) -> Units:

@@ -9,7 +9,7 @@ import numpy as np
 from sqlalchemy import Connection
 
 from leadbridge import addresses
-from leadbridge.columns import coded
+from leadbridge.columns import coded, micros, values_of
 from leadbridge.conditions import Prepared, holds, prepare
 from leadbridge.config.conditions import Condition, FieldTest, Not
 from leadbridge.config.schema import BUILT_IN_FIELDS, Config, conditions_of
@@ -22,7 +22,8 @@ from nurture import buyer_journey
 from nurture.segments import expand
 from scoring import engine
 from scoring import explain as words
-from scoring.compile import compile_model
+from scoring.behaviour import compile_behaviour, measured
+from scoring.compile import compile_model, in_order
 from scoring.frames import KIND_CODES, Activities, Documents, People, people_frame
 from scoring.lifecycle import stages
 from scoring.personas import compile_personas, nearness
@@ -37,6 +38,7 @@ class Outlook:
     stage: LifecycleStage | None
     buyer_journey: BuyerJourney | None
     journeys: Mapping[str, bool]  # configured journey: does its condition hold?
+    segments: tuple[str, ...]  # of the configuration, in its order
     reasons: Mapping[str, str]  # by score name
     wanted: Mapping[str, Value]  # our write-back names
 
@@ -48,9 +50,15 @@ class Scorer:
         self.config = config
         self.types = {**BUILT_IN_FIELDS, **{name: field.type for name, field in config.fields.items()}}
         self.personas = compile_personas(config.personas)
+        self.behaviour = compile_behaviour(config.behaviour)
         self.models = tuple(
-            compile_model(name, model, self.types, personas=config.personas) for name, model in config.scores.items()
+            compile_model(
+                name, model, self.types, personas=config.personas, behaviour=config.behaviour, others=config.scores
+            )
+            for name, model in config.scores.items()
         )
+        by_name = {model.name: model for model in self.models}
+        self._in_order = tuple(by_name[name] for name in in_order(config.scores))
         segments = config.segments
 
         def ready(condition: Any) -> Prepared:
@@ -62,20 +70,21 @@ class Scorer:
             )
             for stage, rule in config.stages.items()
         }
+        self._segments = {name: ready(condition) for name, condition in segments.items()}
         self._phases = {phase: ready(condition) for phase, condition in config.buyer_journey.items()}
         self._journeys = {journey.name: ready(journey.when) for journey in config.nurture.journeys}
 
     @property
     def reach(self) -> timedelta | None:
         """How far back activity matters to any score; None: all of it."""
-        found = [model.reach for model in self.models]
+        found = [model.reach for model in self.models] + [each.reach for each in self.behaviour]
         return None if None in found else timedelta(microseconds=max(reach for reach in found if reach is not None))
 
     @property
     def depends_on_time(self) -> bool:
         """May anything about a person change although nothing happens: a score, a stage, the rest after a journey?"""
         return (
-            bool(self._journeys)
+            bool(self._journeys or self.behaviour)
             or any(
                 rule.activity is not None or rule.no_activity_for is not None
                 for model in self.config.scores.values()
@@ -92,10 +101,15 @@ class Scorer:
         at: datetime,
     ) -> list[Outlook]:
         """Everything that follows for these people at one instant. Pure."""
-        near = nearness(self.personas, people.facts, at)
-        people = replace(people, facts=people.facts.adding(near.facts()))
-        frames = [engine.score(model, people, activities, at) for model in self.models]
-        facts = people.facts.adding(engine.score_facts(frames))
+        done = measured(self.behaviour, len(people), activities, micros(at))
+        facts = people.facts.adding(done)
+        near = nearness(self.personas, facts, at)
+        facts = facts.adding(near.facts())
+        by_name: dict[str, engine.ScoreFrame] = {}
+        for model in self._in_order:
+            by_name[model.name] = frame = engine.score(model, replace(people, facts=facts), activities, at)
+            facts = facts.adding(engine.score_facts([frame]))
+        frames = [by_name[model.name] for model in self.models]
         stage_of = stages(self._stages, facts, current, at)
         facts = facts.adding({"stage": coded(stage_of)})
         phase_holds = {phase: holds(test, facts, at) for phase, test in self._phases.items()}
@@ -105,6 +119,8 @@ class Scorer:
         ]
         facts = facts.adding({"buyer_journey": coded(phase_of)})
         fits = {name: holds(test, facts, at) for name, test in self._journeys.items()}
+        inside = {name: holds(test, facts, at) for name, test in self._segments.items()}
+        behaviour = {name: [_shown(value) for value in values_of(column)] for name, column in done.items()}
         return [
             self._one(
                 int(people.ids[row]),
@@ -112,7 +128,8 @@ class Scorer:
                 stage_of[row],
                 phase_of[row],
                 {name: bool(mask[row]) for name, mask in fits.items()},
-                near.values(row),
+                tuple(name for name, mask in inside.items() if mask[row]),
+                {**near.values(row), **{name: values[row] for name, values in behaviour.items()}},
             )
             for row in range(facts.n)
         ]
@@ -124,9 +141,10 @@ class Scorer:
         stage: LifecycleStage | None,
         phase: BuyerJourney | None,
         journeys: Mapping[str, bool],
-        personas: Mapping[str, Value],
+        segments: tuple[str, ...],
+        more: Mapping[str, Value],
     ) -> Outlook:
-        wanted: dict[str, Value] = {"stage": stage, "buyer_journey": phase, **personas}
+        wanted: dict[str, Value] = {"stage": stage, "buyer_journey": phase, "segments": "; ".join(segments), **more}
         first = next(iter(self.config.scores))
         reasons = {score.name: words.reasons(score.contributions) for score in scores}
         for score in scores:
@@ -142,7 +160,12 @@ class Scorer:
                 named |= {f"score.{category}": round(points, 1) for category, points in score.categories.items()}
             wanted |= named
         shown = {name: wanted.get(name) for name in self.config.write_back}
-        return Outlook(person, scores, stage, phase, journeys, reasons, shown)
+        return Outlook(person, scores, stage, phase, journeys, segments, reasons, shown)
+
+
+def _shown(value: Value) -> Value:
+    """What an activity says may be a stranger's text, which nothing that shows it may act on (reliability G28)."""
+    return words.joined([value]) if isinstance(value, str) else value
 
 
 def _dated(condition: Condition) -> bool:

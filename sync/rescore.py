@@ -138,6 +138,7 @@ def _batch(
                     stage=outlook.stage,
                     stage_since=at,
                     buyer_journey=outlook.buyer_journey,
+                    segments=outlook.segments,
                     reasons=outlook.reasons,
                     at=at,
                 )

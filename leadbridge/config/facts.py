@@ -2,17 +2,18 @@
 
 The order of working (sync.rescore) decides: personas see a person's own fields; rules see personas too; stages see
 scores too; the buyer's
-journey sees the stage too; journeys and segments see everything.
+journey sees the stage too; journeys and segments see everything. Fields worked out from behaviour are a person's own.
 """
 
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import get_args
 
+from leadbridge.config.behaviour import TYPES as BEHAVIOUR_TYPES
 from leadbridge.config.conditions import test_names
 from leadbridge.config.document import Node, Path
 from leadbridge.config.fields import FieldType
-from leadbridge.config.schema import BUILT_IN_FIELDS, attributes, facts, values
+from leadbridge.config.schema import BUILT_IN_FIELDS, attributes, facts, of_scores, values
 from leadbridge.config.wording import did_you_mean, listed
 from leadbridge.types import BuyerJourney, LifecycleStage
 
@@ -69,10 +70,15 @@ class Facts:
         declared = {name: node.written("type") or "text" for name, node in tree.below("fields").items()}
         self.scores = {name: tuple(node.below("categories")) for name, node in tree.below("scores").items()}
         self.personas = tuple(tree.below("personas"))
+        self.behaviour = {
+            name: BEHAVIOUR_TYPES.get(node.written("take") or "", "number")
+            for name, node in tree.below("behaviour").items()
+        }
+        declared |= self.behaviour
         self.attributes = attributes(declared)
         self.of_rules = attributes(declared, self.personas)
         self.all = facts(declared, self.scores, self.personas)
-        self.values = values(self.scores, self.personas)
+        self.values = values(self.scores, self.personas, self.behaviour)
         self._untyped = {name for name, kind in declared.items() if kind not in types}
         self._choices: dict[str, dict[str, str]] = {
             "lifecycle_stage": _folded(LifecycleStage),  # the CRM's, in our words
@@ -86,10 +92,12 @@ class Facts:
             if not _unreadable(node.at("grades")):
                 self._choices[f"grade.{name}"] = _folded(node.below("grades"))
         # Names of a section that could not be read are not known, so nothing about them can be called wrong.
-        self._open = tuple(key for key in ("fields", "personas", "scores", "segments") if _unreadable(tree.at(key)))
+        self._open = tuple(
+            key for key in ("fields", "behaviour", "personas", "scores", "segments") if _unreadable(tree.at(key))
+        )
         if "segments" in self._open:
             del self._choices["segment"]
-        self._by_part: dict[str, dict[str, str]] = {}
+        self._by_part: dict[tuple[str, str], dict[str, str]] = {}
         self._half_read = {name for name, node in tree.below("scores").items() if _unreadable(node.at("categories"))}
 
     @property
@@ -99,9 +107,11 @@ class Facts:
 
     def look_up(self, path: Path, name: str) -> Fact:
         """What `name` is in the condition at this path."""
-        if path[0] == "scores" and "where" in (path[4:5] + path[5:6] if path[4:5] == ("sequence",) else path[4:5]):
+        if path[0] == "behaviour" or (
+            path[0] == "scores" and "where" in (path[4:5] + path[5:6] if path[4:5] == ("sequence",) else path[4:5])
+        ):
             return Fact()  # an activity's own values: whatever its source sends
-        allowed = self._allowed(str(path[0]))
+        allowed = self._allowed(str(path[0]), str(path[1]))
         if name in allowed:
             return self._known(name, allowed[name])
         if self._unsure(name):
@@ -109,7 +119,7 @@ class Facts:
         if name in self.all:
             what = {
                 "personas": "is worked out after the personas, so that a persona cannot look at it",
-                "scores": "is worked out from the rules, so that a rule cannot look at it",
+                "scores": "is worked out from these rules, so that a rule cannot look at it",
                 "stages": "is worked out after the stages, so that a stage cannot look at it",
             }.get(str(path[0]), "is what this decides, so that it cannot look at it")
             return Fact(problem=f"{what}; it may look at: {listed(allowed)}")
@@ -117,13 +127,16 @@ class Facts:
             return Fact(problem=f"is not a field; say of which score, such as {_of_which(name, self.scores)}")
         return Fact(problem=f"is not a field; there is: {listed(allowed)}", hint=lambda: did_you_mean(name, allowed))
 
-    def _allowed(self, part: str) -> dict[str, str]:
-        """What conditions in this part of the file may look at."""
-        if part not in self._by_part:
+    def _allowed(self, part: str, of: str) -> dict[str, str]:
+        """What conditions in this part of the file may look at; `of`: the key below, such as the name of a score."""
+        key = part, of if part == "scores" else ""
+        if key not in self._by_part:
             later = {"stages": ("stage", "buyer_journey"), "buyer_journey": ("buyer_journey",)}.get(part, ())
             seen = {"personas": self.attributes, "scores": self.of_rules}.get(part, self.all)
-            self._by_part[part] = {fact: kind for fact, kind in seen.items() if fact not in later}
-        return self._by_part[part]
+            if part == "scores":  # a score may take the others up, never itself; `whole` refuses circles
+                seen = seen | of_scores({name: parts for name, parts in self.scores.items() if name != of})
+            self._by_part[key] = {fact: kind for fact, kind in seen.items() if fact not in later}
+        return self._by_part[key]
 
     def _known(self, name: str, kind: str) -> Fact:
         if name in self._untyped:
@@ -137,7 +150,9 @@ class Facts:
     def _unsure(self, name: str) -> bool:
         if name.startswith(("score.", "grade.")):
             return "scores" in self._open or any(name.startswith(f"score.{score}.") for score in self._half_read)
-        return "fields" in self._open or ("personas" in self._open and name.partition(".")[0] == "persona")
+        return bool({"fields", "behaviour"}.intersection(self._open)) or (
+            "personas" in self._open and name.partition(".")[0] == "persona"
+        )
 
 
 def _folded(words: Iterable[str]) -> dict[str, str]:

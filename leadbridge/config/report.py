@@ -16,6 +16,7 @@ def describe(config: Config) -> list[tuple[str, str]]:
     unused = sorted(config.fields.keys() - _used(config))
     lines.append(("fields", f"{len(config.fields)} mapped" + (f"; in no rule: {', '.join(unused)}" if unused else "")))
     lines.append(("write back", ", ".join(config.write_back) or "nothing"))
+    lines.append(("behaviour", ", ".join(config.behaviour) or "none"))
     lines.append(("personas", ", ".join(config.personas) or "none"))
     for name, model in config.scores.items():
         kinds = Counter(_kind(rule) for rule in model.rules)
@@ -60,7 +61,8 @@ def _store(address: str) -> str:
 
 
 def _used(config: Config) -> set[str]:
-    return {name for _path, condition, _scores in conditions_of(config) for name in fields_of(condition)}
+    asked = {name for _path, condition, _scores in conditions_of(config) for name in fields_of(condition)}
+    return asked | {rule.each for model in config.scores.values() for rule in model.rules if rule.each is not None}
 
 
 def _kind(rule: Rule) -> str:

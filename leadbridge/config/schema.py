@@ -10,6 +10,7 @@ from typing import TypeAlias
 
 from pydantic import Field, SecretStr
 
+from leadbridge.config.behaviour import Behaviour
 from leadbridge.config.conditions import Condition, When
 from leadbridge.config.connections import Connections
 from leadbridge.config.fields import FieldMapping, WriteBackTarget
@@ -53,6 +54,9 @@ class Config(Section):
     connections: Connections = Field(description="the systems leadbridge runs beside")
     fields: dict[Name, FieldMapping] = Field(default={}, description="our name: where each CRM keeps it")
     write_back: dict[str, WriteBackTarget] = Field(default={}, description="our value: property to create and fill")
+    behaviour: dict[Name, Behaviour] = Field(
+        default={}, description="our name: a field worked out from what people did, for conditions everywhere"
+    )
     personas: dict[Name, Persona] = Field(
         default={}, description="kinds of buyers; each person is taken for the nearest"
     )
@@ -75,38 +79,60 @@ def attributes(fields: Mapping[str, str], personas: Iterable[str] = ()) -> dict[
     return {**BUILT_IN_FIELDS, **fields, **({"persona": "text"} if near else {}), **near}
 
 
-def facts(fields: Mapping[str, str], scores: Outline, personas: Iterable[str] = ()) -> dict[str, str]:
-    """Every field a condition outside rules may look at, with its type: attributes, scores, stage, segments."""
-    found = attributes(fields, personas)
+def of_scores(scores: Outline) -> dict[str, str]:
+    """Facts that scores give, with their types. A rule may look at those of the other scores."""
+    found = {}
     for name, categories in scores.items():
         found[f"score.{name}"] = "number"
         found[f"grade.{name}"] = "text"
         found.update({f"score.{name}.{category}": "number" for category in categories})
+    return found
+
+
+def facts(fields: Mapping[str, str], scores: Outline, personas: Iterable[str] = ()) -> dict[str, str]:
+    """Every field a condition outside rules may look at, with its type: attributes, scores, stage, segments.
+
+    `fields` are mapped ones and those worked out from behaviour.
+    """
+    found = {**attributes(fields, personas), **of_scores(scores)}
     found.update(stage="text", buyer_journey="text", segment="text")
     return found
 
 
-def values(scores: Outline, personas: Iterable[str] = ()) -> dict[str, str]:
-    """Every name `write_back` may use, with the kind of property it fills ("number", "text", "choice")."""
+def values(scores: Outline, personas: Iterable[str] = (), behaviour: Mapping[str, str] | None = None) -> dict[str, str]:
+    """Every name `write_back` may use, with the kind of property it fills ("number", "text", "choice").
+
+    `behaviour`: fields worked out from what people did, with their types.
+    """
     found = {"score": "number", "grade": "choice", "stage": "choice", "reasons": "text",
-             "buyer_journey": "choice", "journey": "text"}  # fmt: skip
+             "buyer_journey": "choice", "journey": "text", "segments": "text"}  # fmt: skip
     for name, categories in scores.items():
         found |= {f"score.{name}": "number", f"grade.{name}": "choice", f"reasons.{name}": "text"}
         found.update({f"score.{name}.{category}": "number" for category in categories})
     found.update({f"score.{category}": "number" for category in next(iter(scores.values()), ())})
     if near := {f"persona.{name}": "number" for name in personas}:
         found |= {"persona": "choice", "persona_reasons": "text", **near}
+    found |= {name: "number" if kind == "number" else "text" for name, kind in (behaviour or {}).items()}
     return found
+
+
+def field_types(config: Config) -> dict[str, str]:
+    """Fields of a person with their types: mapped ones, and those worked out from behaviour."""
+    return {
+        **{name: mapping.type for name, mapping in config.fields.items()},
+        **{name: behaviour.type for name, behaviour in config.behaviour.items()},
+    }
 
 
 def known_facts(config: Config) -> dict[str, str]:
     """`facts` of a configuration."""
-    return facts({name: mapping.type for name, mapping in config.fields.items()}, _outline(config), config.personas)
+    return facts(field_types(config), _outline(config), config.personas)
 
 
 def known_values(config: Config) -> dict[str, str]:
     """`values` of a configuration."""
-    return values(_outline(config), config.personas)
+    worked_out = {name: behaviour.type for name, behaviour in config.behaviour.items()}
+    return values(_outline(config), config.personas, worked_out)
 
 
 def _outline(config: Config) -> Outline:

@@ -38,7 +38,7 @@ class Sequence(Section):
 
 
 class Rule(Section):
-    """One reason for points: an attribute rule (`when`), an activity rule (`activity`), or silence."""
+    """One reason for points: an attribute rule (`when`, or `each` of a number), an activity rule, or silence."""
 
     name: str = Field(min_length=1, max_length=80, description="shown to sales as the reason")
     category: str = Field(description="the part of the score it counts for")
@@ -60,18 +60,28 @@ class Rule(Section):
         description="value of the activity, such as url; of those with the same one the newest counts",
     )
     sequence: Sequence | None = Field(None, description="count only what another activity followed in time")
-    each: str | None = Field(None, description="numeric value of the activity that multiplies the points")
+    each: str | None = Field(
+        None,
+        min_length=1,
+        description="number that multiplies the points: a value of the activity; without an activity, a field or score",
+    )
     no_activity_for: Duration | None = Field(None, description="points when silent for this long")
     exclusive: str | None = Field(None, description="of the rules with this word, only the largest counts")
 
     @model_validator(mode="after")
     def _one_sort(self) -> "Rule":
-        if self.no_activity_for is None and self.activity is None and self.when is None:
+        if self.no_activity_for is None and self.activity is None and self.when is None and self.each is None:
             raise across(
-                "needs one of: when (attribute rule), activity, no_activity_for", "when", "activity", "no_activity_for"
+                "needs one of: when (attribute rule), each, activity, no_activity_for",
+                "when",
+                "each",
+                "activity",
+                "no_activity_for",
             )
         if self.activity is None:
             given = [key for key in OF_ACTIVITY if getattr(self, key) not in (None, False)]
+            if self.no_activity_for is None and self.each is not None:
+                given = [key for key in given if key not in ("each", "cap")]
             if given:
                 raise across(f"{', '.join(given)} needs activity: KIND", "activity", *given)
         if BOUND_LINE.fullmatch(self.name):

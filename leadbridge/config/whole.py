@@ -7,8 +7,9 @@ from itertools import islice, pairwise
 
 from leadbridge.config.bind import number
 from leadbridge.config.document import Node
-from leadbridge.config.facts import RESERVED, Facts
+from leadbridge.config.facts import IS, RESERVED, Facts
 from leadbridge.config.faults import Faults
+from leadbridge.config.schema import values
 from leadbridge.config.wording import did_you_mean, listed, nearest, shown
 from leadbridge.types import LifecycleStage
 
@@ -44,12 +45,21 @@ def _fields(tree: Node, _facts: Facts) -> Found:
             yield node, f"is a word of leadbridge's own; call the field something else than {listed(RESERVED)}"
 
 
+def _behaviour(tree: Node, _facts: Facts) -> Found:
+    fields = tree.below("fields")
+    for name, node in tree.below("behaviour").items():
+        if name in fields:
+            yield node, f"is the name of a field (line {fields[name].line}) too; call one of them something else"
+        elif name in RESERVED or name in values({"": ()}):
+            yield node, "is a word of leadbridge's own; call it something else"
+
+
 def _personas(tree: Node, _facts: Facts) -> Found:
     for persona in tree.below("personas").values():
         yield from _twice(persona.each("traits"), "name", "is the name of another trait of this persona")
 
 
-def _scores(tree: Node, _facts: Facts) -> Found:
+def _scores(tree: Node, facts: Facts) -> Found:
     scores = tree.below("scores")
     for name, score in scores.items():
         categories = score.below("categories")
@@ -63,7 +73,39 @@ def _scores(tree: Node, _facts: Facts) -> Found:
             if given and categories and given.kind == "text" and given.text not in categories:
                 problem = f"{shown(given.text)} is no category of this score; allowed: {listed(categories)}"
                 yield given, problem, did_you_mean(given.text, categories)
+            yield from _multiplied(rule, facts)
         yield from _grades(score)
+    yield from _score_circles(scores)
+
+
+def _multiplied(rule: Node, facts: Facts) -> Found:
+    """Without an activity, `each` is a number of the person."""
+    each = rule.at("each")
+    if each is None or each.kind != "text" or not each.text or rule.at("activity") is not None:
+        return
+    fact = facts.look_up((*rule.path, "each"), each.text)
+    if fact.problem:
+        yield each, f"{shown(each.text)} {fact.problem}", fact.hint()
+    elif fact.kind not in (None, "number", "integer"):
+        yield each, f"{shown(each.text)} is {IS[fact.kind]}; points are multiplied by a number only"
+
+
+def _score_circles(scores: dict[str, Node]) -> Found:
+    """A score may look at other scores, which are worked out before it."""
+    looks_at: dict[str, list[str]] = {}
+    for name, score in scores.items():
+        asked = [condition for place in (score, *score.each("rules"))
+                 for key in ("applies_to", "when") if (condition := place.at(key))]  # fmt: skip
+        seen = [fact for condition in asked for fact, _ in _tests(condition)]
+        seen += [each for rule in score.each("rules") if rule.at("activity") is None and (each := rule.written("each"))]
+        words = [fact.split(".") for fact in seen]
+        looks_at[name] = [
+            word[1]
+            for word in words
+            if word[0] in ("score", "grade") and len(word) > 1 and word[1] in scores and word[1] != name
+        ]
+    for circle in islice(_circles(looks_at), MOST_CIRCLES):
+        yield scores[circle[0]], f"goes round in a circle: {' → '.join(circle)}; each of these scores needs the next"
 
 
 def _grades(score: Node) -> Found:
@@ -229,6 +271,7 @@ def _twice_over(places: Iterable[Node], problem: str, same: Callable[[str], str]
 
 CHECKS: tuple[Callable[[Node, Facts], Found], ...] = (
     _fields,
+    _behaviour,
     _personas,
     _scores,
     _stages,

@@ -22,6 +22,12 @@ TRIGGER = "trigger: https://us6.api.mailchimp.com/3.0/customer-journeys/journeys
 # what is replaced, by what, [(line, where, words)]
 PERSONA = "personas:\n  maria:\n    traits:\n      - {name: here, when: {country: NO}, weight: 2}\n"
 
+SECOND = """  value:
+    categories: {money: {max: 40}}
+    rules:
+      - {name: of a good lead, category: money, each: score.lead, points: 0.1}
+"""
+
 CASES = {
     "unknown field in a rule": (
         HEAD, "when: {job_titel: {words: [vp]}}", [(17, "scores.lead.rules[0].when.job_titel", "job_title, country")],
@@ -32,6 +38,24 @@ CASES = {
     "a rule that looks at a score": (
         HEAD, "when: {score.lead: {above: 1}}",
         [(17, "scores.lead.rules[0].when.score.lead", "a rule cannot look at it")],
+    ),
+    "points times a text": (
+        HEAD, "each: country", [(17, "scores.lead.rules[0].each", "multiplied by a number only")],
+    ),
+    "points times nothing that is there": (
+        HEAD, "each: employes", [(17, "scores.lead.rules[0].each", "is not a field")],
+    ),
+    "behaviour with the name of a field": (
+        "write_back:\n", "behaviour:\n  country: {of: purchase}\nwrite_back:\n",
+        [(12, "behaviour.country", "is the name of a field (line 6) too")],
+    ),
+    "behaviour with a word of ours": (
+        "write_back:\n", "behaviour:\n  segments: {of: purchase}\nwrite_back:\n",
+        [(12, "behaviour.segments", "is a word of leadbridge's own")],
+    ),
+    "a sum of nothing": (
+        "write_back:\n", "behaviour:\n  spent: {of: purchase, take: sum}\nwrite_back:\n",
+        [(12, "behaviour.spent", "needs value")],
     ),
     "a stage that looks at stages": (
         "mql: {when: {", "mql: {when: {stage: sql, ", [(22, "stages.mql.when.stage", "a stage cannot look at it")],
@@ -367,6 +391,13 @@ def test_a_stage_cannot_look_at_stages_through_a_segment() -> None:
     (fault,) = faults_of(text)
     assert (fault.line, fault.where) == (22, "stages.mql")
     assert fault.problem == "names segment near, which looks at stage; that is worked out only afterwards"
+
+
+def test_scores_may_take_up_each_other_but_not_in_a_circle() -> None:
+    one_way = ("stages:\n", f"{SECOND}stages:\n")
+    assert loaded(changed(one_way)).scores["value"].rules[0].each == "score.lead"
+    (fault,) = faults_of(changed(one_way, (HEAD, "each: score.value.money")))
+    assert fault.problem.startswith("goes round in a circle: lead → value → lead")
 
 
 def test_segments_that_multiply_without_bound_are_refused() -> None:

@@ -1,10 +1,11 @@
 """What Hypothesis draws: conditions, rules, models, people with unknowns, and activities around every boundary."""
 
 from datetime import UTC, date, datetime, timedelta
-from typing import Any
+from typing import Any, get_args
 
 from hypothesis import strategies as st
 
+from leadbridge.config.behaviour import OF_VALUE, Behaviour, Take
 from leadbridge.config.scores import ScoreModel
 from leadbridge.types import Value
 from tests.scoring.reference import Did
@@ -164,8 +165,8 @@ def rules(draw: st.DrawFn, index: int) -> dict[str, Any]:
 
 
 @st.composite
-def models(draw: st.DrawFn) -> ScoreModel:
-    """A whole score."""
+def raw_models(draw: st.DrawFn) -> dict[str, Any]:
+    """A whole score, as written in the file."""
     count = draw(st.integers(1, 5))
     raw: dict[str, Any] = {
         "categories": {
@@ -178,8 +179,45 @@ def models(draw: st.DrawFn) -> ScoreModel:
     raw |= draw(st.sampled_from([{}, {}, {"max": 10}, {"min": -50, "max": 250}, {"min": 3, "max": 12}]))
     if draw(st.integers(0, 3)) == 0:
         raw["applies_to"] = draw(on_people)
-    return ScoreModel.model_validate(raw)
+    return raw
+
+
+models = raw_models().map(ScoreModel.model_validate)
 
 
 audiences = st.lists(st.tuples(facts, st.lists(activities, max_size=6)), max_size=3)
 """People in a row: facts and activities of each."""
+
+
+@st.composite
+def behaviours(draw: st.DrawFn) -> Behaviour:
+    """One field worked out from what people did."""
+    counted: st.SearchStrategy[dict[str, Any]] = st.fixed_dictionaries(
+        {"of": st.lists(st.sampled_from(KINDS), min_size=1, max_size=3)},
+        optional={"within": durations, "where": on_activities},
+    )
+    raw = draw(counted) | {"take": draw(st.sampled_from(get_args(Take)))}
+    if raw["take"] in OF_VALUE:
+        raw["value"] = draw(st.sampled_from(["url", "value"]))
+    elif raw["take"] == "count" and draw(st.booleans()):
+        raw["per"] = draw(counted)
+    return Behaviour.model_validate(raw)
+
+
+BEHAVED = ("did_a", "did_b")
+multiplied = st.fixed_dictionaries(
+    {"each": st.sampled_from(["money", "size", "did_a", "score.base", "score.base.fit"]), "points": points},
+    optional={"cap": st.sampled_from([0.5, 12.0]), "when": conditions(["did_a", "did_b", "score.base", "grade.base"])},
+)
+
+
+@st.composite
+def worlds(draw: st.DrawFn) -> tuple[dict[str, Behaviour], dict[str, ScoreModel]]:
+    """Behaviour, a score, and one that takes both up."""
+    behaviour = {name: draw(behaviours()) for name in BEHAVED}
+    lead = draw(raw_models())
+    for index, rule in enumerate(draw(st.lists(multiplied, min_size=1, max_size=3))):
+        if rule["each"] == "did_a" and behaviour["did_a"].type != "number":
+            rule["each"] = "score.base"
+        lead["rules"].append(rule | {"name": f"taken up {index}", "category": "engagement"})
+    return behaviour, {"lead": ScoreModel.model_validate(lead), "base": draw(models)}

@@ -9,6 +9,7 @@ from datetime import UTC, date, datetime, timedelta
 from fractions import Fraction
 from typing import Any
 
+from leadbridge.config.behaviour import Behaviour, Counted
 from leadbridge.config.conditions import AllOf, AnyOf, Condition, FieldTest, Not, Test
 from leadbridge.config.scores import Persona, Rule, ScoreModel, Sequence
 from leadbridge.types import Value
@@ -223,7 +224,9 @@ def rule_points(
     if rule.when is not None and not holds(rule.when, row, types, at, lists):
         return 0.0
     if rule.activity is None and rule.no_activity_for is None:
-        return rule.points
+        each = 1.0 if rule.each is None else fitted(row.get(rule.each), types[rule.each])
+        points = 0.0 if each is None else round(rule.points * float(each), 10)  # type: ignore[arg-type]
+        return points if rule.cap is None else max(-rule.cap, min(rule.cap, points))
     matching = [
         one
         for one in done
@@ -310,6 +313,59 @@ def score(
     ]
     grade = max(reached)[1] if reached else None
     return Found(value, grade, categories, {line: given for line, given in lines.items() if abs(given) > 1e-9})
+
+
+def facts_of(found: Found | None, name: str) -> dict[str, Value]:
+    """What a score tells the next one."""
+    if found is None:
+        return {}
+    facts: dict[str, Value] = {f"score.{name}": found.value, f"grade.{name}": found.grade}
+    return facts | {f"score.{name}.{category}": points for category, points in found.categories.items()}
+
+
+def counted(one: Counted, done: list[Did], at: datetime, lists: Any) -> list[Did]:
+    return [
+        each
+        for each in done
+        if each.at <= at
+        and each.kind in [kind.value for kind in one.of]
+        and (one.within is None or each.at > at - timedelta(seconds=one.within))
+        and (one.where is None or holds(one.where, each.attributes, attribute_types([each]), at, lists))
+    ]
+
+
+def behaved(behaviour: Behaviour, done: list[Did], at: datetime, lists: Mapping[str, Any]) -> Value:
+    """One field worked out from what a person did."""
+    found = sorted(counted(behaviour, done, at, lists), key=lambda each: each.at)
+    if behaviour.take == "count":
+        if behaviour.per is None:
+            return len(found)
+        whole = len(counted(behaviour.per, done, at, lists))
+        return len(found) / whole if whole else None
+    if behaviour.take in ("first_at", "last_at"):
+        return found[0 if behaviour.take == "first_at" else -1].at if found else None
+    values = [(each.at, each.attributes.get(str(behaviour.value))) for each in found]
+    if behaviour.take in ("distinct", "most"):
+        words = [(when, text(value)) for when, value in values if fitted(value, "text") is not None]
+        spellings = [word for _, word in words]
+        if behaviour.take == "distinct":
+            return len(set(spellings))
+        best = [(spellings.count(word), when, word) for when, word in words]
+        top = [one for one in best if one[:2] == max(best)[:2]]
+        return min(word for _, _, word in top) if top else None
+    numbers = [(when, max(-1e12, min(1e12, size))) for when, value in values if (size := number(value)) is not None]
+    sizes = [size for _, size in numbers]
+    match behaviour.take:
+        case "sum":
+            return math.fsum(sizes)
+        case "average":
+            return math.fsum(sizes) / len(sizes) if sizes else None
+        case "largest":
+            return max(sizes, default=None)
+        case "smallest":
+            return min(sizes, default=None)
+        case _:
+            return max(numbers)[1] if numbers else None
 
 
 def nearness(

@@ -41,7 +41,7 @@ def lines_of(one: Score) -> dict[tuple[str, str], float]:
 
 
 @settings(max_examples=500, deadline=None, derandomize=True)
-@given(models(), audiences)
+@given(models, audiences)
 def test_the_engine_says_what_the_obvious_evaluator_says(model: ScoreModel, audience: Audience) -> None:
     frame = scored(model, audience)
     for row, (person, done) in enumerate(audience):
@@ -62,7 +62,7 @@ def test_the_engine_says_what_the_obvious_evaluator_says(model: ScoreModel, audi
 
 
 @settings(max_examples=100, deadline=None, derandomize=True)
-@given(models(), audiences, st.randoms(use_true_random=False))
+@given(models, audiences, st.randoms(use_true_random=False))
 def test_lines_add_up_exactly_and_no_order_of_people_or_activities_changes_anything(
     model: ScoreModel, audience: Audience, order: random.Random
 ) -> None:

@@ -101,6 +101,15 @@ MergeField: TypeAlias = Annotated[
         r"[A-Z][A-Z0-9_]{0,9}", "is not a merge field; use at most 10 capital letters, digits and _, such as LBSCORE"
     ),
 ]
+FieldStart: TypeAlias = Annotated[
+    str,
+    Shape(
+        r"[A-Z][A-Z0-9_]{0,9}=[^=\s][^=]{0,99}",
+        "does not say field and value; write the merge field and the value the journey waits for: LBNEXT=guides",
+    ),
+]
+"""The starting point "audience field changes to a value" (vendor page, section 9)."""
+
 TriggerAddress: TypeAlias = Annotated[
     str,
     Shape(

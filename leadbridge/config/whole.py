@@ -246,8 +246,16 @@ def _journeys(tree: Node, _facts: Facts) -> Found:
     yield from _twice(journeys, "name", "is the name of another journey")
     starts = [start for journey in journeys if (start := journey.at("mailchimp")) and start.kind == "table"]
     same = "starts the same journey in Mailchimp as another one here, so that people could get it twice"
-    yield from _twice((start for start in starts), "tag", same)
-    yield from _twice((start for start in starts), "trigger", same, _steps)
+    yield from _twice(starts, "tag", same)
+    yield from _twice(starts, "merge_field", same)
+    yield from _twice(starts, "trigger", same, _steps)
+    filled = {place.text for node in tree.below("write_back").values() if (place := node.at("mailchimp"))}
+    for place in [found for start in starts if (found := start.at("merge_field")) and found.kind == "text"]:
+        if place.text.partition("=")[0] in filled:
+            yield (
+                place,
+                "is a merge field that write_back fills, which would start and restart the journey; take another",
+            )
 
 
 def _steps(trigger: str) -> str:

@@ -76,6 +76,7 @@ def configuration(
     hubspot: dict[str, Any] | None = None,
     mailchimp: dict[str, Any] | None = None,
     fields: dict[str, Any] | None = None,
+    journeys: list[dict[str, Any]] | None = None,
 ) -> Config:
     """A configuration of both vendors at one address; the dictionaries add to their connections."""
     return Config.model_validate(
@@ -88,7 +89,7 @@ def configuration(
             "fields": FIELDS if fields is None else fields,
             "write_back": WRITE_BACK,
             "scores": SCORES,
-            "nurture": {"journeys": JOURNEYS},
+            "nurture": {"journeys": JOURNEYS if journeys is None else journeys},
         }
     )
 

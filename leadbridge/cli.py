@@ -12,7 +12,7 @@ from typing import Annotated
 import typer
 
 from leadbridge import __version__
-from leadbridge.commands import setup, trial, work
+from leadbridge.commands import serve, setup, trial, work
 from leadbridge.commands.common import FAILED, WRONG_USE
 from leadbridge.errors import ConfigError, Fault, LeadbridgeError
 
@@ -73,7 +73,10 @@ for command in (
     work.sync,
     work.explain,
     work.status,
-    work.run,
+    serve.run,
+    serve.web,
+    serve.worker,
+    serve.beat,
     trial.sandbox,
     trial.demo,
 ):

@@ -5,6 +5,7 @@ import threading
 from collections.abc import Callable
 
 from leadbridge.errors import LeadbridgeError
+from leadbridge.store.engine import Store
 from sync import accounts
 from sync.wiring import Parts
 from sync.worker import Worker
@@ -23,10 +24,8 @@ class Embedded:
 
     def __init__(self, parts: Parts, *, pull_every: float | None = 300.0, sweep: float = 15.0) -> None:
         self.worker = Worker(parts, pull_every=pull_every, sweep=sweep)
-        self._parts = parts
-        self._account: str | None = None
         web = parts.config.web
-        application = create_app(parts.config, parts.store, wake=self.worker.wake, portal=self._portal)
+        application = create_app(parts.config, parts.store, wake=self.worker.wake, portal=portal_of(parts.store))
         try:
             self.server: Server = serve(application, host=web.host, port=web.port)
         except (OSError, OverflowError) as error:
@@ -40,11 +39,6 @@ class Embedded:
     def url(self) -> str:
         return self.server.url
 
-    def _portal(self) -> str | None:
-        """The HubSpot account this store is about; once known it never changes."""
-        self._account = self._account or accounts.pinned(self._parts.store, "hubspot")
-        return self._account
-
     def __enter__(self) -> "Embedded":
         self.server.start()
         self.worker.start()
@@ -57,6 +51,18 @@ class Embedded:
         """Close the door, let the worker finish the step at hand. Safe to call at any time."""
         self.server.stop()  # first the door, so that nothing new is accepted while the worker finishes
         self.worker.stop(GRACE)
+
+
+def portal_of(store: Store) -> Callable[[], str | None]:
+    """Tells the HubSpot account the store is about; once known it never changes, so the store is asked no more."""
+    known: list[str] = []
+
+    def portal() -> str | None:
+        if not known and (found := accounts.pinned(store, "hubspot")) is not None:
+            known.append(found)
+        return known[0] if known else None
+
+    return portal
 
 
 def run(parts: Parts, *, tell: Callable[[str], None]) -> None:

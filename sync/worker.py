@@ -1,7 +1,11 @@
-"""The in-process worker: woken by the door, and by itself every few seconds in case a hint was lost."""
+"""The work of one process, started by whoever rings: the door, the queue, or the clock in case a ring was lost.
+
+`Rounds` is what every worker does, embedded or under Celery. `Worker` is the in-process one: a thread and a bell.
+"""
 
 import threading
 import time
+from collections.abc import Callable
 
 from leadbridge import logs
 from leadbridge.errors import LeadbridgeError, VendorError
@@ -17,8 +21,69 @@ PULL_EVERY = 300.0
 """Seconds between pulls: webhooks bring what is urgent, pulls bring what webhooks do not tell."""
 
 
-class _Stopped(Exception):
-    """The worker is to stop, and stands between two committed steps."""
+class Enough(Exception):
+    """The worker is to stop, or has worked long enough in one go, and stands between two committed steps."""
+
+
+class Rounds:
+    """The rounds of one process over one set of parts. One at a time: the caller sees to that.
+
+    `rung` says whether something came that should not wait for the end of a pull. `patience`: seconds after which a
+    round ends at the next committed step, so that a caller with a time limit is never cut in the middle of one.
+    """
+
+    def __init__(self, parts: Parts, *, rung: Callable[[], bool], patience: float | None = None) -> None:
+        self._parts = parts
+        self._rung = rung
+        self._patience = patience
+        self._confirmed = False
+        self._enough_at: float | None = None
+
+    def work(self, *, whole: bool = True) -> None:
+        """Work through what is waiting in the store. Raises Enough.
+
+        Before everything was read once, only who left and what changed is noted: half the facts make a wrong score.
+        Not `whole`: nobody pulls for this store, so what is there is all there will be.
+        """
+        self._begin()
+        self._waiting(whole=whole)
+
+    def pull(self, *, every: float | None = None) -> None:
+        """Read what changed at the vendors; with `every`, only what was not read for so many seconds. Raises Enough.
+
+        A vendor that cannot be read is logged: what is stored can be worked all the same.
+        """
+        self._begin()
+        parts = self._parts
+        try:
+            pull.pull(parts.store, parts.crms, parts.platform, owner=parts.owner, every=every, tell=self._between_pages)
+        except VendorError as error:
+            log.warning("pull failed", why=str(error), kind=type(error).__name__)
+
+    def _begin(self) -> None:
+        self._enough_at = None if self._patience is None else time.monotonic() + self._patience
+        if not self._confirmed:
+            accounts.confirm(self._parts.store, self._parts.rooms)
+            self._confirmed = True
+
+    def _waiting(self, *, whole: bool = True) -> None:
+        parts = self._parts
+        if whole and not pull.complete(parts.store):
+            events.work(parts.store, parts.crms, owner=parts.owner, tell=self._between)
+            return
+        for why in cycle.act(parts, tell=self._between).paused:
+            log.error("connection paused", why=why)
+
+    def _between(self, _what: str, _count: int) -> None:
+        """After each committed step of any length: stop here if we are to stop."""
+        if self._parts.stop.is_set() or (self._enough_at is not None and time.monotonic() > self._enough_at):
+            raise Enough
+
+    def _between_pages(self, what: str, count: int) -> None:
+        """A long pull must not keep the door's events waiting (G14, G22)."""
+        self._between(what, count)
+        if self._rung():
+            self._waiting()
 
 
 class Worker:
@@ -29,9 +94,8 @@ class Worker:
         self._sweep = sweep
         self._pull_every = pull_every
         self._bell = threading.Event()
-        self._stopping = parts.stop
+        self._rounds = Rounds(parts, rung=self._heard)
         self._thread = threading.Thread(target=self._run, name="worker", daemon=True)
-        self._confirmed = False
         self._next_pull = 0.0
         self.rounds = 0
 
@@ -44,19 +108,24 @@ class Worker:
 
     def stop(self, timeout: float = 25.0) -> bool:
         """Finish the step at hand and stop. False when it did not within `timeout` seconds (G31: 30 in all)."""
-        self._stopping.set()
+        self._parts.stop.set()
         self._bell.set()
         if self._thread.ident is not None:
             self._thread.join(timeout)
         return not self._thread.is_alive()
 
+    def _heard(self) -> bool:
+        rung = self._bell.is_set()
+        self._bell.clear()
+        return rung
+
     def _run(self) -> None:
-        while not self._stopping.is_set():
+        while not self._parts.stop.is_set():
             self._bell.clear()
             try:
                 self._round()
-            except _Stopped:
-                break
+            except Enough:
+                pass
             except LeadbridgeError as error:
                 log.warning("round failed", why=str(error), kind=type(error).__name__)
             except Exception:
@@ -66,41 +135,10 @@ class Worker:
             self._bell.wait(self._sweep)
 
     def _round(self) -> None:
-        parts = self._parts
-        if not self._confirmed:
-            accounts.confirm(parts.store, parts.rooms)
-            self._confirmed = True
-        if self._pull_every is not None and time.monotonic() >= self._next_pull:
-            self._pull(self._pull_every)
-        if self._pull_every is None or pull.complete(parts.store):
-            self._act()
-        else:  # before everything was read once, only who left and what changed is noted
-            events.work(parts.store, parts.crms, owner=parts.owner, tell=self._between)
-
-    def _pull(self, every: float) -> None:
-        parts = self._parts
-        try:
-            pull.pull(parts.store, parts.crms, parts.platform, owner=parts.owner, tell=self._between_pages)
-        except VendorError as error:  # what is stored can be worked all the same
-            log.warning("pull failed", why=str(error), kind=type(error).__name__)
-        self._next_pull = time.monotonic() + (every if pull.complete(parts.store) else min(every, self._sweep))
-
-    def _act(self) -> None:
-        done = cycle.act(self._parts, tell=self._between)
-        for why in done.paused:
-            log.error("connection paused", why=why)
-
-    def _between(self, _what: str, _count: int) -> None:
-        """After each committed step of any length: stop here if we are to stop."""
-        if self._stopping.is_set():
-            raise _Stopped
-
-    def _between_pages(self, what: str, count: int) -> None:
-        """A long pull must not keep the door's events waiting (G14, G22)."""
-        self._between(what, count)
-        if self._bell.is_set():
-            self._bell.clear()
-            if pull.complete(self._parts.store):
-                self._act()
-            else:
-                events.work(self._parts.store, self._parts.crms, owner=self._parts.owner, tell=self._between)
+        every = self._pull_every
+        if every is not None and time.monotonic() >= self._next_pull:
+            self._rounds.pull()
+            self._next_pull = time.monotonic() + (
+                every if pull.complete(self._parts.store) else min(every, self._sweep)
+            )
+        self._rounds.work(whole=every is not None)

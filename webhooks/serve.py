@@ -9,6 +9,7 @@ import json
 import socket
 import threading
 import time
+from collections.abc import Callable
 from contextlib import suppress
 from typing import Any
 
@@ -115,12 +116,12 @@ class _Listener(TcpWSGIServer):
 class Server:
     """A bound, not yet serving web server. `url` is known at once, also with port 0."""
 
-    def __init__(self, app: Flask, host: str, port: int, threads: int, slowest: float) -> None:
+    def __init__(self, app: Flask, listening: socket.socket, threads: int, slowest: float) -> None:
         self._app = app
-        family = socket.AF_INET6 if ":" in host else socket.AF_INET
-        self._socket = socket.create_server((host, port), family=family, backlog=1024)
-        self.host = host
-        self.port: int = self._socket.getsockname()[1]
+        self._socket = listening
+        self.host: str
+        self.port: int
+        self.host, self.port = listening.getsockname()[:2]
         self._map: dict[int, Any] = {}
         self._dispatcher = ThreadedTaskDispatcher()
         self._dispatcher.set_thread_count(threads)
@@ -159,8 +160,7 @@ class Server:
     @property
     def url(self) -> str:
         """`http://host:port`, the address it listens on."""
-        host = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(self.host, self.host)  # noqa: S104 - a name, not a binding
-        return f"http://[{host}]:{self.port}" if ":" in host else f"http://{host}:{self.port}"
+        return readable(self.host, self.port)
 
     def start(self) -> "Server":
         """Serve from a background thread."""
@@ -168,12 +168,15 @@ class Server:
         self._thread.start()
         return self
 
-    def run(self) -> None:
-        """Serve in this thread until `stop` is called, from a signal handler or another thread."""
+    def run(self, wanted: Callable[[], bool] = lambda: True) -> None:
+        """Serve in this thread until `stop` is called, from a signal handler or another thread, or until `wanted`,
+        which is asked about once a second, says no."""
         self._serving = threading.get_ident()
         self._listener.accept_connections()
         try:
             while not self._stopping.is_set():
+                if not wanted():
+                    self.stop()
                 wasyncore.poll2(1.0, self._map)
             self._drain()
         finally:
@@ -219,7 +222,19 @@ def serve(
 
     `slowest`: seconds a request may take to arrive. Raises OSError when the address cannot be bound.
     """
-    return Server(app, host, port, threads, slowest)
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    return Server(app, socket.create_server((host, port), family=family, backlog=1024), threads, slowest)
 
 
-__all__ = ["Server", "serve"]
+def over(app: Flask, listening: socket.socket) -> Server:
+    """The same over a socket that is bound already, and perhaps shared with other processes."""
+    return Server(app, listening, THREADS, SLOWEST)
+
+
+def readable(host: str, port: int) -> str:
+    """The address a server that listens there is reached at from this machine."""
+    host = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(host, host)  # noqa: S104 - a name, not a binding
+    return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
+
+
+__all__ = ["Server", "over", "readable", "serve"]

@@ -60,11 +60,3 @@ def status(config: ConfigFile = DEFAULT_CONFIG, as_json: AsJson = False) -> None
     with parts_of(config) as parts:
         figures = report.status(parts.store)
     emit(as_json, figures, lambda: report.show_status(figures))
-
-
-def run(config: ConfigFile = DEFAULT_CONFIG) -> None:
-    """Run webhook server and worker, until stopped."""
-    from leadbridge import run as embedded
-
-    with parts_of(config, worker=True) as parts:
-        embedded.run(parts, tell=lambda url: typer.echo(f"leadbridge listens on {url}", err=True))

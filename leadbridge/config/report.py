@@ -12,7 +12,7 @@ from leadbridge.config.scores import Rule
 
 def describe(config: Config) -> list[tuple[str, str]]:
     """(subject, what the file says about it), in the order of the file; every subject occurs once."""
-    lines = [("store", _store(config.store)), *_connections(config)]
+    lines = [("store", _store(config.store)), *_queue(config.queue), *_connections(config)]
     unused = sorted(config.fields.keys() - _used(config))
     lines.append(("fields", f"{len(config.fields)} mapped" + (f"; in no rule: {', '.join(unused)}" if unused else "")))
     lines.append(("write back", ", ".join(config.write_back) or "nothing"))
@@ -62,6 +62,15 @@ def _store(address: str) -> str:
     found = re.fullmatch(r"[a-z+0-9]+://(?:.*@)?([^/?]*)/?([^?]*).*", address)
     host, database = found.groups() if found else ("", "")
     return f"PostgreSQL, database {database or 'by default'} at {host or 'this machine'}"
+
+
+def _queue(address: str | None) -> list[tuple[str, str]]:
+    """Kind and place of the queue, without user or password."""
+    if address is None:
+        return []
+    scheme, _, rest = address.partition("://")
+    place = rest.rpartition("@")[2]
+    return [("queue", f"{'Redis' if scheme.startswith('redis') else 'RabbitMQ'} at {place}")]
 
 
 def _used(config: Config) -> set[str]:

@@ -21,6 +21,7 @@ from leadbridge.config.kinds import (
     StoreAddress,
 )
 from leadbridge.config.nurture import Guards, Nurture
+from leadbridge.config.queue import QueueAddress
 from leadbridge.config.scores import Persona, ScoreModel, StageRule
 from leadbridge.types import BuyerJourney, LifecycleStage
 
@@ -51,6 +52,11 @@ class Config(Section):
     """The whole file."""
 
     store: StoreAddress = Field("sqlite:///leadbridge.db", description="sqlite:///FILE or postgresql://…", repr=False)
+    queue: QueueAddress | None = Field(
+        None,
+        description="redis://… or amqp://…, for `leadbridge web`, `worker` and `beat`; needs PostgreSQL",
+        repr=False,
+    )
     connections: Connections = Field(description="the systems leadbridge runs beside")
     fields: dict[Name, FieldMapping] = Field(default={}, description="our name: where each CRM keeps it")
     write_back: dict[str, WriteBackTarget] = Field(default={}, description="our value: property to create and fill")

@@ -41,6 +41,12 @@ def check(tree: Node, facts: Facts, faults: Faults) -> None:
             faults.add(node.line, node.path, problem, *hint)
 
 
+def _queue(tree: Node, _facts: Facts) -> Found:
+    queue, store = tree.at("queue"), tree.written("store") or "sqlite"
+    if queue and store.startswith("sqlite"):
+        yield queue, "is for many processes, which need a store they can share; set store: postgresql://…"
+
+
 def _fields(tree: Node, _facts: Facts) -> Found:
     for name, node in tree.below("fields").items():
         if name in RESERVED:
@@ -286,6 +292,7 @@ def _twice_over(places: Iterable[Node], problem: str, same: Callable[[str], str]
 
 
 CHECKS: tuple[Callable[[Node, Facts], Found], ...] = (
+    _queue,
     _fields,
     _behaviour,
     _personas,

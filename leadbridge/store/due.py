@@ -113,11 +113,11 @@ def due_count(tx: Connection) -> int:
     return tx.execute(select(func.count()).select_from(due).where(due.c.due_at <= database_now(tx))).scalar_one()
 
 
-def oldest_due(tx: Connection) -> datetime | None:
-    """Since when the longest waiting person is due; None when nobody is (reliability G14)."""
+def oldest_due(tx: Connection, *lanes: Lane) -> datetime | None:
+    """Since when the longest waiting person of these lanes (none: of all) is due; None when nobody is (G14)."""
     now = database_now(tx)
     oldest = (
         tx.execute(select(func.min(due.c.due_at)).where(due.c.lane == int(lane), due.c.due_at <= now)).scalar()
-        for lane in Lane
+        for lane in lanes or Lane
     )
     return min((at for at in oldest if at), default=None)

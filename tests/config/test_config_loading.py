@@ -60,7 +60,7 @@ def test_the_error_reads_as_file_line_place_problem_and_hint(tmp_path: Path) -> 
         load(path, {"HUBSPOT_TOKEN": "t", "MAILCHIMP_KEY": "k-us6"})
     lines = str(caught.value).splitlines()
     assert len(lines) == 5
-    assert lines[4].startswith(f"{path}:21: gaurds: is not a key here; allowed: store, connections, ")
+    assert lines[4].startswith(f"{path}:21: gaurds: is not a key here; allowed: store, queue, connections, ")
     assert lines[4].endswith("(did you mean guards?)")
 
 

@@ -362,6 +362,14 @@ CASES = {
         "connections:\n", "store: mysql://db\nconnections:\n",
         [(1, "store", "must be sqlite:///FILE")],
     ),
+    "a queue that is none": (
+        "connections:\n", "store: postgresql://db/x\nqueue: kafka://db\nconnections:\n",
+        [(2, "queue", "must be redis://HOST or amqp://")],
+    ),
+    "a queue over a store that one process has": (
+        "connections:\n", "queue: redis://127.0.0.1\nconnections:\n",
+        [(1, "queue", "need a store they can share")],
+    ),
     "a variable where it has no place": (
         "audience: a36b032126", 'audience: "${AUDIENCE}"',
         [(3, "connections.mailchimp.audience", "must be written out")],

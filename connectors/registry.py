@@ -17,10 +17,7 @@ from leadbridge.errors import ConfigError, Fault
 
 GROUP = "leadbridge.connectors"
 
-CRMS = {
-    "hubspot": "connectors.hubspot.connector:HubSpot",
-    "salesforce": "connectors.salesforce.connector:Salesforce",
-}
+CRMS = {"hubspot": "connectors.hubspot.connector:HubSpot"}
 EMAIL_PLATFORMS = {"mailchimp": "connectors.mailchimp.connector:Mailchimp"}
 
 R = TypeVar("R", bound=Crm | EmailPlatform)

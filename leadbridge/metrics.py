@@ -56,9 +56,10 @@ def reset() -> None:
             counter._values.clear()
 
 
+WEBHOOK_DELIVERIES = Counter("webhook_deliveries", "Genuine deliveries committed and acknowledged", "vendor")
 WEBHOOK_EVENTS = Counter(
     "webhook_events",
-    "Events of verified deliveries, by what became of them: new, repeated, quarantined",
+    "Events of stored deliveries, by what became of them: new, repeated, quarantined",
     "vendor",
     "outcome",
 )

@@ -89,50 +89,39 @@ class ScoreFrame:
 
     def scores(self) -> Iterator[Score]:
         """The scores of everyone they apply to, in the order of rows."""
-        return (found for found in self.of(np.arange(len(self.ids))) if found is not None)
+        return self._scores(0, len(self.ids))
 
     def score(self, row: int) -> Score | None:
         """One person's score; None when it does not apply to them."""
-        return self.of(np.array([row]))[0]
+        return next(self._scores(row, row + 1), None)
 
-    def of(self, rows: NDArray[np.intp]) -> list[Score | None]:
-        """The scores of some rows, given in rising order; None for whom it does not apply to.
-
-        They become Python values all at once, at a fraction of the cost of one by one.
-        """
+    def _scores(self, start: int, stop: int) -> Iterator[Score]:
+        """Scores of some rows, turned into Python values all at once."""
         table, names = self.contributions, self.model.lines
-        begins, ends = np.searchsorted(table.person, rows), np.searchsorted(table.person, rows, "right")
-        lengths = ends - begins
-        stops = np.cumsum(lengths)
-        taken = np.arange(stops[-1] if len(rows) else 0) + np.repeat(begins - stops + lengths, lengths)
+        ends = np.searchsorted(table.person, np.arange(start, stop + 1))
+        whole = slice(ends[0], ends[-1])
         lines = [
             Contribution(names[line][0], names[line][1], points)
-            for line, points in zip(table.line[taken].tolist(), (table.units[taken] / UNIT).tolist(), strict=True)
+            for line, points in zip(table.line[whole].tolist(), table.points[whole].tolist(), strict=True)
         ]
-        letters: list[str | None] = [*(letter for letter, _ in self.model.grades), None]  # -1 finds the last
+        ends = (ends - ends[0]).tolist()
+        letters = [letter for letter, _ in self.model.grades]
         columns = (self.ids, self.applies, self.value, self.grade, *self.categories.values())
-        found: list[Score | None] = []
-        start = 0
-        for stop, person, applies, value, grade, *points in zip(
-            stops.tolist(), *(column[rows].tolist() for column in columns), strict=True
+        for row, (person, applies, value, grade, *points) in enumerate(
+            zip(*(column[start:stop].tolist() for column in columns), strict=True)
         ):
-            found.append(
-                Score(
+            if applies:
+                yield Score(
                     person_id=person,
                     name=self.model.name,
                     value=value,
-                    grade=letters[grade],
+                    grade=None if grade < 0 else letters[grade],
                     categories=dict(zip(self.categories, points, strict=True)),
-                    contributions=tuple(lines[start:stop]),
+                    contributions=tuple(lines[ends[row] : ends[row + 1]]),
                     model=self.model.hash,
                     at=self.at,
                     scale=self.model.scale,
                 )
-                if applies
-                else None
-            )
-            start = stop
-        return found
 
 
 def score(model: CompiledModel, people: People, activities: Activities, at: datetime) -> ScoreFrame:

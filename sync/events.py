@@ -19,7 +19,7 @@ from leadbridge.store import due, inbox, suppressions
 from leadbridge.store import leads as lead_store
 from leadbridge.store.engine import Store
 from leadbridge.types import EventKind, RecordRef, SuppressionReason, WebhookEvent
-from sync import pull
+from sync import deliveries, pull
 
 log = logs.logger(__name__)
 
@@ -60,6 +60,7 @@ def work(
     """Work through the inbox. Killed anywhere, an event not marked as done is worked again."""
     done = Worked()
     while True:
+        done.failed += deliveries.cut(store)
         with store.writing() as tx:
             claimed = inbox.claim_events(
                 tx, store.vault, limit=BATCH, owner=owner, lease_seconds=LEASE, now=clock.replaced()

@@ -1,21 +1,20 @@
-"""Receiver: the order in which every door works. A vendor fills in two blanks, `verify` and `split`.
+"""Receiver: the order in which every door works. A vendor fills in two blanks, `verify` and `read`.
 
-Size, proof, split, keep (committed and synced), answer; only then the worker is woken. Nothing is parsed before the
-sender is proven, nothing is answered before the events are stored, nothing is scored or called inside the request
-(reliability G1, G2, G4, G8).
+Size, proof, a look whether it can be read at all, keep (committed and synced), answer; only then the worker is woken,
+which cuts the delivery into its events (`connectors.deliveries`). Nothing is parsed before the sender is proven,
+nothing is answered before the delivery is stored, nothing is cut, scored or called inside the request (reliability G1,
+G2, G4, G8).
 """
 
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import ClassVar
 
 from leadbridge import logs
 from leadbridge.errors import WebhookRefused
 from leadbridge.metrics import WEBHOOK_REFUSED, WEBHOOK_UNAVAILABLE
-from webhooks.reading import Unfit
 from webhooks.signatures import Headers
-from webhooks.writer import Event, Unavailable, Writer
+from webhooks.writer import Raw, Unavailable, Writer
 
 log = logs.logger(__name__)
 
@@ -47,7 +46,7 @@ class Answer:
 
 
 class Receiver(ABC):
-    """One vendor's door. Fill in `vendor`, `verify` and `split`; leave `receive` alone."""
+    """One vendor's door. Fill in `vendor`, `verify` and `read`; leave `receive` alone."""
 
     vendor: ClassVar[str]
 
@@ -59,21 +58,23 @@ class Receiver(ABC):
         """Return when the delivery is genuine; raise WebhookRefused when it is not. Must not parse the body."""
 
     @abstractmethod
-    def split(self, delivery: Delivery) -> Sequence[Event | Unfit]:
-        """The events of a genuine delivery, those that cannot be handled as `Unfit`.
+    def read(self, delivery: Delivery) -> Raw:
+        """What to keep of a genuine delivery, once it is clear that it can be cut into events later.
 
-        Raises WebhookRefused (400, 413) when the delivery as a whole is not readable.
+        Raises WebhookRefused (400, 413) when the delivery as a whole is not readable: trying again would not help.
         """
 
     def receive(self, delivery: Delivery) -> Answer:
-        """204 once every event is committed and synced; 4xx for what is not genuine or not readable; 503 for us.
+        """204 once the delivery is committed and synced; 4xx for what is not genuine or not readable; 503 for us.
 
         Never raises, never answers 410 (Mailchimp would switch the webhook off), never 4xx for a fault of ours.
         """
         try:
             check_limits(delivery)
             self.verify(delivery)
-            self._writer.keep(self.vendor, self.split(delivery))
+            raw = self.read(delivery)
+            if raw.events:
+                self._writer.keep(self.vendor, raw)
         except WebhookRefused as refused:
             return self.refuse(refused)
         except Unavailable as why:

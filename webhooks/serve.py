@@ -20,7 +20,7 @@ from waitress.channel import HTTPChannel
 from waitress.parser import HTTPRequestParser, ParsingError
 from waitress.receiver import ChunkedReceiver
 from waitress.server import TcpWSGIServer
-from waitress.task import ErrorTask, ThreadedTaskDispatcher
+from waitress.task import ErrorTask, ThreadedTaskDispatcher, WSGITask
 from waitress.utilities import BadRequest
 
 from leadbridge import logs
@@ -30,7 +30,7 @@ from webhooks.base import MAX_BODY
 
 log = logs.logger(__name__)
 
-THREADS = 16
+THREADS = 32
 """Requests answered at once. Each waits for a shared commit, so more of them make larger groups, not more work."""
 
 MAX_HEADERS = 16_384
@@ -85,9 +85,23 @@ class _Refusal(ErrorTask):
         self.write(body)
 
 
+class _Task(WSGITask):
+    """An answer without a body leaves the connection open, as HTTP/1.1 has it; waitress would close after each."""
+
+    def build_response_header(self) -> bytes:
+        asked = self.request.headers.get("CONNECTION", "").lower()  # type: ignore[attr-defined]
+        stays = self.version == "1.1" and not self.has_body and not self.close_on_finish and asked != "close"
+        header: bytes = super().build_response_header()
+        if stays:
+            self.close_on_finish = False
+            header = header.replace(b"\r\nConnection: close\r\n", b"\r\n", 1)
+        return header
+
+
 class _Channel(HTTPChannel):
     """One connection. Notes when the request that is arriving began."""
 
+    task_class = _Task
     parser_class = _Parser
     error_task_class = _Refusal
     arriving_since: float | None = None  # monotonic

@@ -8,17 +8,14 @@ one (DESIGN section 11, "Door"). Every request waits for the commit of its own d
 import threading
 import time
 from collections import deque
-from collections.abc import Callable, Sequence
-from concurrent.futures import Future
-from concurrent.futures import TimeoutError as NotYet
+from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from leadbridge import clock, logs
 from leadbridge.errors import LeadbridgeError, StoreError
-from leadbridge.metrics import WEBHOOK_EVENTS
-from leadbridge.store import inbox, quarantine
+from leadbridge.metrics import WEBHOOK_DELIVERIES
+from leadbridge.store import inbox
 from leadbridge.store.engine import Store
-from webhooks.reading import Unfit
 
 log = logs.logger(__name__)
 
@@ -28,16 +25,17 @@ PATIENCE = 4.0
 MOST_WAITING = 512
 """Deliveries that may wait for the writer; one more is turned away at once (503), so that memory stays bounded."""
 
-MOST_EVENTS = 2000
-"""Events one transaction holds, so that none keeps the store for long."""
+MOST_BYTES = 4_000_000
+"""Of bodies in one transaction, so that none keeps the store for long."""
 
 
 @dataclass(frozen=True, slots=True)
-class Event:
-    """One event to keep: its delivery key (ASCII, of bounded length) and canonical bytes."""
+class Raw:
+    """What is kept of one delivery: bytes that `connectors.deliveries.split` can cut."""
 
-    key: str
     body: bytes
+    events: int = 1
+    account: str | None = None  # the only account of the vendor we work for, as far as it is known
 
 
 class Unavailable(LeadbridgeError):
@@ -48,11 +46,20 @@ class Unavailable(LeadbridgeError):
         self.reason = reason
 
 
+def _shut() -> threading.Lock:
+    gate = threading.Lock()
+    gate.acquire()
+    return gate
+
+
 @dataclass(slots=True)
 class _Waiting:
-    vendor: str
-    parts: Sequence[Event | Unfit]
-    done: "Future[None]" = field(default_factory=Future)
+    """One request and its delivery. The gate is a bare lock: a Future costs five times as much."""
+
+    delivery: inbox.Delivery
+    gate: threading.Lock = field(default_factory=_shut)  # opened by the writer, once it is known how it ended
+    error: Exception | None = None
+    left: bool = False  # the request has given up
 
 
 class Writer:
@@ -66,7 +73,7 @@ class Writer:
         patience: float = PATIENCE,
         most_waiting: int = MOST_WAITING,
     ) -> None:
-        """`on_new` is called from the writer's thread after a commit that held something new; it must not block."""
+        """`on_new` is called from the writer's thread after each commit; it must not block."""
         self._store = store
         self._on_new = on_new
         self._patience = patience
@@ -74,16 +81,17 @@ class Writer:
         self._waiting: deque[_Waiting] = deque()
         self._changed = threading.Condition()
         self._thread: threading.Thread | None = None
+        self._idle = False
         self._stopping = False
         self._busy_since: float | None = None  # monotonic
 
-    def keep(self, vendor: str, parts: Sequence[Event | Unfit]) -> None:
-        """Return once every part is committed and synced: events in the inbox, unfit ones in quarantine.
+    def keep(self, vendor: str, raw: Raw) -> None:
+        """Return once the delivery is committed and synced.
 
         Raises Unavailable when that did not happen within the patience, or cannot. What was already being committed
         may still arrive; the vendor's next try is then a repeat.
         """
-        mine = _Waiting(vendor, parts)
+        mine = _Waiting(inbox.Delivery(vendor, raw.account, raw.body, raw.events))
         with self._changed:
             if self._stopping:
                 raise Unavailable("stopping")
@@ -91,16 +99,15 @@ class Writer:
                 raise Unavailable("busy")
             self._waiting.append(mine)
             self._ensure_thread()
-            self._changed.notify()
-        try:
-            mine.done.result(self._patience)
-        except NotYet:
-            mine.done.cancel()
-            raise Unavailable("busy") from None
-        except Unavailable:
-            raise
-        except Exception as error:
-            raise Unavailable("store_failed") from error
+            if self._idle:
+                self._changed.notify()
+        if not mine.gate.acquire(timeout=self._patience):
+            mine.left = True
+            raise Unavailable("busy")
+        if isinstance(mine.error, Unavailable):
+            raise mine.error
+        if mine.error is not None:
+            raise Unavailable("store_failed") from mine.error
 
     @property
     def alive(self) -> bool:
@@ -141,61 +148,40 @@ class Writer:
         with self._changed:
             while True:
                 group: list[_Waiting] = []
-                events = 0
-                while self._waiting and (not group or events + len(self._waiting[0].parts) <= MOST_EVENTS):
+                size = 0
+                while self._waiting and (not group or size + len(self._waiting[0].delivery.body) <= MOST_BYTES):
                     one = self._waiting.popleft()
-                    if one.done.set_running_or_notify_cancel():  # False: its request has given up
+                    if not one.left:
                         group.append(one)
-                        events += len(one.parts)
+                        size += len(one.delivery.body)
                 if group or self._stopping:
                     return group
+                self._idle = True
                 self._changed.wait()
+                self._idle = False
 
     def _commit(self, group: list[_Waiting]) -> None:
         try:
-            new = self._store_all(group)
+            with self._store.writing() as tx:
+                inbox.keep_deliveries(tx, self._store.vault, [one.delivery for one in group], clock.now())
         except Exception as error:  # noqa: BLE001 - whatever it is, the requests that wait must hear of it
             # StoreError speaks of the store as a whole: trying the same with less is no use.
             if len(group) == 1 or isinstance(error, StoreError | OSError):
                 why = str(error) if isinstance(error, StoreError) else type(error).__name__
                 log.error("deliveries not stored", deliveries=len(group), why=why)  # noqa: TRY400 - no values
                 for one in group:
-                    one.done.set_exception(error)
+                    one.error = error
+                    one.gate.release()
                 return
             log.warning("group not stored, trying one by one", deliveries=len(group), kind=type(error).__name__)
             for one in group:
                 self._commit([one])
             return
         for one in group:
-            one.done.set_result(None)
-        if new:
-            self._on_new()
-
-    def _store_all(self, group: list[_Waiting]) -> int:
-        """Commit the parts of these deliveries in one transaction; how many events were new."""
-        events: dict[str, list[tuple[str, bytes]]] = {}
-        unfit: dict[str, dict[str, Unfit]] = {}
+            one.gate.release()
         for one in group:
-            for part in one.parts:
-                if isinstance(part, Event):
-                    events.setdefault(one.vendor, []).append((part.key, part.body))
-                else:
-                    unfit.setdefault(one.vendor, {})[part.ref] = part
-        now = clock.now()
-        vault = self._store.vault
-        # In one order everywhere: two processes that insert the same keys crosswise would deadlock (PostgreSQL).
-        with self._store.writing() as tx:
-            kept = {vendor: inbox.keep(tx, vault, vendor, events[vendor], now) for vendor in sorted(events)}
-            for vendor in sorted(unfit):
-                for ref, part in sorted(unfit[vendor].items()):
-                    quarantine.put(tx, vault, inbox.source(vendor), part.reason, part.raw, now, ref)
-        for vendor, counts in kept.items():
-            WEBHOOK_EVENTS.add(counts.new, vendor=vendor, outcome="new")
-            WEBHOOK_EVENTS.add(counts.repeated, vendor=vendor, outcome="repeated")
-        for vendor, parts in unfit.items():
-            WEBHOOK_EVENTS.add(len(parts), vendor=vendor, outcome="quarantined")
-            log.warning("events quarantined", vendor=vendor, reasons=sorted({part.reason for part in parts.values()}))
-        return sum(counts.new for counts in kept.values())
+            WEBHOOK_DELIVERIES.add(vendor=one.delivery.vendor)
+        self._on_new()
 
 
 class Doorbell:

@@ -69,6 +69,7 @@ _BUGS = (
 )  # ours; the store itself is well
 _WRITING = "leadbridge_writing"
 _MIGRATING = "leadbridge_migrating"
+_MODE = "leadbridge_mode"
 _POSTGRESQL = ("postgresql", "postgresql+psycopg", "postgres")
 _OLDEST_POSTGRESQL = 13
 _OLDEST_SQLITE = (3, 35)  # the first with RETURNING
@@ -251,9 +252,11 @@ def _sqlite_engine(path: Path) -> Engine:
     @event.listens_for(engine, "begin")
     def _begin(connection: Connection) -> None:
         writing, migrating = is_writing(connection), _MIGRATING in connection.get_execution_options()
-        # SQLite changes a table by copying and dropping it, which must not delete the rows that refer to it.
-        connection.exec_driver_sql(f"PRAGMA foreign_keys={'OFF' if migrating else 'ON'}")
-        connection.exec_driver_sql(f"PRAGMA query_only={'OFF' if writing else 'ON'}")
+        if connection.info.get(_MODE) != (writing, migrating):  # a door's short transactions would feel these two
+            # SQLite changes a table by copying and dropping it, which must not delete the rows that refer to it.
+            connection.exec_driver_sql(f"PRAGMA foreign_keys={'OFF' if migrating else 'ON'}")
+            connection.exec_driver_sql(f"PRAGMA query_only={'OFF' if writing else 'ON'}")
+            connection.info[_MODE] = (writing, migrating)
         connection.exec_driver_sql("BEGIN IMMEDIATE" if writing else "BEGIN")
 
     return engine
@@ -420,6 +423,31 @@ def insert_all(
 ) -> list[Row[Any]]:
     """Insert rows that name the same columns."""
     return _run(tx, _insertion(tx.dialect.name, table, tuple(rows[0])), table, rows, returning) if rows else []
+
+
+def insert_bodies(tx: Connection, table: Table, rows: Sequence[Mapping[str, Any]]) -> None:
+    """Insert a few rows that name the same columns, as one statement of plain parameters.
+
+    For rows with large bodies, which the document of the others would double; and one statement, unlike one for each
+    row, lets go of the interpreter once, which a busy door feels.
+    """
+    if not rows:
+        return
+    names = tuple(rows[0])
+    kinds = [table.c[name].type.dialect_impl(tx.dialect).bind_processor(tx.dialect) for name in names]
+    parameters = tuple(
+        settle(row[name]) if settle else row[name]
+        for row in rows
+        for name, settle in zip(names, kinds, strict=True)
+    )  # fmt: skip
+    tx.exec_driver_sql(_values(tx.dialect.name, table, names, len(rows)), parameters)
+
+
+@lru_cache(maxsize=256)
+def _values(dialect: str, table: Table, names: tuple[str, ...], count: int) -> str:
+    mark = "?" if dialect == "sqlite" else "%s"
+    row = f"({', '.join([mark] * len(names))})"
+    return f"INSERT INTO {table.name} ({', '.join(names)}) VALUES {', '.join([row] * count)}"  # noqa: S608 - our names
 
 
 def update_each(tx: Connection, table: Table, rows: Sequence[Mapping[str, Any]], *, key: Sequence[str]) -> None:

@@ -1,6 +1,9 @@
-"""Verified webhook events not yet worked (reliability G1, G3, G10, pattern 1).
+"""What the doors took in: deliveries as they came, and their events until they are worked (reliability G1, G3, G10).
 
-One row per delivery key. A worked row loses its body and keeps its key, so that a repeat still does nothing.
+A delivery is one row, however many events it holds: that is all the vendor's answer waits for (DESIGN section 11,
+"Door"). The worker cuts it soon after: one transaction takes the delivery away and keeps its events, one row per
+delivery key, so that killed anywhere it is cut again, and never twice. A worked event loses its body and keeps its key:
+a repeat, in whatever delivery it comes, is counted and does nothing.
 """
 
 from collections.abc import Sequence
@@ -11,14 +14,26 @@ from sqlalchemy import Connection, delete, func, select, update
 
 from leadbridge.errors import StoreError
 from leadbridge.store import quarantine
-from leadbridge.store.engine import among, database_now, upsert
+from leadbridge.store.engine import among, database_now, insert_bodies, upsert
 from leadbridge.store.leases import SECONDS, UNHELD, claim_rows, held_ids, renew_rows
-from leadbridge.store.tables import inbox
+from leadbridge.store.tables import deliveries, inbox
 from leadbridge.store.text import clean_key
 from leadbridge.store.vault import Vault
 
 KEYS_LAST = timedelta(hours=25)
 """A key is remembered at least this long after its event was worked: vendors repeat for about a day."""
+
+
+@dataclass(frozen=True, slots=True)
+class Delivery:
+    """One genuine delivery as it came. `id` is 0 before it is stored."""
+
+    vendor: str
+    account: str | None  # the only account of the vendor we work for, where known when it came
+    body: bytes
+    events: int
+    id: int = 0
+    received_at: datetime | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,8 +57,58 @@ class InboxEvent:
     received_at: datetime
 
 
+def keep_deliveries(tx: Connection, vault: Vault, came: Sequence[Delivery], now: datetime) -> None:
+    """Store deliveries: one row each, one statement for all."""
+    insert_bodies(
+        tx,
+        deliveries,
+        [
+            {
+                "vendor": one.vendor,
+                "account": one.account,
+                "events": one.events,
+                "body": vault.seal(one.body, _delivered(one.vendor)),
+                "received_at": now,
+            }
+            for one in came
+        ],
+    )
+
+
+def oldest_deliveries(
+    tx: Connection, vault: Vault, *, limit: int, most_events: int
+) -> tuple[list[Delivery], list[Delivery]]:
+    """The oldest deliveries: those to be cut, and those that do not open, whose body is as it was stored.
+
+    At most `limit`, and no more (beyond the first) than hold `most_events` together.
+    """
+    ids: list[int] = []
+    total = 0
+    for id_, events in tx.execute(select(deliveries.c.id, deliveries.c.events).order_by(deliveries.c.id).limit(limit)):
+        total += events
+        if ids and total > most_events:
+            break
+        ids.append(id_)
+    opened, closed = [], []
+    for row in tx.execute(select(deliveries).where(among(tx, deliveries.c.id, ids)).order_by(deliveries.c.id)):
+        one = Delivery(row.vendor, row.account, row.body, row.events, row.id, row.received_at)
+        try:
+            opened.append(replace(one, body=vault.open(row.body, _delivered(row.vendor))))
+        except StoreError:
+            closed.append(one)
+    return opened, closed
+
+
+def take_deliveries(tx: Connection, came: Sequence[Delivery]) -> set[int]:
+    """Take these deliveries away, in the transaction that keeps their events. Returns the ids that were still there:
+    another worker may have cut the others, and their events are not mine to keep."""
+    ids = [one.id for one in came]
+    gone = delete(deliveries).where(among(tx, deliveries.c.id, ids)).returning(deliveries.c.id)
+    return set(tx.execute(gone).scalars())
+
+
 def keep(tx: Connection, vault: Vault, vendor: str, events: Sequence[tuple[str, bytes]], now: datetime) -> Kept:
-    """Keep (delivery key, raw bytes) pairs; what came before is counted and left alone."""
+    """Keep (delivery key, raw bytes) pairs that came at `now`; what came before is counted and left alone."""
     unique = {clean_key(key): body for key, body in reversed(events)}
     new = upsert(
         tx,
@@ -144,13 +209,20 @@ def replay(tx: Connection, vault: Vault, vendor: str, key: str, body: bytes, now
 
 
 def pending(tx: Connection) -> int:
-    """How many events are not worked yet, claimed ones included."""
-    return tx.execute(select(func.count()).select_from(inbox).where(inbox.c.done_at.is_(None))).scalar_one()
+    """How many events are not worked yet: in deliveries not cut yet, waiting, and claimed."""
+    uncut = tx.execute(select(func.coalesce(func.sum(deliveries.c.events), 0))).scalar_one()
+    return (
+        int(uncut) + tx.execute(select(func.count()).select_from(inbox).where(inbox.c.done_at.is_(None))).scalar_one()
+    )
 
 
 def oldest_pending(tx: Connection) -> datetime | None:
     """When the longest waiting event came; None when none waits (reliability G14)."""
-    return tx.execute(select(func.min(inbox.c.received_at)).where(inbox.c.done_at.is_(None))).scalar()
+    came: datetime | None = tx.execute(
+        select(deliveries.c.received_at).order_by(deliveries.c.id).limit(1)
+    ).scalar()  # fmt: skip
+    cut: datetime | None = tx.execute(select(func.min(inbox.c.received_at)).where(inbox.c.done_at.is_(None))).scalar()
+    return min((at for at in (came, cut) if at is not None), default=None)
 
 
 def purge(tx: Connection, before: datetime) -> int:
@@ -162,6 +234,10 @@ def purge(tx: Connection, before: datetime) -> int:
 def source(vendor: str) -> str:
     """How the quarantine names a vendor's inbox."""
     return f"inbox:{vendor}"
+
+
+def _delivered(vendor: str) -> str:
+    return f"delivery:{clean_key(vendor)}"
 
 
 def _place(vendor: str, key: str) -> str:

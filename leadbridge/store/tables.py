@@ -187,6 +187,18 @@ write_backs = Table(
 Index("ix_write_backs_person_id", write_backs.c.person_id)
 Index("ix_write_backs_state", write_backs.c.state, write_backs.c.vendor, write_backs.c.due_at)
 
+deliveries = Table(
+    "deliveries",
+    metadata,
+    _id(),
+    _must("vendor", Key),
+    Column("account", Key),  # the vendor's account we work for; none while it is not known
+    _must("events", BigInteger),
+    _must("body", LargeBinary),  # sealed
+    _must("received_at", Instant),
+    **NEVER_REUSED,
+)
+
 inbox = Table(
     "inbox",
     metadata,

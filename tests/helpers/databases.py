@@ -83,9 +83,12 @@ class Server:
         self.run(sql.SQL("DROP DATABASE IF EXISTS {} WITH (FORCE)").format(name))
 
 
-def start(run_pid: int, bin_folder: Path, **settings: str) -> Server:
-    """Start a server that ends when the process `run_pid` does, with `settings` of its own. Raises NoPostgres."""
-    folder = Path(tempfile.mkdtemp(prefix="lbpg-", dir=_memory()))
+def start(run_pid: int, bin_folder: Path, *, on_disk: bool = False, **settings: str) -> Server:
+    """Start a server that ends when the process `run_pid` does, with `settings` of its own. Raises NoPostgres.
+
+    `on_disk`: where a sync costs what it costs in real life, for measurements.
+    """
+    folder = Path(tempfile.mkdtemp(prefix="lbpg-", dir=None if on_disk else _memory()))
     as_user: dict[str, Any] = {}
     if os.geteuid() == 0:  # PostgreSQL refuses to run as root
         nobody = pwd.getpwnam("nobody")

@@ -17,6 +17,7 @@ from leadbridge import metrics
 from leadbridge.config.schema import Config
 from leadbridge.store.engine import Store
 from leadbridge.store.tables import inbox, quarantine
+from sync import deliveries
 from tests.helpers import signers
 from webhooks.app import create_app
 from webhooks.serve import SLOWEST, Server, serve
@@ -109,18 +110,22 @@ class Door:
         return self.ask("POST", f"/webhooks/mailchimp/{path}", urlencode(fields).encode(), form)
 
     def bodies(self, vendor: str = "hubspot") -> list[dict[str, Any]]:
-        """The stored events, opened, oldest first."""
+        """The stored events, opened, oldest first, once the worker has cut what came."""
+        deliveries.cut(self.store)
         with self.store.reading() as tx:
             rows = tx.execute(sa.select(inbox).where(inbox.c.vendor == vendor).order_by(inbox.c.id)).all()
         opened = [self.store.vault.open(row.body, f"inbox:{vendor}:{row.delivery_key}") for row in rows]
         return [json.loads(body) for body in opened]
 
     def count(self) -> int:
+        """How many events are stored."""
+        deliveries.cut(self.store)
         with self.store.reading() as tx:
             return tx.scalar(sa.select(sa.func.count()).select_from(inbox)) or 0
 
     def quarantined(self) -> list[tuple[str, str]]:
         """(source, reason) of everything set aside."""
+        deliveries.cut(self.store)
         with self.store.reading() as tx:
             query = sa.select(quarantine.c.source, quarantine.c.reason).order_by(quarantine.c.reason)
             return [(row.source, row.reason) for row in tx.execute(query)]

@@ -82,6 +82,7 @@ def test_people_grades_stages_top_leads_and_webhooks_are_shown(home: Door, store
         )  # fmt: skip
     add_lead(store, 99, first_name="Ada", last_name="Lovelace", email="ada@acme.example", reasons="pricing page +8")
     home.hubspot(hubspot_body(hubspot_change(1), 17), public=home.server.url)
+    home.count()
     text = Page(home.ask("GET", "/").body).text
     for said in (
         "26",

@@ -19,7 +19,7 @@ from leadbridge.store.tables import persons
 from tests.helpers.signers import hubspot_body, hubspot_change
 from tests.webhooks.conftest import CANARY, MAILCHIMP_PATH, Door, OpenDoor, Seam, on_sqlite
 from webhooks.health import Health
-from webhooks.writer import Writer
+from webhooks.writer import Raw, Writer
 
 BODY = hubspot_body(hubspot_change(1, propertyValue="lead@acme.example"))
 
@@ -107,7 +107,7 @@ def test_a_writer_that_hangs_or_is_stopped_is_not_ready(store: Store) -> None:
     writer = Writer(seam, on_new=lambda: None, patience=0.05)
     seam.go.clear()
     with pytest.raises(Exception, match="busy"):
-        writer.keep("hubspot", [])
+        writer.keep("hubspot", Raw(b"[]"))
     assert Health(store, writer).ready().faults == ("writer_stuck",)
     seam.go.set()
     writer.stop()

@@ -17,6 +17,7 @@ import sqlalchemy as sa
 
 from leadbridge.store.engine import Store
 from leadbridge.store.tables import inbox
+from sync import deliveries
 from tests.helpers.signers import hubspot_body, hubspot_change, hubspot_headers
 from tests.webhooks.conftest import HUBSPOT_SECRET, PUBLIC, settings
 
@@ -72,6 +73,7 @@ def deliver(url: str, number: int) -> int | None:
 
 
 def stored(store: Store) -> set[int]:
+    deliveries.cut(store)
     with store.reading() as tx:
         rows = tx.execute(sa.select(inbox.c.delivery_key, inbox.c.body)).all()
     return {json.loads(store.vault.open(body, f"inbox:hubspot:{key}"))["eventId"] for key, body in rows}

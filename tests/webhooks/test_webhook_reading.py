@@ -9,8 +9,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from connectors.deliveries.reading import MAX_DEPTH, MAX_INTEGER, MAX_ITEMS, Unfit, array_length, canonical, items
 from leadbridge.errors import WebhookRefused
-from webhooks.reading import MAX_DEPTH, MAX_INTEGER, MAX_ITEMS, Unfit, canonical, items
 
 JSON = st.recursive(
     st.none() | st.booleans() | st.integers(-MAX_INTEGER, MAX_INTEGER) | st.text()
@@ -157,3 +157,25 @@ def test_canonical_bytes_are_the_same_for_the_same_value_however_it_was_written(
     one = values('[{"b":"ä\\ud800","a":1.50}]'.encode())[0]
     two = values(b'[ { "a" : 1.5 , "b" : "\\u00e4\\uD800" } ]')[0]
     assert canonical(one) == canonical(two) == b'{"a":1.5,"b":"\\u00e4\\ud800"}'
+
+
+BYTES = st.binary(max_size=60) | st.lists(
+    st.sampled_from(
+        [b"[", b"]", b"{", b"}", b",", b":", b'"a"', b'"', b"\\", b"1", b"-", b"1e999", b"9" * 5000, b"NaN", b"null",
+         b"tru", b" ", b"\n", b"\xff", b'"\\ud800"', b"0.5", b"01", b"[]", b"{}", b'{"a":1,"a":2}', b"\x0b"]
+    ),
+    max_size=12,
+).map(b"".join).map(lambda inner: b"[" + inner + b"]")  # fmt: skip
+
+
+@given(BYTES)
+def test_what_the_door_lets_in_can_be_cut_and_what_cannot_be_cut_it_refuses_alike(body: bytes) -> None:
+    try:
+        expected: Any = len(items(body))
+    except WebhookRefused as refused:
+        expected = (refused.reason, refused.status)
+    try:
+        found: Any = array_length(body)
+    except WebhookRefused as refused:
+        found = (refused.reason, refused.status)
+    assert found == expected

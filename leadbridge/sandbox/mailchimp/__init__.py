@@ -175,11 +175,10 @@ class Mailchimp:
         tag: str | None = None,
         merge_field: str | None = None,
         event: str | None = None,
-        exit_tag: str | None = None,
         reentry: bool = False,
         paused: bool = False,
     ) -> None:
-        """A flow with one e-mail, one or more starting points and perhaps an exit condition.
+        """A flow with one e-mail and one or more starting points.
 
         ``step_id`` is its Customer Journeys API step; ``merge_field`` is ``TAG`` (any change) or ``TAG=value``.
         """
@@ -194,7 +193,6 @@ class Mailchimp:
                 tag=tag,
                 merge_field=merge_field,
                 event=event,
-                exit_tag=exit_tag,
                 reentry=reentry,
                 paused=paused,
             )

@@ -22,6 +22,14 @@ MAX_INTEGER = 2**63 - 1  # what both stores can hold
 
 
 @dataclass(frozen=True, slots=True)
+class Event:
+    """One event to keep: its delivery key (ASCII, of bounded length) and canonical bytes."""
+
+    key: str
+    body: bytes
+
+
+@dataclass(frozen=True, slots=True)
 class Unfit:
     """One item that cannot be handled: why, and its bytes as they came."""
 
@@ -40,6 +48,39 @@ _CANONICAL = json.JSONEncoder(sort_keys=True, separators=(",", ":"), ensure_asci
 def canonical(value: Any) -> bytes:
     """JSON with sorted keys and ASCII only: equal values give equal bytes, on every store."""
     return _CANONICAL.encode(value).encode()
+
+
+_GLANCE = json.JSONDecoder(parse_int=float)  # int() refuses what is longer than 4300 digits, which is one item's fault
+
+
+def glance(body: bytes, *, max_depth: int = MAX_DEPTH) -> Any:
+    """The JSON value as it is roughly: enough to refuse what nobody can read, at a tenth of the cost of `items`.
+
+    Numbers may be inexact and repeated names swallowed. Raises WebhookRefused: bad_encoding, bad_json, too_deep (400).
+    """
+    try:
+        text = body.decode()
+    except UnicodeDecodeError:
+        raise WebhookRefused("bad_encoding", 400) from None
+    if body.count(b"[") + body.count(b"{") > max_depth and _is_deeper(body, max_depth):
+        raise WebhookRefused("too_deep", 400)
+    try:
+        return _GLANCE.decode(text)
+    except ValueError:
+        raise WebhookRefused("bad_json", 400) from None
+
+
+def array_length(body: bytes, *, max_items: int = MAX_ITEMS, max_depth: int = MAX_DEPTH) -> int:
+    """How many items a JSON array has; what passes here, `items` can cut.
+
+    Raises WebhookRefused: as `glance`, not_an_array (400), too_many_events (413).
+    """
+    found = glance(body, max_depth=max_depth)
+    if not isinstance(found, list):
+        raise WebhookRefused("not_an_array", 400)
+    if len(found) > max_items:
+        raise WebhookRefused("too_many_events", 413)
+    return len(found)
 
 
 def items(body: bytes, *, max_items: int = MAX_ITEMS, max_depth: int = MAX_DEPTH) -> list[tuple[Any, bytes]]:

@@ -1,0 +1,28 @@
+"""A stored delivery cut into its events: pure, the same for the same bytes, one bad event alone (reliability G3, G8).
+
+The door proves a delivery and stores it as it came; the worker cuts it here. Each event gets a delivery key that is the
+same for every try of one event and different for two events, so that the inbox can hold it once.
+"""
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import TypeAlias
+
+from connectors.deliveries import hubspot, mailchimp
+from connectors.deliveries.reading import Event, Unfit
+
+Splitter: TypeAlias = Callable[[bytes, str | None], Sequence[Event | Unfit]]
+
+_SPLITTERS: Mapping[str, Splitter] = {"hubspot": hubspot.split, "mailchimp": mailchimp.split}
+
+
+def split(vendor: str, body: bytes, account: str | None) -> Sequence[Event | Unfit]:
+    """The events of a genuine delivery, those that cannot be handled as `Unfit`.
+
+    `account` is the only account of the vendor we work for, None while it is not known. Raises WebhookRefused when the
+    bytes cannot be read as a whole, which the door has ruled out, and ValueError for a vendor without a door.
+    """
+    try:
+        cut = _SPLITTERS[vendor]
+    except KeyError:
+        raise ValueError(f"no deliveries of {vendor!r} are known; one of: {', '.join(_SPLITTERS)}") from None
+    return cut(body, account)

@@ -1,1 +1,0 @@
-"""Salesforce: leads and contacts, their activity, and the write-back of scores."""

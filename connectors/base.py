@@ -56,6 +56,7 @@ class Settled:
     outcome: Outcome
     reason: str = ""
     moved_to: RecordRef | None = None
+    suppress: SuppressionReason | None = None  # an e-mail platform's refusal that is final for the person
 
 
 @dataclass(frozen=True, slots=True)
@@ -223,6 +224,16 @@ class Entry(StrEnum):
     UNCERTAIN = "uncertain"  # sent, and no answer that tells
 
 
+@dataclass(frozen=True, slots=True)
+class Consent:
+    """A person's recorded consent to marketing e-mail. Without one nobody is added as somebody to be mailed (G21)."""
+
+    source: str  # where it was given: "form demo request"
+    at: datetime
+    wording: str  # what they agreed to
+    ip: str | None = None
+
+
 class EmailPlatform(ABC):
     """An e-mail platform. Nothing here can move a member to subscribed or pending, or un-archive one."""
 
@@ -245,15 +256,40 @@ class EmailPlatform(ABC):
         """Is starting this configured journey twice the same as once (tag, merge field), or not (bare trigger)?"""
 
     @abstractmethod
-    def enrol(self, journey: str, email: str) -> tuple[Entry, str]:
+    def enrol(self, journey: str, email: str, *, again: bool = False) -> tuple[Entry, str]:
         """Start the configured journey for one address. Returns how it ended and the vendor's words.
 
-        Called once per committed intent. Retries inside only what is proven not to have acted.
+        Called once per committed intent. Retries inside only what is proven not to have acted. `again`: the address
+        was in this journey before and is to enter it once more; without it, whoever bears the journey's tag or value
+        already is not entered a second time.
         """
 
     @abstractmethod
-    def entered(self, journey: str, email: str) -> bool | None:
-        """Proof from the vendor that the address was put into the journey: yes, no, or None when it cannot tell."""
+    def entered(self, journey: str, email: str, *, again: bool = False) -> bool | None:
+        """Proof from the vendor that the address was put into the journey: yes, no, or None when it cannot tell.
+
+        `again` as in `enrol`: what an earlier entry left behind is no proof of a later one.
+        """
+
+    def can_leave(self, journey: str) -> bool:  # noqa: ARG002 - a blank
+        """Is there a way to take somebody out of this configured journey?"""
+        return False
+
+    def leave(self, journey: str, email: str) -> Settled:  # noqa: ARG002 - a blank
+        """Take one address out of the journey. Safe to repeat; says nothing of whether it was in.
+
+        WRITTEN, GONE when it is not in the audience, or REFUSED. Raises FeatureMissing where `can_leave` is false.
+        """
+        raise FeatureMissing(self.vendor, "journeys.leave", f"there is no way out of {journey}")
+
+    def add_member(self, email: str, fields: Mapping[str, str], consent: Consent | None = None) -> Settled:  # noqa: ARG002
+        """Set merge fields on this address, adding it to the audience when it was never there.
+
+        Added with consent it may be mailed, or is asked to confirm where the audience wants that; without, it is known
+        and never mailed. An existing member's status stays as it is, whatever it is (G21). REFUSED for good when the
+        platform says that the person left, bounced or was erased: `suppress` then says why nobody may mail it.
+        """
+        raise FeatureMissing(self.vendor, "members.add", "leadbridge adds nobody there")
 
     @abstractmethod
     def pull_opt_outs(self, progress: Progress | None) -> Iterator[Page[OptOut]]:

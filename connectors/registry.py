@@ -17,7 +17,10 @@ from leadbridge.errors import ConfigError, Fault
 
 GROUP = "leadbridge.connectors"
 
-CRMS = {"hubspot": "connectors.hubspot.connector:HubSpot"}
+CRMS = {
+    "hubspot": "connectors.hubspot.connector:HubSpot",
+    "salesforce": "connectors.salesforce.connector:Salesforce",
+}
 EMAIL_PLATFORMS = {"mailchimp": "connectors.mailchimp.connector:Mailchimp"}
 
 R = TypeVar("R", bound=Crm | EmailPlatform)

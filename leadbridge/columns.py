@@ -195,6 +195,17 @@ def values_of(column: Column) -> list[Value]:
     return [*map([*values, None].__getitem__, kept.codes.tolist())]
 
 
+def taken(column: Column, rows: NDArray[np.intp]) -> Column:
+    """Some rows of a column."""
+    match column:
+        case Coded():
+            return Coded(column.codes[rows], column.values)
+        case Numbers():
+            return Numbers(column.values[rows])
+        case Instants():
+            return Instants(column.at[rows])
+
+
 @dataclass(frozen=True, eq=False)
 class Columns:
     """Facts of n rows by field name. A field that is not there is unknown for every row.

@@ -2,11 +2,21 @@
 
 from collections.abc import Mapping
 
+import numpy as np
+
+from leadbridge.columns import Mask
 from leadbridge.types import BuyerJourney
 
-FURTHEST_FIRST = tuple(reversed(BuyerJourney))
+ORDER = tuple(BuyerJourney)
 
 
-def phase(holds: Mapping[BuyerJourney, bool]) -> BuyerJourney | None:
-    """The furthest phase whose condition holds; None when none does. `holds` has the configured phases only."""
-    return next((found for found in FURTHEST_FIRST if holds.get(found, False)), None)
+def phases(holds: Mapping[BuyerJourney, Mask], n: int) -> list[BuyerJourney | None]:
+    """The furthest phase whose condition holds, of each of n people; None where none does.
+
+    `holds` has the configured phases only.
+    """
+    found = np.full(n, -1)
+    for place, one in enumerate(ORDER):
+        if one in holds:
+            found[holds[one]] = place
+    return [None if place < 0 else ORDER[place] for place in found.tolist()]

@@ -100,7 +100,7 @@ def settle_uncertain(store: Store, platform: EmailPlatform, done: Enrolled | Non
     with store.writing() as tx:
         enrolments.strand_expired(tx, clock.replaced())
     for row in _uncertain(store):
-        proof = platform.entered(row.journey, row.address)
+        proof = platform.entered(row.journey, row.address, again=row.entry > 1)
         if proof is None or (proof is False and not platform.repeatable(row.journey)):
             continue
         target = EnrolmentState.DONE if proof else EnrolmentState.CHECKED
@@ -240,7 +240,7 @@ def _call(
     if left:
         return Entry.NOTHING_HAPPENED, "left before the call began", None
     try:
-        entry, words = platform.enrol(row.journey, row.address)
+        entry, words = platform.enrol(row.journey, row.address, again=row.entry > 1)
     except NeedsOperator as error:  # turned away at the vendor's door: proven that nothing happened
         return Entry.NOTHING_HAPPENED, error.problem, error
     except VendorError as error:

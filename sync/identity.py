@@ -2,10 +2,11 @@
 
 A person may have many records and many addresses. Two records of one system are two people, unless that system says
 it merged them: a CRM keeps addresses unique by itself, so an address that moved from one contact to another moved
-between people. Whatever happens, the stricter consent wins.
+between people. Where a CRM does not (`Lead.shares_address`: Salesforce keeps leads and contacts of one human side by
+side), records that show one address at the same time are one person. Whatever happens, the stricter consent wins.
 """
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime
 
@@ -15,7 +16,7 @@ from connectors.base import Reading
 from leadbridge import addresses
 from leadbridge.store import leads as lead_store
 from leadbridge.store.leads import StoredRecord
-from leadbridge.types import Lead, PersonId, RecordRef, Value, email_key
+from leadbridge.types import Lead, LifecycleStage, PersonId, RecordRef, Value, email_key
 
 
 def absorb(tx: Connection, leads: Sequence[Lead], now: datetime, *, read_now: bool = False) -> set[PersonId]:
@@ -36,15 +37,18 @@ def absorb(tx: Connection, leads: Sequence[Lead], now: datetime, *, read_now: bo
         return set()
     owners = lead_store.people_by_key(tx, {key for lead in leads for key in (*_ids(lead), *_address(lead))})
     records = lead_store.records_of(tx, sorted(set(owners.values())), gone=True)
+    held = {record.ref: record for kept in records.values() for record in kept}
     person_of: dict[str, PersonId] = {}  # record key of a lead: its person
-    strangers: list[Lead] = []
-    for lead in leads:
-        known = {owners[key] for key in _ids(lead) if key in owners}
-        if not known and (by_address := _owner_by_address(lead, owners, records)) is not None:
-            known = {by_address}
-            records[by_address] = [*records.get(by_address, ()), _as_stored(lead, by_address)]
+    strangers: list[list[Lead]] = []
+    read = {lead.ref for lead in leads}
+    for together in _sharing(leads, held):
+        known = {owners[key] for lead in together for key in _ids(lead) if key in owners}
+        found = _owner_by_address(together[0], owners, records, read, held, stranger=not known)
+        if found is not None and found not in known:
+            known.add(found)
+            records[found] = [*records.get(found, ()), *(_as_stored(one, found) for one in together)]
         if not known:
-            strangers.append(lead)
+            strangers.append(together)
             continue
         keep, *merged = sorted(known)
         for lose in merged:
@@ -52,10 +56,9 @@ def absorb(tx: Connection, leads: Sequence[Lead], now: datetime, *, read_now: bo
             records[keep] = [*records.get(keep, ()), *records.pop(lose, ())]
             owners = {key: keep if person == lose else person for key, person in owners.items()}
             person_of = {key: keep if person == lose else person for key, person in person_of.items()}
-        person_of[lead.ref.key] = keep
-    person_of.update(
-        zip((lead.ref.key for lead in strangers), lead_store.new_people(tx, len(strangers), now), strict=True)
-    )
+        person_of.update((one.ref.key, keep) for one in together)
+    for together, person in zip(strangers, lead_store.new_people(tx, len(strangers), now), strict=True):
+        person_of.update((one.ref.key, person) for one in together)
     stored = {record.ref: record for kept in records.values() for record in kept}
     links = {key: person_of[lead.ref.key] for lead in leads for key in _ids(lead)}
     for lead in sorted(leads, key=lambda lead: lead.modified_at):
@@ -99,11 +102,11 @@ def retire(tx: Connection, gone: Iterable[RecordRef], now: datetime) -> set[Pers
 def former_holders(tx: Connection, leads: Sequence[Lead]) -> list[RecordRef]:
     """Records that, as far as we know, still have the address of a record we have never seen.
 
-    A CRM keeps addresses unique, so each of them was deleted, merged or given another address, and we were not told:
-    read them again first, or somebody deleted and imported anew would be taken for two people and contacted twice
-    (reliability G11, G19).
+    Where a CRM keeps addresses unique, each of them was deleted, merged or given another address, and we were not
+    told: read them again first, or somebody deleted and imported anew would be taken for two people and contacted
+    twice (reliability G11, G19).
     """
-    addressed = {key: lead for lead in leads for key in _address(lead)}
+    addressed = {key: lead for lead in leads if not lead.shares_address for key in _address(lead)}
     owners = lead_store.people_by_key(tx, {lead.ref.key for lead in leads} | set(addressed))
     suspects = {key: lead for key, lead in addressed.items() if lead.ref.key not in owners and key in owners}
     records = lead_store.records_of(tx, sorted({owners[key] for key in suspects}))
@@ -133,6 +136,7 @@ def unite(person: PersonId, records: Sequence[StoredRecord]) -> lead_store.Perso
         for name, value in record.attributes.items():
             if attributes.get(name) is None:
                 attributes[name] = value
+    attributes = _furthest(attributes, records)
     return lead_store.PersonRow(
         id=person,
         email=email,
@@ -141,6 +145,15 @@ def unite(person: PersonId, records: Sequence[StoredRecord]) -> lead_store.Perso
         lifecycle_stage=_text(attributes.get("lifecycle_stage")),
         created_at=min((record.created_at for record in records if record.created_at), default=None),
     )
+
+
+def _furthest(attributes: dict[str, Value], records: Sequence[StoredRecord]) -> dict[str, Value]:
+    """Of several records the stage furthest on is the person's: a customer is one although a lead was made anew."""
+    known = {stage.value: stage.rank for stage in LifecycleStage}
+    stages = [text for one in records if (text := _text(one.attributes.get("lifecycle_stage"))) in known]
+    if len(stages) < 2:
+        return attributes
+    return attributes | {"lifecycle_stage": max(stages, key=lambda stage: known[stage or ""])}
 
 
 def _bury(tx: Connection, merged: Mapping[RecordRef, Lead], person_of: Mapping[str, PersonId], now: datetime) -> None:
@@ -211,14 +224,47 @@ def _outdated(lead: Lead, stored: StoredRecord | None, others: Sequence[StoredRe
     )
 
 
+def _sharing(leads: Sequence[Lead], held: Mapping[RecordRef, StoredRecord]) -> list[list[Lead]]:
+    """The records in groups that are one person each: those of one address, where their CRM has several under one.
+
+    A version older than the one we have says nothing about who shares an address now, and stands alone.
+    """
+    found: dict[str, list[Lead]] = {}
+    for lead in leads:
+        shares = lead.shares_address and not _stale(lead, held)
+        key = next(iter(_address(lead)), "") if shares else ""
+        found.setdefault(key or lead.ref.key, []).append(lead)
+    return list(found.values())
+
+
+def _stale(lead: Lead, held: Mapping[RecordRef, StoredRecord]) -> bool:
+    return lead.ref in held and lead.modified_at < held[lead.ref].modified_at
+
+
 def _owner_by_address(
-    lead: Lead, owners: Mapping[str, PersonId], records: Mapping[PersonId, Sequence[StoredRecord]]
+    lead: Lead,
+    owners: Mapping[str, PersonId],
+    records: Mapping[PersonId, Sequence[StoredRecord]],
+    read: Collection[RecordRef],
+    held: Mapping[RecordRef, StoredRecord],
+    *,
+    stranger: bool,
 ) -> PersonId | None:
-    """The person this unknown record joins by address: one who has no other live record in the same system."""
+    """The person this record joins by address: for a stranger, one without another live record in the same system.
+
+    Where records share addresses, also one with a live record that shows the address now (those of `read` speak for
+    themselves). Who had it once and has another is somebody else: addresses are handed on.
+    """
     person = next((owners[key] for key in _address(lead) if key in owners), None)
-    if person is None or any(_same_system(record, lead) for record in records.get(person, ())):
+    if person is None:
         return None
-    return person
+    others = records.get(person, ())
+    if lead.shares_address and not _stale(lead, held):
+        address = addresses.canonical(lead.email)
+        live = (record for record in others if record.gone_at is None and record.ref not in read)
+        if any(addresses.canonical(record.email) == address for record in live):
+            return person
+    return person if stranger and not any(_same_system(record, lead) for record in others) else None
 
 
 def _as_stored(lead: Lead, person: PersonId) -> StoredRecord:

@@ -85,7 +85,7 @@ def _intent(scorer: Scorer, outlook: Outlook, address: str, found: Match, at: da
         entry=found.entry,
         vendor="mailchimp",
         address=address,
-        trigger=journey.mailchimp.tag or journey.mailchimp.trigger or "",
+        trigger=journey.mailchimp.start,
         score=outlook.scores[0].value if outlook.scores else None,
         reason_in=next(iter(outlook.reasons.values()), ""),
         expires_at=at + timedelta(seconds=scorer.config.guards.intents_expire_after),

@@ -6,10 +6,11 @@ from datetime import datetime, timedelta
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 from sqlalchemy import Connection
 
 from leadbridge import addresses
-from leadbridge.columns import coded, micros, values_of
+from leadbridge.columns import Column, Mask, coded, micros, taken, values_of
 from leadbridge.conditions import Prepared, holds, prepare
 from leadbridge.config.conditions import Condition, FieldTest, Not
 from leadbridge.config.schema import BUILT_IN_FIELDS, Config, conditions_of
@@ -26,7 +27,7 @@ from scoring.behaviour import compile_behaviour, measured
 from scoring.compile import compile_model, in_order
 from scoring.frames import KIND_CODES, Activities, Documents, People, people_frame
 from scoring.lifecycle import stages
-from scoring.personas import compile_personas, nearness
+from scoring.personas import PersonaFrame, compile_personas, nearness
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,6 +42,20 @@ class Outlook:
     segments: tuple[str, ...]  # of the configuration, in its order
     reasons: Mapping[str, str]  # by score name
     wanted: Mapping[str, Value]  # our write-back names
+
+
+@dataclass(frozen=True, eq=False)
+class View:
+    """All that follows for many people at one instant, in columns: row i is person ids[i]."""
+
+    ids: NDArray[np.int64]
+    frames: tuple[engine.ScoreFrame, ...]  # by score, in the file's order
+    stages: Sequence[LifecycleStage | None]
+    phases: Sequence[BuyerJourney | None]
+    fits: Mapping[str, Mask]  # configured journey: does its condition hold?
+    inside: Mapping[str, Mask]  # segment: are they in it?
+    near: PersonaFrame
+    behaviour: Mapping[str, Column]
 
 
 class Scorer:
@@ -101,6 +116,16 @@ class Scorer:
         at: datetime,
     ) -> list[Outlook]:
         """Everything that follows for these people at one instant. Pure."""
+        return self.outlooks(self.view(people, activities, current, at))
+
+    def view(
+        self,
+        people: People,
+        activities: Activities,
+        current: Sequence[LifecycleStage | None],
+        at: datetime,
+    ) -> View:
+        """The same in columns, for any number of people. Pure."""
         done = measured(self.behaviour, len(people), activities, micros(at))
         facts = people.facts.adding(done)
         near = nearness(self.personas, facts, at)
@@ -109,29 +134,42 @@ class Scorer:
         for model in self._in_order:
             by_name[model.name] = frame = engine.score(model, replace(people, facts=facts), activities, at)
             facts = facts.adding(engine.score_facts([frame]))
-        frames = [by_name[model.name] for model in self.models]
         stage_of = stages(self._stages, facts, current, at)
         facts = facts.adding({"stage": coded(stage_of)})
         phase_holds = {phase: holds(test, facts, at) for phase, test in self._phases.items()}
-        phase_of = [
-            buyer_journey.phase({phase: bool(mask[row]) for phase, mask in phase_holds.items()})
-            for row in range(facts.n)
-        ]
+        phase_of = buyer_journey.phases(phase_holds, facts.n)
         facts = facts.adding({"buyer_journey": coded(phase_of)})
-        fits = {name: holds(test, facts, at) for name, test in self._journeys.items()}
-        inside = {name: holds(test, facts, at) for name, test in self._segments.items()}
-        behaviour = {name: [_shown(value) for value in values_of(column)] for name, column in done.items()}
+        return View(
+            ids=people.ids,
+            frames=tuple(by_name[model.name] for model in self.models),
+            stages=stage_of,
+            phases=phase_of,
+            fits={name: holds(test, facts, at) for name, test in self._journeys.items()},
+            inside={name: holds(test, facts, at) for name, test in self._segments.items()},
+            near=near,
+            behaviour=done,
+        )
+
+    def outlooks(self, view: View, rows: NDArray[np.intp] | None = None) -> list[Outlook]:
+        """What is in view of these rows (rising; default: of all), person by person."""
+        rows = np.arange(len(view.ids)) if rows is None else rows
+        behaviour = {
+            name: [_shown(value) for value in values_of(taken(column, rows))] for name, column in view.behaviour.items()
+        }
+        fits = {name: mask[rows].tolist() for name, mask in view.fits.items()}
+        inside = {name: mask[rows].tolist() for name, mask in view.inside.items()}
+        scores = [frame.of(rows) for frame in view.frames]
         return [
             self._one(
-                int(people.ids[row]),
-                tuple(found for frame in frames if (found := frame.score(row)) is not None),
-                stage_of[row],
-                phase_of[row],
-                {name: bool(mask[row]) for name, mask in fits.items()},
-                tuple(name for name, mask in inside.items() if mask[row]),
-                {**near.values(row), **{name: values[row] for name, values in behaviour.items()}},
+                person,
+                tuple(found for of in scores if (found := of[place]) is not None),
+                view.stages[row],
+                view.phases[row],
+                {name: held[place] for name, held in fits.items()},
+                tuple(name for name, held in inside.items() if held[place]),
+                {**view.near.values(row), **{name: values[place] for name, values in behaviour.items()}},
             )
-            for row in range(facts.n)
+            for place, (row, person) in enumerate(zip(rows.tolist(), view.ids[rows].tolist(), strict=True))
         ]
 
     def _one(
@@ -197,16 +235,16 @@ def load(
     people = people_frame(known, [{**facts_of(rows[person]), **(pretend or {})} for person in known], scorer.types)
     since = None if scorer.reach is None else at - scorer.reach
     found = activity_store.activities_of(tx, known, since)
+    codes, documents = found.documents
     activities = Activities.by_id(
         people,
         np.array(found.person_id, np.int64),
         np.array([KIND_CODES[kind] for kind in found.kind], np.int8),
         np.array(found.micros, np.int64),
-        Documents(np.arange(len(found), dtype=np.int32), found.attributes),
+        Documents(np.array(codes, np.int32), documents),
     )
-    standings = score_store.standings(tx, known)
-    current = [standings[person].stage if person in standings else None for person in known]
-    return Loaded(rows, people, activities, current)
+    stages = score_store.stages_of(tx, known)
+    return Loaded(rows, people, activities, [stages.get(person) for person in known])
 
 
 def facts_of(row: lead_store.PersonRow) -> dict[str, Value]:
@@ -214,6 +252,6 @@ def facts_of(row: lead_store.PersonRow) -> dict[str, Value]:
     return {
         **row.attributes,
         "email": row.email,
-        "email_domain": addresses.domain_of(row.email),
+        "email_domain": row.canonical.rpartition("@")[2] if row.canonical else addresses.domain_of(row.email),
         "opted_out": row.opted_out,
     }

@@ -111,9 +111,18 @@ class Api:
             ListsApi(client), CampaignsApi(client), ReportsApi(client), CustomerJourneysApi(client), RootApi(client)
         )
 
-    def ask(self, operation: str, shape: type[S], call: Callable[[Sdk], Any]) -> S:
-        """One call that may be repeated, and its answer in the given shape. Raises VendorError."""
-        answer: S = self._send(operation, call, lambda answer: shaped(shape, answer), repeatable=True)
+    def ask(
+        self,
+        operation: str,
+        shape: type[S],
+        call: Callable[[Sdk], Any],
+        *,
+        failures: list[VendorError] | None = None,
+    ) -> S:
+        """One call that may be repeated, and its answer in the given shape. Raises VendorError; failures as `tell`."""
+        answer: S = self._send(
+            operation, call, lambda answer: shaped(shape, answer), repeatable=True, failures=failures
+        )
         return answer
 
     def tell(

@@ -3,7 +3,7 @@
 from collections.abc import Iterator, Mapping, Sequence
 from datetime import timedelta
 
-from connectors.base import EmailPlatform, Entry, Member, OptOut, Page, Progress, PropertySpec, Settled
+from connectors.base import Consent, EmailPlatform, Entry, Member, OptOut, Page, Progress, PropertySpec, Settled
 from connectors.mailchimp.auth import Api
 from connectors.mailchimp.journeys import Journeys
 from connectors.mailchimp.mapping import CAMPAIGNS, Fields
@@ -43,11 +43,20 @@ class Mailchimp(EmailPlatform):
     def repeatable(self, journey: str) -> bool:
         return self._journeys.repeatable(journey)
 
-    def enrol(self, journey: str, email: str) -> tuple[Entry, str]:
-        return self._journeys.enrol(journey, email)
+    def enrol(self, journey: str, email: str, *, again: bool = False) -> tuple[Entry, str]:
+        return self._journeys.enrol(journey, email, again=again)
 
-    def entered(self, journey: str, email: str) -> bool | None:
-        return self._journeys.entered(journey, email)
+    def entered(self, journey: str, email: str, *, again: bool = False) -> bool | None:
+        return self._journeys.entered(journey, email, again=again)
+
+    def can_leave(self, journey: str) -> bool:
+        return self._journeys.can_leave(journey)
+
+    def leave(self, journey: str, email: str) -> Settled:
+        return self._journeys.leave(journey, email)
+
+    def add_member(self, email: str, fields: Mapping[str, str], consent: Consent | None = None) -> Settled:
+        return self._members.add(email, fields, consent)
 
     def pull_opt_outs(self, progress: Progress | None) -> Iterator[Page[OptOut]]:
         return self._members.opt_outs(progress)
@@ -67,7 +76,7 @@ class Mailchimp(EmailPlatform):
         return self._members.write(changes)
 
     def specs(self) -> list[PropertySpec]:
-        return self._fields.specs()
+        return [*self._fields.specs(), *self._journeys.specs()]
 
     def missing(self, specs: Sequence[PropertySpec]) -> list[PropertySpec]:
         return self._members.missing(specs)

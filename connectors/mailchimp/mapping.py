@@ -33,6 +33,17 @@ CAMPAIGNS = "campaigns"
 _COMPLAINT = ("abuse", "spam", "complain")
 """Words in an unsubscribe reason that mean a complaint; the reasons are free text."""
 
+_FINAL = (
+    ("forgotten email", SuppressionReason.ERASED),
+    ("permanently deleted", SuppressionReason.ERASED),
+    ('"cleaned', SuppressionReason.BOUNCED),
+    ("compliance state", SuppressionReason.UNSUBSCRIBED),
+    ("previously unsubscribed", SuppressionReason.UNSUBSCRIBED),
+    ("previously removed", SuppressionReason.UNSUBSCRIBED),
+    ('"unsubscribed"', SuppressionReason.UNSUBSCRIBED),
+)
+"""Words of a refusal to add an address that are final for the person behind it (section 3)."""
+
 FORGOTTEN = "@forgotten.mailchimp.com"
 """Traces of erased contacts (section 3): nobody."""
 
@@ -66,6 +77,12 @@ def opt_out_of(found: MemberRow) -> OptOut | str:
     told = found.unsubscribe_reason.lower()
     complained = any(word in told for word in _COMPLAINT)
     return OptOut(email, SuppressionReason.COMPLAINED if complained else SuppressionReason.UNSUBSCRIBED, at)
+
+
+def final_for(title: str, told: str) -> SuppressionReason | None:
+    """Why a refused address must not be mailed by anybody, when Mailchimp's words say so."""
+    words = f"{title} {told}".lower()
+    return next((reason for fragment, reason in _FINAL if fragment in words), None)
 
 
 def activities_of(campaign: CampaignRow, contact: EmailRow) -> list[Activity | str]:
@@ -122,7 +139,7 @@ class Fields:
         found: dict[str, str] = {}
         for ours, value in wanted.items():
             target = self.targets.get(ours)
-            text = difference(_as_held(target), value, current, _cut) if target else None
+            text = difference(_as_held(target), value, current, safe) if target else None
             if target is not None and text is not None:
                 found[target.name] = text
         return found
@@ -145,7 +162,7 @@ def _as_held(target: Target) -> Target:
     return target if target.kind == "number" else Target(target.ours, target.name, "text")
 
 
-def _cut(text: str) -> str:
+def safe(text: str) -> str:
     """Within the size, and not to be read as a merge tag when it appears in a mail (reliability G28)."""
     plain = text.replace("*|", "* |").replace("|*", "| *")
     if len(plain.encode()) <= LONGEST_TEXT:

@@ -6,11 +6,11 @@ from concurrent.futures import ThreadPoolExecutor
 from datetime import datetime, timedelta
 from typing import Any
 
-from connectors.base import Member, MemberStatus, OptOut, Outcome, Page, Progress, PropertySpec, Settled
+from connectors.base import Consent, Member, MemberStatus, OptOut, Outcome, Page, Progress, PropertySpec, Settled
 from connectors.batches import in_batches
 from connectors.mailchimp.auth import Api, Sdk
-from connectors.mailchimp.mapping import Fields, hash_of, member_of, opt_out_of
-from connectors.mailchimp.wire import VENDOR, MemberRow, MembersPage, MergeFields, Refused, Shape, row
+from connectors.mailchimp.mapping import Fields, final_for, hash_of, member_of, opt_out_of, safe
+from connectors.mailchimp.wire import VENDOR, AudienceRow, MemberRow, MembersPage, MergeFields, Refused, Shape, row
 from connectors.values import moment
 from connectors.watermark import instant_in
 from leadbridge import addresses, clock
@@ -194,6 +194,49 @@ class Members:
             cure = "run `leadbridge apply` to create them, or change write_back"
             return NeedsOperator(VENDOR, "members.patch", f"the audience has no merge field {', '.join(lost)}; {cure}")
         return Settled(Outcome.WRITTEN)
+
+    # --- adding ------------------------------------------------------------------------------------------------------
+
+    def add(self, email: str, fields: Mapping[str, str], consent: Consent | None) -> Settled:
+        """See `EmailPlatform.add_member`.
+
+        Who is there already, archived ones too, is only given the fields: what a creating call would do to an archived
+        contact is not documented (section 17). `status_if_new` then leaves alone whoever came in between.
+        """
+        known = self._patch(email, {tag: safe(text) for tag, text in fields.items()})
+        if isinstance(known, VendorError):
+            raise known
+        if known.outcome is not Outcome.GONE:
+            return known
+        body = {
+            "email_address": email,
+            "status_if_new": self._status_for(consent),
+            "merge_fields": self._fields.to_wire({tag: safe(text) for tag, text in fields.items()}),
+        }
+        if consent is not None:
+            body["timestamp_opt"] = consent.at.isoformat(timespec="seconds")
+            body |= {"ip_opt": consent.ip} if consent.ip else {}
+
+        def call(sdk: Sdk) -> Any:
+            return sdk.lists.set_list_member(self._audience, hash_of(email), body, skip_merge_validation=True)
+
+        try:
+            self._api.ask("members.put", MemberRow, call)
+        except Refused as refused:
+            return Settled(Outcome.REFUSED, refused.problem, suppress=final_for(refused.title, refused.problem))
+        return Settled(Outcome.WRITTEN)
+
+    def _status_for(self, consent: Consent | None) -> str:
+        """Nobody is subscribed without consent, nor past the audience's own double opt-in (section 3)."""
+        if consent is None:
+            return "transactional"
+
+        def call(sdk: Sdk) -> Any:
+            return sdk.lists.get_list(self._audience, fields=["double_optin"])
+
+        return "pending" if self._api.ask("audience", AudienceRow, call).double_optin else "subscribed"
+
+    # --- the fields themselves ---------------------------------------------------------------------------------------
 
     def missing(self, specs: Sequence[PropertySpec]) -> list[PropertySpec]:
         """Specs without a merge field. Raises NeedsOperator when one is there with another type."""

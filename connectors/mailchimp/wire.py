@@ -21,6 +21,9 @@ VENDOR = "mailchimp"
 OPTIONAL = {"campaigns.list", "reports.email_activity"}
 """Operations an account may lack: a 403 switches the source off instead of pausing the connection."""
 
+CROWDED_REST = 6 * 3600.0
+"""Seconds to leave an address alone that joined too many audiences lately; "hours or days" (section 3)."""
+
 S = TypeVar("S", bound="Shape")
 
 
@@ -74,6 +77,12 @@ class MemberRow(Shape):
 class MembersPage(Shape):
     members: list[dict[str, Any]]
     total: int = Field(alias="total_items")
+
+
+class AudienceRow(Shape):
+    """The audience itself."""
+
+    double_optin: bool
 
 
 class TagRow(Shape):
@@ -222,6 +231,8 @@ def _by_status(operation: str, status: int, problem: Problem | None, after: floa
             return RetryLater(VENDOR, operation, told or "too many requests", status=status, after=after)
         case _ if status >= 500:
             return Unknown(VENDOR, operation, "the server failed", status=status, after=after)
+        case 400 if problem is not None and "signed up to a lot of lists" in told:  # of the address: passes (section 3)
+            return RetryLater(VENDOR, operation, told, status=status, after=CROWDED_REST)
         case _ if status >= 400 and problem is not None:
             return Refused(operation, problem, status)
         case _ if 300 <= status < 400:

@@ -1,7 +1,7 @@
 """The part of the file that says what leadbridge runs beside: accounts, secrets, sources."""
 
 import re
-from typing import Literal, get_args
+from typing import Annotated, Literal, get_args
 
 from pydantic import Field, SecretStr, model_validator
 
@@ -9,10 +9,14 @@ from leadbridge.config.conditions import Duration
 from leadbridge.config.kinds import (
     DAY,
     HttpAddress,
+    MyDomain,
     PathSecret,
     Section,
+    Shape,
+    Share,
     across,
 )
+from leadbridge.types import LifecycleStage
 
 HubSpotSource = Literal[
     "events",
@@ -61,6 +65,74 @@ class HubSpotConnection(Section):
         return self
 
 
+_WAYS_IN = ("client_secret", "private_key", "username", "password")
+
+
+class SalesforceConnection(Section):
+    """Salesforce: how to sign in, which objects and sources of activity to read, and how to write."""
+
+    domain: MyDomain = Field(description="My Domain, such as acme.my: what stands before .salesforce.com")
+    client_id: SecretStr = Field(description="consumer key of the external client app")
+    client_secret: SecretStr | None = Field(None, description="consumer secret; signs in by client credentials")
+    private_key: SecretStr | None = Field(
+        None, description="private key (PEM) of the certificate at the app; with username, signs in by JWT bearer"
+    )
+    username: str | None = Field(None, description="user to sign in as, by JWT bearer or by password")
+    password: SecretStr | None = Field(
+        None, description="signs in by password, which only older apps allow; the security token at its end"
+    )
+    base_url: HttpAddress | None = Field(None, description="where the API is; default: from the domain")
+    allowed_hosts: list[str] = Field(
+        default=[], description="further hosts Salesforce may name as ours; default: hosts below salesforce.com"
+    )
+    api_version: Annotated[
+        str, Shape(r"(3[1-9]|[4-9]\d)\.0", "is not a version of the API; write one such as 65.0")
+    ] = Field("65.0", description="version of the API, pinned")
+    objects: list[Literal["Lead", "Contact"]] = Field(
+        default=["Lead", "Contact"],
+        min_length=1,
+        description="objects that are people; a person account comes as the contact it has",
+    )
+    opt_out: Annotated[str, Shape(r"[A-Za-z]\w{0,79}", "is not a field's API name")] = Field(
+        "HasOptedOutOfEmail", description="checkbox that says: no marketing e-mail; must be visible to our user"
+    )
+    lead_stages: dict[str, LifecycleStage] = Field(
+        default={}, description="lifecycle stage of a Lead by its Status; one not named here is a lead"
+    )
+    activities: list[Literal["tasks", "events", "emails", "campaigns", "opportunities"]] = Field(
+        default=["tasks", "events", "emails", "campaigns", "opportunities"],
+        description="sources of activity to read; one the org lacks is switched off with a word",
+    )
+    history: Duration = Field(180 * DAY, description="how far back the first pull reads activity")
+    lookback: Duration = Field(10 * 60, description="overlap of two pulls: rows may commit late")
+    assignment_rules: bool = Field(False, description="let our writes run assignment rules, which move owners")
+    on_duplicate: Literal["save", "refuse"] = Field(
+        "save", description="what a duplicate rule that only alerts does to our writes (one that blocks, blocks)"
+    )
+    simultaneous: int = Field(5, ge=1, le=20, description="calls in flight at once")
+    bulk_read_above: int = Field(10_000, ge=0, description="rows from which everything is read by the Bulk API")
+    bulk_write_above: int = Field(
+        2_000, ge=200, description="waiting writes from which they go by the Bulk API instead of 200 at a time"
+    )
+    read_until: Share = Field(0.8, description="share of the org's daily calls, of all apps, at which we stop reading")
+    write_until: Share = Field(0.9, description="share of the org's daily calls at which we stop writing too")
+
+    @model_validator(mode="after")
+    def _one_way_in(self) -> "SalesforceConnection":
+        ways = [name for name in ("client_secret", "private_key") if getattr(self, name) is not None]
+        if not ways:
+            raise across("does not say how to sign in; add client_secret, or private_key and username", *_WAYS_IN)
+        if len(ways) > 1:
+            raise across("says two ways to sign in; keep client_secret or private_key", *_WAYS_IN)
+        if self.private_key is not None and (self.username is None or self.password is not None):
+            raise across("with private_key needs username, and no password", *_WAYS_IN)
+        if self.private_key is None and (self.username is None) != (self.password is None):
+            raise across("needs username and password both to sign in by password, or neither", *_WAYS_IN)
+        if self.write_until < self.read_until:
+            raise across("write_until must not be below read_until", "write_until", "read_until")
+        return self
+
+
 class MailchimpConnection(Section):
     """Mailchimp: key and audience."""
 
@@ -93,4 +165,5 @@ class Connections(Section):
     """The systems leadbridge runs beside."""
 
     hubspot: HubSpotConnection | None = Field(None, description="the CRM")
+    salesforce: SalesforceConnection | None = Field(None, description="the CRM, instead of HubSpot or beside it")
     mailchimp: MailchimpConnection | None = Field(None, description="the e-mail platform")

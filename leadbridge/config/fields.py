@@ -8,6 +8,8 @@ from leadbridge.config.kinds import (
     HubSpotSource,
     HubSpotTarget,
     MergeField,
+    SalesforceSource,
+    SalesforceTarget,
     Section,
     across,
 )
@@ -21,24 +23,35 @@ class FieldMapping(Section):
     hubspot: HubSpotSource | None = Field(
         None, description="contact property, or company.PROPERTY of the primary company"
     )
+    salesforce: SalesforceSource | None = Field(
+        None, description="field of leads and contacts, or OBJECT.FIELD; | between places to look one after another"
+    )
     type: FieldType = Field("text", description="what the value is")
     empty: list[str] = Field(default=[], description='values that mean "not known", such as Select')
 
     @model_validator(mode="after")
     def _somewhere(self) -> "FieldMapping":
-        if self.hubspot is None:
-            raise across("does not say where to read it; add hubspot: PROPERTY", "hubspot")
+        if self.hubspot is None and self.salesforce is None:
+            raise across(
+                "does not say where to read it; add hubspot: PROPERTY or salesforce: FIELD", "hubspot", "salesforce"
+            )
         return self
 
 
 class WriteBackTarget(Section):
-    """One value of ours: the property (HubSpot) and merge field (Mailchimp) to create and fill."""
+    """One value of ours: the property (HubSpot), field (Salesforce) and merge field (Mailchimp) to create and fill."""
 
     hubspot: HubSpotTarget | None = Field(None, description="contact property")
+    salesforce: SalesforceTarget | None = Field(None, description="custom field, kept on leads and contacts alike")
     mailchimp: MergeField | None = Field(None, description="merge field tag, at most 10 letters")
 
     @model_validator(mode="after")
     def _somewhere(self) -> "WriteBackTarget":
-        if self.hubspot is None and self.mailchimp is None:
-            raise across("does not say where to write it; add hubspot: PROPERTY", "hubspot", "mailchimp")
+        if self.hubspot is None and self.salesforce is None and self.mailchimp is None:
+            raise across(
+                "does not say where to write it; add hubspot: PROPERTY or salesforce: FIELD",
+                "hubspot",
+                "salesforce",
+                "mailchimp",
+            )
         return self

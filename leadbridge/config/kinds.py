@@ -95,12 +95,52 @@ HubSpotTarget: TypeAlias = Annotated[
 ]
 """Vendor page, section 8.1."""
 
+_FIELD = r"[A-Za-z][A-Za-z0-9_]{0,79}"
+_SALESFORCE_PLACE = rf"((Lead|Contact|Account|Opportunity|Owner)\.)?{_FIELD}"
+SalesforceSource: TypeAlias = Annotated[
+    str,
+    Shape(
+        rf"{_SALESFORCE_PLACE}(\s*\|\s*{_SALESFORCE_PLACE})*",
+        "is not a Salesforce field; write its API name (Title: on leads and contacts), with Lead. Contact. Account. "
+        "Opportunity. or Owner. in front where it is kept there, and | between places to look one after another: "
+        "Lead.NumberOfEmployees | Account.NumberOfEmployees",
+    ),
+]
+SalesforceTarget: TypeAlias = Annotated[
+    str,
+    Shape(
+        r"(?=.{4,43}$)[A-Za-z][A-Za-z0-9]*(_[A-Za-z0-9]+)*__c",
+        "is not a custom field's API name; use at most 40 letters, digits and single _, beginning with a letter, "
+        "and __c at the end, such as Leadbridge_Score__c (it is kept on leads and contacts alike)",
+    ),
+]
+"""Vendor page, section 5.1. One name for both objects, or the field could not be mapped on conversion (2.3)."""
+
+MyDomain: TypeAlias = Annotated[
+    str,
+    Shape(
+        r"[a-z0-9][a-z0-9-]{0,60}(\.(sandbox|develop|scratch|demo|trailblaze|patch|stage|free))?\.my",
+        "is not a My Domain; write what stands before .salesforce.com in the address of your org, such as acme.my or "
+        "acme--dev.sandbox.my (not login, test or lightning)",
+    ),
+]
+"""Vendor page, sections 1.1 and 1.4: login. and test. refuse client credentials, lightning. answers 401."""
+
 MergeField: TypeAlias = Annotated[
     str,
     Shape(
         r"[A-Z][A-Z0-9_]{0,9}", "is not a merge field; use at most 10 capital letters, digits and _, such as LBSCORE"
     ),
 ]
+FieldStart: TypeAlias = Annotated[
+    str,
+    Shape(
+        r"[A-Z][A-Z0-9_]{0,9}=[^=\s][^=]{0,99}",
+        "does not say field and value; write the merge field and the value the journey waits for: LBNEXT=guides",
+    ),
+]
+"""The starting point "audience field changes to a value" (vendor page, section 9)."""
+
 TriggerAddress: TypeAlias = Annotated[
     str,
     Shape(

@@ -7,6 +7,7 @@ from pydantic import Field, model_validator
 from leadbridge.config.conditions import Duration, When
 from leadbridge.config.kinds import (
     DAY,
+    FieldStart,
     Section,
     Share,
     TriggerAddress,
@@ -15,15 +16,29 @@ from leadbridge.config.kinds import (
 
 
 class MailchimpTrigger(Section):
-    """How a journey is started: a tag (repeatable, preferred) or its Customer Journeys API address."""
+    """How a journey is started: by a tag or a merge field (repeatable, preferred), or at its Journeys API address."""
 
     tag: str | None = Field(None, min_length=1, max_length=100, description="tag that starts it")
+    merge_field: FieldStart | None = Field(None, description="FIELD=value: the change of an audience field starts it")
     trigger: TriggerAddress | None = Field(None, description="address shown by the journey builder")
+    exit_tag: str | None = Field(
+        None,
+        min_length=1,
+        max_length=100,
+        description="tag that its exit condition looks for; takes a person out of it",
+    )
+
+    @property
+    def start(self) -> str:
+        """What starts it, as the ledger records it."""
+        return self.tag or self.merge_field or self.trigger or ""
 
     @model_validator(mode="after")
     def _one_way(self) -> "MailchimpTrigger":
-        if (self.tag is None) == (self.trigger is None):
-            raise across("needs exactly one of tag and trigger", "tag", "trigger")
+        if sum(way is not None for way in (self.tag, self.merge_field, self.trigger)) != 1:
+            raise across("needs exactly one of tag, merge_field and trigger", "tag", "merge_field", "trigger")
+        if self.exit_tag is not None and self.exit_tag.casefold() == (self.tag or "").casefold():
+            raise across("takes people out at the moment it lets them in: choose another exit_tag", "exit_tag", "tag")
         return self
 
 

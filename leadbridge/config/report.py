@@ -44,6 +44,10 @@ def _connections(config: Config) -> list[tuple[str, str]]:
         webhooks = "with webhooks" if hubspot.webhook_secret else "without webhooks"
         read = ", ".join(hubspot.activities) or "no activity"
         lines.append(("HubSpot", f"{hubspot.base_url} (API {hubspot.api_version}), {webhooks}; reads {read}"))
+    if salesforce := config.connections.salesforce:
+        place = salesforce.base_url or f"https://{salesforce.domain}.salesforce.com"
+        objects, read = " and ".join(salesforce.objects), ", ".join(salesforce.activities) or "no activity"
+        lines.append(("Salesforce", f"{place} (API {salesforce.api_version}), {objects}; reads {read}"))
     if mailchimp := config.connections.mailchimp:
         place = mailchimp.base_url or "address from the key"
         webhooks = "with webhooks" if mailchimp.webhook_secret else "without webhooks"

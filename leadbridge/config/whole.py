@@ -25,6 +25,8 @@ OWN = frozenset(
 )
 """What vendors keep about a person under these names (hubspot.md 8.2, 8.3): a score written there would destroy it."""
 
+VENDORS = {"hubspot": "HubSpot", "salesforce": "Salesforce", "mailchimp": "Mailchimp"}
+
 MOST_TESTS = 2000
 """Of one segment, with the segments it names written out: more is an accident, and grows without bound."""
 
@@ -212,10 +214,10 @@ def _connections(tree: Node, _facts: Facts) -> Found:
     if known is None or known.kind == "broken":
         return
     # A name almost right has its own fault already; what follows from it is not told a dozen times.
-    connected = {*known.entries, *(nearest(name, ("hubspot", "mailchimp")) for name in known.entries)}
+    connected = {*known.entries, *(nearest(name, VENDORS) for name in known.entries)}
     for part, verb in (("fields", "is read from"), ("write_back", "is written to")):
         for node in tree.below(part).values():
-            for vendor, title in (("hubspot", "HubSpot"), ("mailchimp", "Mailchimp")):
+            for vendor, title in VENDORS.items():
                 place = node.at(vendor)
                 if place and vendor not in connected and (part, vendor) != ("fields", "mailchimp"):
                     yield place, f"{verb} {title}, which is not under connections; add connections.{vendor}"
@@ -233,14 +235,20 @@ def _write_back(tree: Node, facts: Facts) -> Found:
         if name not in facts.values and not facts.scores_unsure:
             problem = f"is no value of leadbridge's; there is: {listed(facts.values)}"
             yield node, problem, did_you_mean(name, facts.values)
-    read = {text: name for name, node in tree.below("fields").items() if (text := node.written("hubspot"))}
-    for vendor in ("hubspot", "mailchimp"):
+    read = {
+        (vendor, part.strip().rpartition(".")[2].casefold() if vendor == "salesforce" else part): name
+        for name, node in tree.below("fields").items()
+        for vendor in ("hubspot", "salesforce")
+        for part in (node.written(vendor) or "").split("|")
+    }
+    for vendor in VENDORS:
         places = [place for node in wanted.values() if (place := node.at(vendor)) and place.kind == "text"]
         yield from _twice_over(places, "already takes another value of ours; give each value a place of its own")
         for place in places:
-            if vendor == "hubspot" and place.text in read:
+            key = (vendor, place.text.casefold() if vendor == "salesforce" else place.text)
+            if key in read:
                 # Our own value coming back as an input would drive the score in circles (reliability G17).
-                yield place, f"is read as the field {read[place.text]} too; a score must not feed on itself"
+                yield place, f"is read as the field {read[key]} too; a score must not feed on itself"
             elif place.text == "lifecyclestage" and place.path[1] != "stage":
                 yield place, "is HubSpot's own stage, which only our stage may be written to"
             elif place.text in OWN or place.text.startswith("hs_"):
@@ -252,8 +260,16 @@ def _journeys(tree: Node, _facts: Facts) -> Found:
     yield from _twice(journeys, "name", "is the name of another journey")
     starts = [start for journey in journeys if (start := journey.at("mailchimp")) and start.kind == "table"]
     same = "starts the same journey in Mailchimp as another one here, so that people could get it twice"
-    yield from _twice((start for start in starts), "tag", same)
-    yield from _twice((start for start in starts), "trigger", same, _steps)
+    yield from _twice(starts, "tag", same)
+    yield from _twice(starts, "merge_field", same)
+    yield from _twice(starts, "trigger", same, _steps)
+    filled = {place.text for node in tree.below("write_back").values() if (place := node.at("mailchimp"))}
+    for place in [found for start in starts if (found := start.at("merge_field")) and found.kind == "text"]:
+        if place.text.partition("=")[0] in filled:
+            yield (
+                place,
+                "is a merge field that write_back fills, which would start and restart the journey; take another",
+            )
 
 
 def _steps(trigger: str) -> str:

@@ -18,8 +18,6 @@ from leadbridge.store.tables import activities, activity_changes, person_keys
 from leadbridge.store.text import clean_key, from_micros
 from leadbridge.types import Activity
 
-_NOTHING: dict[str, Any] = {}
-
 
 @dataclass(frozen=True, slots=True)
 class Added:
@@ -46,8 +44,16 @@ class ActivityRows:
         return [from_micros(micros) for micros in self.micros]
 
     @cached_property
+    def documents(self) -> tuple[list[int], list[dict[str, Any]]]:
+        """The attributes by code: row i has those of code codes[i]. Each distinct text is read once."""
+        code: dict[str, int] = {}
+        codes = [code.setdefault(text, len(code)) for text in self.raw]
+        return codes, from_json(f"[{','.join(code)}]")
+
+    @cached_property
     def attributes(self) -> list[dict[str, Any]]:
-        return [_NOTHING if text == "{}" else from_json(text) for text in self.raw]
+        codes, documents = self.documents
+        return [documents[code] for code in codes]
 
     def __len__(self) -> int:
         return len(self.id)

@@ -40,6 +40,7 @@ class PersonRow:
     lifecycle_stage: str | None = None
     created_at: datetime | None = None  # when a CRM first knew the person; None, when saving: leave as it is
     changed_at: datetime | None = None  # when any of the above last changed here; not saved
+    canonical: str | None = field(default=None, compare=False)  # form of the e-mail (`addresses`), as found by saving
 
 
 @dataclass(frozen=True, slots=True)
@@ -264,7 +265,14 @@ def people(tx: Connection, person_ids: Collection[int]) -> dict[int, PersonRow]:
     """These people; ids that do not exist are left out."""
     return {
         row.id: PersonRow(
-            row.id, row.email, row.attributes, row.opted_out, row.lifecycle_stage, row.created_at, row.changed_at
+            row.id,
+            row.email,
+            row.attributes,
+            row.opted_out,
+            row.lifecycle_stage,
+            row.created_at,
+            row.changed_at,
+            row.email_canonical,
         )
         for row in tx.execute(select(persons).where(among(tx, persons.c.id, sorted(set(person_ids)))))
     }

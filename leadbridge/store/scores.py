@@ -223,6 +223,13 @@ def standings(tx: Connection, person_ids: Collection[int]) -> dict[int, Standing
     }
 
 
+def stages_of(tx: Connection, person_ids: Collection[int]) -> dict[int, LifecycleStage | None]:
+    """The stage each of these people stands at; those who have never been scored are left out."""
+    query = select(standings_table.c.person_id, standings_table.c.stage)
+    rows = tx.execute(query.where(among(tx, standings_table.c.person_id, sorted(set(person_ids)))))
+    return {person: stage and LifecycleStage(stage) for person, stage in rows}
+
+
 def save_standings(tx: Connection, rows: Sequence[Standing], now: datetime) -> set[int]:
     """Store standings that changed; returns whose did. As of an earlier instant than the stored one: passed over.
 

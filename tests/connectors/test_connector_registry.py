@@ -26,7 +26,7 @@ def without(config: Config, name: str) -> Config:
 
 
 def test_what_is_connected_is_built(config: Config) -> None:
-    assert registry.crms(config) == ["hubspot"]
+    assert registry.crms(config) == ["hubspot", "salesforce"]
     assert registry.email_platforms(config) == ["mailchimp"]
     crm, platform = registry.crm("hubspot", config), registry.email_platform("mailchimp", config)
     assert isinstance(crm, Crm)
@@ -36,7 +36,7 @@ def test_what_is_connected_is_built(config: Config) -> None:
 
 def test_what_is_not_connected_is_neither_listed_nor_built(config: Config) -> None:
     bare = without(config, "hubspot")
-    assert registry.crms(bare) == []
+    assert registry.crms(bare) == ["salesforce"]
     with pytest.raises(ConfigError, match=r"connections\.hubspot: is not connected"):
         registry.crm("hubspot", bare)
 
@@ -49,7 +49,8 @@ def test_a_room_of_the_other_contract_is_refused(config: Config) -> None:
 
 
 def test_the_registry_loads_no_sdk() -> None:
-    code = "import sys, connectors.registry; print([m for m in ('hubspot', 'mailchimp_marketing') if m in sys.modules])"
+    sdks = "('hubspot', 'simple_salesforce', 'mailchimp_marketing')"
+    code = f"import sys, connectors.registry; print([m for m in {sdks} if m in sys.modules])"
     root = Path(__file__).parents[2]
     done = subprocess.run([sys.executable, "-c", code], cwd=root, capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "[]"

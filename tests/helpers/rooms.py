@@ -8,8 +8,10 @@ import urllib3
 
 from connectors.hubspot.connector import HubSpot
 from connectors.mailchimp.connector import Mailchimp
+from connectors.salesforce.connector import Salesforce
 from leadbridge.call import Pace, Patience
 from leadbridge.config.schema import Config
+from leadbridge.sandbox.salesforce import CLIENT_ID, CLIENT_SECRET
 from leadbridge.sandbox.server import Sandbox
 
 HUBSPOT_TOKEN = "sandbox-hubspot-token"
@@ -43,20 +45,24 @@ SCORES = {
     }
 }
 FIELDS = {
-    "job_title": {"hubspot": "jobtitle", "empty": ["Select"]},
-    "employees": {"hubspot": "company.numberofemployees", "type": "integer"},
-    "industry": {"hubspot": "company.industry"},
-    "budget": {"hubspot": "budget_amount", "type": "number"},
+    "job_title": {"hubspot": "jobtitle", "salesforce": "Title", "empty": ["Select"]},
+    "employees": {
+        "hubspot": "company.numberofemployees",
+        "salesforce": "Lead.NumberOfEmployees | Account.NumberOfEmployees",
+        "type": "integer",
+    },
+    "industry": {"hubspot": "company.industry", "salesforce": "Lead.Industry | Account.Industry"},
+    "budget": {"hubspot": "budget_amount", "salesforce": "Opportunity.Amount", "type": "number"},
     "unworked": {"hubspot": "hs_is_unworked", "type": "boolean"},
     "born": {"hubspot": "date_of_birth", "type": "date"},
     "last_open": {"hubspot": "hs_email_last_open_date", "type": "datetime"},
 }
 WRITE_BACK = {
-    "score": {"hubspot": "leadbridge_score", "mailchimp": "LBSCORE"},
-    "score.fit": {"hubspot": "leadbridge_fit"},
-    "grade": {"hubspot": "leadbridge_grade", "mailchimp": "LBGRADE"},
-    "stage": {"hubspot": "lifecyclestage", "mailchimp": "LBSTAGE"},
-    "reasons": {"hubspot": "leadbridge_reasons", "mailchimp": "LBREASONS"},
+    "score": {"hubspot": "leadbridge_score", "salesforce": "Leadbridge_Score__c", "mailchimp": "LBSCORE"},
+    "score.fit": {"hubspot": "leadbridge_fit", "salesforce": "Leadbridge_Fit__c"},
+    "grade": {"hubspot": "leadbridge_grade", "salesforce": "Leadbridge_Grade__c", "mailchimp": "LBGRADE"},
+    "stage": {"hubspot": "lifecyclestage", "salesforce": "Leadbridge_Stage__c", "mailchimp": "LBSTAGE"},
+    "reasons": {"hubspot": "leadbridge_reasons", "salesforce": "Leadbridge_Reasons__c", "mailchimp": "LBREASONS"},
 }
 JOURNEYS = [
     {"name": "guides", "mailchimp": {"tag": "Leadbridge guides"}, "when": {"email": {"present": True}}},
@@ -75,20 +81,29 @@ def configuration(
     *,
     hubspot: dict[str, Any] | None = None,
     mailchimp: dict[str, Any] | None = None,
+    salesforce: dict[str, Any] | None = None,
     fields: dict[str, Any] | None = None,
+    journeys: list[dict[str, Any]] | None = None,
 ) -> Config:
     """A configuration of both vendors at one address; the dictionaries add to their connections."""
     return Config.model_validate(
         {
             "connections": {
                 "hubspot": {"token": HUBSPOT_TOKEN, "base_url": url, "requests_per_10s": 10000} | (hubspot or {}),
+                "salesforce": {
+                    "domain": "acme.my",
+                    "client_id": CLIENT_ID,
+                    "client_secret": CLIENT_SECRET,
+                    "base_url": url,
+                }
+                | (salesforce or {}),
                 "mailchimp": {"api_key": MAILCHIMP_KEY, "audience": AUDIENCE, "base_url": f"{url}/3.0"}
                 | (mailchimp or {}),
             },
             "fields": FIELDS if fields is None else fields,
             "write_back": WRITE_BACK,
             "scores": SCORES,
-            "nurture": {"journeys": JOURNEYS},
+            "nurture": {"journeys": JOURNEYS if journeys is None else journeys},
         }
     )
 
@@ -98,9 +113,25 @@ def hubspot(config: Config, pace: Pace | None = None) -> HubSpot:
     return HubSpot(config.connections.hubspot, config, pace=pace or Skipping().pace())
 
 
+def salesforce(config: Config, pace: Pace | None = None) -> Salesforce:
+    assert config.connections.salesforce is not None
+    return Salesforce(config.connections.salesforce, config, pace=pace or Skipping().pace())
+
+
 def mailchimp(config: Config, pace: Pace | None = None) -> Mailchimp:
     assert config.connections.mailchimp is not None
     return Mailchimp(config.connections.mailchimp, config, pace=pace or Skipping().pace())
+
+
+def salesforce_api(sandbox: Sandbox, method: str, path: str, body: Any = None) -> Any:
+    """What another client of the same org does. Returns the JSON answered, None when there is none."""
+    token = sandbox.salesforce.sign_in()
+    headers = {"Authorization": f"Bearer {token}", "Content-Type": "application/json"}
+    with urllib3.PoolManager() as pool:
+        given = None if body is None else json.dumps(body).encode()
+        answer = pool.request(method, f"{sandbox.url}/services/data/v65.0{path}", body=given, headers=headers)
+        assert answer.status < 300, answer.data
+        return json.loads(answer.data) if answer.data else None
 
 
 def unlimited(sandbox: Sandbox) -> Sandbox:

@@ -1,18 +1,56 @@
 """One stage per CRM that fulfils the contract: a sandbox, a room over it, and the hands of the people at the vendor."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
-from typing import Any, get_args
+from typing import Any, Protocol, get_args
 
 from connectors.base import Crm
 from leadbridge.call import Pace
 from leadbridge.config.connections import HubSpotSource
+from leadbridge.sandbox.salesforce import ids
 from leadbridge.sandbox.server import Sandbox
 from leadbridge.types import RecordRef
 from tests.helpers import rooms
 
 PAGE_SIZES = {"events": 100, "forms": 50, "email_events": 5, "meetings": 200, "calls": 200}  # e-mail events by spans
+
+
+class Stage(Protocol):
+    """What the contract suite asks of a vendor's stage. Names are the vendor's own."""
+
+    sandbox: Sandbox
+    vendor: str
+    listing: Collection[str]  # operations that list records of a full pull, as the sandbox's journal names them
+    writing: str
+    credential: str  # key of the connection that holds the secret
+    streams: Sequence[str]
+    page_sizes: Mapping[str, int]  # of the sources tested
+    dated_by_edit: Collection[str]  # sources whose rows come again with every edit
+    score: str
+    fit: str
+    grade: str
+    title: str  # a property of the vendor's own
+    bad: Mapping[str, str]  # a value the vendor refuses
+    unknown: str  # id of no record
+    rest: float  # seconds a rate limit lasts
+
+    def room(self, pace: Pace | None = None, **connection: Any) -> Crm: ...
+    def ref(self, record_id: str) -> RecordRef: ...
+    def refs(self, record_ids: Sequence[str]) -> list[RecordRef]: ...
+    def calls_to_read(self, count: int) -> int: ...
+    def add(self, count: int, *, at: datetime | None = None) -> list[str]: ...
+    def edit(self, record_id: str, title: str) -> None: ...
+    def merge(self, one: str, other: str) -> tuple[str, list[str]]:
+        """The record both live on in, and the ids that are only names of it now."""
+
+    def archive(self, record_id: str) -> None: ...
+    def erase(self, record_id: str) -> None: ...
+    def held(self, record_id: str) -> Mapping[str, str]: ...
+    def lose_property(self, name: str) -> None: ...
+    def properties(self) -> object: ...
+    def lack_a_source(self) -> str: ...
+    def act(self, stream: str, record_id: str, count: int, now: datetime) -> None: ...
 
 
 @dataclass
@@ -22,11 +60,19 @@ class HubSpotStage:
     sandbox: Sandbox
     api_version: str
     vendor: str = "hubspot"
-    reading: str = "contacts.list"  # operation of the first page of a full pull, as the sandbox's journal names it
+    listing: Collection[str] = ("contacts.list",)
     writing: str = "contacts.batch.update"
-    secret: str = rooms.HUBSPOT_TOKEN
+    credential: str = "token"
     streams: Sequence[str] = get_args(HubSpotSource)
     page_sizes: Mapping[str, int] = field(default_factory=lambda: dict(PAGE_SIZES))
+    dated_by_edit: Collection[str] = ("meetings", "calls")
+    score: str = "leadbridge_score"
+    fit: str = "leadbridge_fit"
+    grade: str = "leadbridge_grade"
+    title: str = "jobtitle"
+    bad: Mapping[str, str] = field(default_factory=lambda: {"leadbridge_grade": "Z"})
+    unknown: str = "99999999"
+    rest: float = 10.0
 
     def __post_init__(self) -> None:
         rooms.unlimited(self.sandbox)
@@ -52,8 +98,27 @@ class HubSpotStage:
             for n in range(count)
         ]
 
+    def calls_to_read(self, count: int) -> int:
+        return -(-count // 100) + 1  # and one for the company they share
+
     def edit(self, record_id: str, title: str) -> None:
         self.sandbox.hubspot.edit_contact(record_id, {"jobtitle": title})
+
+    def merge(self, one: str, other: str) -> tuple[str, list[str]]:
+        return self.sandbox.hubspot.merge(one, other), [one, other]
+
+    def archive(self, record_id: str) -> None:
+        self.sandbox.hubspot.archive_contact(record_id)
+
+    def erase(self, record_id: str) -> None:
+        self.sandbox.hubspot.gdpr_delete(record_id)
+
+    def properties(self) -> object:
+        return self.sandbox.hubspot.dump()["properties"]
+
+    def lack_a_source(self) -> str:
+        self.sandbox.hubspot.settings.enterprise = False
+        return "events"
 
     def held(self, record_id: str) -> Mapping[str, str]:
         """What the vendor really holds of a record."""
@@ -81,3 +146,115 @@ class HubSpotStage:
                     hubspot.add_engagement("meetings", contact_id, {"hs_timestamp": at.isoformat()})
                 case "calls":
                     hubspot.add_engagement("calls", contact_id, {"hs_timestamp": at.isoformat()})
+
+
+SALESFORCE_PAGE = 100
+
+
+@dataclass
+class SalesforceStage:
+    """Salesforce with one of its two kinds of people."""
+
+    sandbox: Sandbox
+    kind: str
+    vendor: str = "salesforce"
+    writing: str = "collections.update"
+    credential: str = "client_secret"
+    streams: Sequence[str] = ("tasks", "events", "emails", "campaigns", "opportunities")
+    dated_by_edit: Collection[str] = ()
+    score: str = "Leadbridge_Score__c"
+    fit: str = "Leadbridge_Fit__c"
+    grade: str = "Leadbridge_Grade__c"
+    title: str = "Title"
+    bad: Mapping[str, str] = field(default_factory=lambda: {"Leadbridge_Fit__c": "99999999999"})
+    rest: float = 0.0
+    made: int = 0
+
+    def __post_init__(self) -> None:
+        self.org = self.sandbox.salesforce
+        self.org.settings.query_page = SALESFORCE_PAGE
+        self.org.grant_field(self.kind, "HasOptedOutOfEmail")
+        of_people = self.streams if self.kind == "Contact" else self.streams[:4]  # leads have no deals
+        self.page_sizes: Mapping[str, int] = dict.fromkeys(of_people, SALESFORCE_PAGE)
+        self.listing: Collection[str] = ("query", "query.next")
+        self.unknown = ids.make("00Q" if self.kind == "Lead" else "003", 999_999)
+
+    def room(self, pace: Pace | None = None, **connection: Any) -> Crm:
+        given = {"objects": [self.kind], **connection}
+        return rooms.salesforce(rooms.configuration(self.sandbox.url, salesforce=given), pace)
+
+    def ref(self, record_id: str) -> RecordRef:
+        return RecordRef("salesforce", self.kind, record_id)
+
+    def refs(self, record_ids: Sequence[str]) -> list[RecordRef]:
+        return [self.ref(one) for one in record_ids]
+
+    def calls_to_read(self, count: int) -> int:
+        pages = -(-count // SALESFORCE_PAGE)
+        return pages if self.kind == "Lead" else pages + 1  # and one for the deals of contacts
+
+    def add(self, count: int, *, at: datetime | None = None) -> list[str]:
+        about: dict[str, Any] = {"Company": "Acme", "NumberOfEmployees": 120}
+        if self.kind == "Contact":
+            about = {"AccountId": self.org.add("Account", {"Name": "Acme", "NumberOfEmployees": 120}, at)}
+        return [
+            self.org.add(
+                self.kind,
+                {"LastName": f"P{n}", "Email": f"lead{n}@acme.example", "Title": f"Title {n}", **about},
+                at,
+            )
+            for n in range(count)
+        ]
+
+    def edit(self, record_id: str, title: str) -> None:
+        self.org.edit(record_id, {"Title": title})
+
+    def merge(self, one: str, other: str) -> tuple[str, list[str]]:
+        self.org.merge(one, [other])
+        return one, [other]
+
+    def archive(self, record_id: str) -> None:
+        self.org.delete(record_id)
+
+    def erase(self, record_id: str) -> None:
+        self.org.delete(record_id)
+
+    def held(self, record_id: str) -> Mapping[str, str]:
+        """What the vendor really holds of a record."""
+        return {
+            name: f"{value:g}" if isinstance(value, float) else str(value)
+            for name, value in self.org.row(record_id).items()
+        }
+
+    def lose_property(self, name: str) -> None:
+        """Somebody deletes a field of ours in Salesforce's setup."""
+        field_id = self.org.field_id(self.kind, name)
+        rooms.salesforce_api(self.sandbox, "DELETE", f"/tooling/sobjects/CustomField/{field_id}")
+
+    def properties(self) -> object:
+        return self.org.dump()["fields"], self.org.dump()["records"]["FieldPermissions"]
+
+    def lack_a_source(self) -> str:
+        self.org.settings.lacks = frozenset({"EmailMessage"})
+        return "emails"
+
+    def act(self, stream: str, record_id: str, count: int, now: datetime) -> None:
+        """One person does something `count` times, a minute apart, the last one a minute ago."""
+        org, person = self.org, self.kind
+        for n in range(count):
+            at = now - timedelta(minutes=n + 1)
+            match stream:
+                case "tasks":
+                    org.add("Task", {"WhoId": record_id, "TaskSubtype": "Call", "Subject": f"Call {n}"}, at)
+                case "events":
+                    org.add("Event", {"WhoId": record_id, "StartDateTime": at.isoformat()}, at)
+                case "emails":
+                    about = {"ToAddress": str(org.row(record_id)["Email"]), "MessageDate": at.isoformat()}
+                    org.add("EmailMessage", {**about, "Status": "3", "Incoming": False}, at)
+                case "campaigns":
+                    campaign = org.add("Campaign", {"Name": f"Webinar {n}", "Type": "Webinar"}, at)
+                    org.add("CampaignMember", {"CampaignId": campaign, f"{person}Id": record_id}, at)
+                case "opportunities":
+                    deal = {"Name": f"Deal {n}", "StageName": "Prospecting", "CloseDate": at.date().isoformat()}
+                    made = org.add("Opportunity", deal, at)
+                    org.add("OpportunityContactRole", {"OpportunityId": made, "ContactId": record_id}, at)

@@ -2,13 +2,14 @@
 
 from datetime import UTC, datetime, timedelta
 
+import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 
 from leadbridge.config.conditions import parse_condition
 from leadbridge.config.nurture import Journey, MailchimpTrigger, Nurture
 from leadbridge.types import BuyerJourney, EnrolmentState
-from nurture.buyer_journey import phase
+from nurture.buyer_journey import phases
 from nurture.holdout import held_out
 from nurture.journeys import TAKEN, Past, match
 from nurture.segments import expand
@@ -115,8 +116,10 @@ def test_nobody_is_kept_out_of_a_journey_without_a_share() -> None:
 
 
 def test_the_furthest_phase_that_holds_is_the_persons_phase() -> None:
-    assert phase({BuyerJourney.AWARENESS: True, BuyerJourney.DECISION: True}) is BuyerJourney.DECISION
-    assert phase({BuyerJourney.AWARENESS: False}) is None
+    early, late = np.array([True, False, True]), np.array([True, False, False])
+    found = phases({BuyerJourney.DECISION: late, BuyerJourney.AWARENESS: early}, 3)
+    assert found == [BuyerJourney.DECISION, None, BuyerJourney.AWARENESS]
+    assert phases({}, 2) == [None, None]
 
 
 def test_a_segment_in_a_condition_means_the_segments_own_condition() -> None:

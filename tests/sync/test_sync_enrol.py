@@ -295,8 +295,8 @@ def test_a_worker_killed_during_the_call_leaves_an_uncertain_row_and_no_second_c
             def __getattr__(self, name: str) -> Any:
                 return getattr(really, name)
 
-            def enrol(self, journey: str, email: str) -> None:
-                really.enrol(journey, email)
+            def enrol(self, journey: str, email: str, *, again: bool) -> None:
+                really.enrol(journey, email, again=again)
                 raise KeyboardInterrupt  # as good as dead: nothing after the call is done
 
         one.parts.platform = Dies()  # type: ignore[assignment]

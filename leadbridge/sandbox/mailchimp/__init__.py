@@ -175,10 +175,11 @@ class Mailchimp:
         tag: str | None = None,
         merge_field: str | None = None,
         event: str | None = None,
+        exit_tag: str | None = None,
         reentry: bool = False,
         paused: bool = False,
     ) -> None:
-        """A flow with one e-mail and one or more starting points.
+        """A flow with one e-mail, one or more starting points and perhaps an exit condition.
 
         ``step_id`` is its Customer Journeys API step; ``merge_field`` is ``TAG`` (any change) or ``TAG=value``.
         """
@@ -193,6 +194,7 @@ class Mailchimp:
                 tag=tag,
                 merge_field=merge_field,
                 event=event,
+                exit_tag=exit_tag,
                 reentry=reentry,
                 paused=paused,
             )

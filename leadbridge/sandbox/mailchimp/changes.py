@@ -150,6 +150,7 @@ def add_tag(core: Core, audience: Audience, member: Member, name: str, act: Act,
         return False
     member.tags[tag.id] = member.last_changed = act.at
     act.effect("tag_added", email_hash=member.id, tag=tag.name)
+    journeys.leave_where(core, audience, member, act, tag.name)
     if starts:
         journeys.start_where(core, audience, member, act, tag=tag.name)
     return True

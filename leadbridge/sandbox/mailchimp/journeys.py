@@ -13,8 +13,10 @@ from leadbridge.sandbox.mailchimp.state import Activity, Audience, Automation, J
 EMAIL_STEP = 1  # numbers of the steps a journey shows in the undocumented GETs: the API step (or start), then this
 
 
-def why_not(journey: Journey, member: Member) -> str | None:
+def why_not(audience: Audience, journey: Journey, member: Member) -> str | None:
     """Why this journey keeps this contact out now, if it does."""
+    if journey.exit_tag is not None and (tag := audience.tag_named(journey.exit_tag)) and tag.id in member.tags:
+        return "meets the exit condition"
     if member.status != "subscribed":
         return f"not subscribed ({member.status})"
     if journey.paused:
@@ -27,7 +29,7 @@ def why_not(journey: Journey, member: Member) -> str | None:
 def enter(core: Core, audience: Audience, journey: Journey, member: Member, act: Act, via: str) -> str | None:
     """Let the contact in and send the journey's mail, or say why not."""
     who = {"journey": journey.id, "name": journey.name, "email_hash": member.id, "status": member.status, "via": via}
-    why = why_not(journey, member)
+    why = why_not(audience, journey, member)
     if why is not None:
         act.effect("journey_refused", **who, why=why)
         return why
@@ -58,6 +60,17 @@ def start_where(core: Core, audience: Audience, member: Member, act: Act, **star
         wanted = getattr(journey, kind)
         if journey.list_id == audience.id and wanted is not None and wanted.lower() == folded:
             enter(core, audience, journey, member, act, via=kind)
+
+
+def leave_where(core: Core, audience: Audience, member: Member, act: Act, tag: str) -> None:
+    """Take the contact out of the journeys whose exit condition this tag meets."""
+    for journey in core.state.journeys.values():
+        if journey.list_id != audience.id or (journey.exit_tag or "").lower() != tag.lower():
+            continue
+        entered, left = (times.get(member.contact_id, []) for times in (journey.entries, journey.exits))
+        if len(entered) > len(left):
+            journey.exits.setdefault(member.contact_id, []).extend([act.at] * (len(entered) - len(left)))
+            act.effect("journey_left", journey=journey.id, name=journey.name, email_hash=member.id)
 
 
 def merge_field_changed(core: Core, audience: Audience, member: Member, act: Act, tag: str, value: Any) -> None:

@@ -147,10 +147,12 @@ class Journey:
     tag: str | None = None
     merge_field: str | None = None  # "LEADGRADE": any change starts it; "LEADGRADE=A": a change to that value
     event: str | None = None
+    exit_tag: str | None = None  # the exit condition: whoever bears this tag leaves, and is not let in
     reentry: bool = False
     paused: bool = False
     started: datetime | None = None
     entries: dict[str, list[datetime]] = field(default_factory=dict)  # by contact_id
+    exits: dict[str, list[datetime]] = field(default_factory=dict)
 
 
 @dataclass(slots=True)

@@ -81,6 +81,7 @@ class Salesforce:
     acts = frozenset(
         {
             "add", "add_field", "begin_save", "commit_save", "convert", "delete", "deliver", "edit", "end_sessions",
+            "field_id",
             "grant_field", "merge", "refuse", "send_callouts", "send_outbound_messages", "set_jwt_key", "sign_in",
             "stamp_rows", "waiting",
         }
@@ -151,6 +152,11 @@ class Salesforce:
                 self._saver.create("PermissionSetAssignment", assigned, act)
             row = {"ParentId": sets[0], "SobjectType": kind, "Field": f"{kind}.{name}"}
             self._saver.create("FieldPermissions", {**row, "PermissionsRead": True, "PermissionsEdit": edit}, act)
+
+    def field_id(self, kind: str, name: str) -> str:
+        """The id of a custom field's definition; KeyError when there is none."""
+        with self._store.lock:
+            return self._store.state.custom[kind][name].custom_id
 
     def stamp_rows(self, record_ids: Sequence[str], at: datetime) -> None:
         """One stamp for many rows, as bulk loads leave it: the test of a watermark (section 3.3)."""

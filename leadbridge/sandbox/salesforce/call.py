@@ -100,12 +100,12 @@ class ApiCall:
         return f"/services/data/{self.version}"
 
     def reader(self) -> Reader:
-        return Reader(self.org.store, self.user_id, self.now)
+        return Reader(self.org.store, self.user_id, self.now, self.org.settings.lacks)
 
     def kind(self, name: str) -> Kind:
         """The object of a path; 404 for what the org does not have."""
         found = kind_of(name)
-        if found is None:
+        if found is None or found.name in self.org.settings.lacks:
             raise Refused(404, "NOT_FOUND", "The requested resource does not exist")
         return found
 

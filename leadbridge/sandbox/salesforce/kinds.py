@@ -135,6 +135,14 @@ ContactId reference required fixed >Contact:Contact
 Role picklist(40) fixed
 IsPrimary boolean fixed
 """
+_STAGE_HISTORY = """
+OpportunityId reference ro fixed >Opportunity:Opportunity
+StageName picklist ro fixed
+Amount currency ro fixed
+Probability percent ro fixed
+CloseDate date ro fixed
+ForecastCategory picklist(40) ro fixed
+"""
 _CAMPAIGN = """
 Name string(80) required
 ParentId reference >Campaign:Parent
@@ -308,6 +316,15 @@ KINDS: Mapping[str, Kind] = {
         Kind("Account", "001", "Accounts", _ACCOUNT, assigns=True),
         Kind("Opportunity", "006", "Opportunities", _OPPORTUNITY),
         Kind("OpportunityContactRole", "00K", "Opportunity Contact Roles", _ROLE),
+        Kind(
+            "OpportunityHistory",
+            "008",
+            "Opportunity Histories",
+            _STAGE_HISTORY,
+            recycles=False,
+            replicates=False,
+            writes=False,
+        ),
         Kind("Campaign", "701", "Campaigns", _CAMPAIGN),
         Kind("CampaignMember", "00v", "Campaign Members", _MEMBER),
         Kind("Task", "00T", "Tasks", _TASK),

@@ -50,8 +50,9 @@ class Column:
 class Reader:
     """One user's view on the org at one instant."""
 
-    def __init__(self, store: Store, user_id: str, now: datetime) -> None:
+    def __init__(self, store: Store, user_id: str, now: datetime, lacks: frozenset[str] = frozenset()) -> None:
         self._store = store
+        self._lacks = lacks
         self._user_id = user_id
         self._now = now
         self._seen: dict[str, dict[str, Field]] = {}
@@ -65,7 +66,7 @@ class Reader:
 
     def kind(self, query: Query) -> str:
         found = kind_of(query.kind.text)
-        if found is None:
+        if found is None or found.name in self._lacks:
             what = _KIND.format(name=query.kind.text)
             raise Refused(400, "INVALID_TYPE", pointing(query.text, query.kind.at, len(query.kind.text), what))
         return found.name

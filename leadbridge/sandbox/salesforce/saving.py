@@ -19,7 +19,7 @@ _CHILDREN: Mapping[str, tuple[tuple[str, str], ...]] = {
     "Lead": (("CampaignMember", "LeadId"), ("Task", "WhoId"), ("Event", "WhoId")),
     "Contact": (("CampaignMember", "ContactId"), ("OpportunityContactRole", "ContactId")),
     "Account": (("Contact", "AccountId"), ("Opportunity", "AccountId")),
-    "Opportunity": (("OpportunityContactRole", "OpportunityId"),),
+    "Opportunity": (("OpportunityContactRole", "OpportunityId"), ("OpportunityHistory", "OpportunityId")),
     "Campaign": (("CampaignMember", "CampaignId"),),
     "PermissionSet": (
         ("FieldPermissions", "ParentId"),
@@ -237,6 +237,8 @@ class Saver:
         act.saved.append((row.type, row.id))
         if row.type in _PERMISSIONS:
             self._store.state.described_at = act.at
+        if row.type == "Opportunity":
+            self._keep_stage(row, act)
         day = row.get("ActivityDate")
         counts = row.type == "Event" or (row.type == "Task" and row.get("IsClosed"))
         person = self._store.state.row(row.get("WhoId")) if day and counts else None
@@ -245,6 +247,19 @@ class Saver:
             self._store.state.touch(person, {"LastActivityDate": day}, act.at)
             act.note("field_changed", type=person.type, id=person.id, field="LastActivityDate",
                      old=person.get("LastActivityDate"), new=day)  # fmt: skip
+
+    def _keep_stage(self, row: Row, act: Act) -> None:
+        """A row of the deal's history for each stage it is in, with the values of then (section 2.4)."""
+        state = self._store.state
+        kept = [one for one in state.live("OpportunityHistory") if one.get("OpportunityId") == row.id]
+        if kept and kept[-1].get("StageName") == row.get("StageName"):
+            return
+        names = ("StageName", "Amount", "Probability", "CloseDate", "ForecastCategory")
+        held = {name: row.get(name) for name in names if row.get(name) is not None}
+        record_id, at = state.new_id(KINDS["OpportunityHistory"].prefix), stamp(act.at)
+        system = {"Id": record_id, "OpportunityId": row.id, "CreatedDate": at, "CreatedById": act.user_id,
+                  "SystemModstamp": at}  # fmt: skip
+        state.put(Row("OpportunityHistory", record_id, {**held, **system}))
 
 
 def same_key(field: Field, held: Any, value: Any) -> bool:

@@ -24,6 +24,7 @@ class Settings(BaseModel):
     per_app_usage: bool = Field(False, description="Whether Sforce-Limit-Info goes on with a figure per app")
     concurrent_limit_hit: bool = Field(False, description="Whether too many long calls run just now: 403")
     # Reading (section 3)
+    lacks: frozenset[str] = Field(frozenset(), description="Objects the edition or our user does not have")
     query_page: int = Field(5, ge=1, le=2_000, description="Most rows in one page of a query")
     bulk_polls: int = Field(1, ge=0, description="Polls that find a bulk job InProgress before it is complete")
     bulk_page: int = Field(50_000, ge=1, description="Most rows in one page of bulk results")

@@ -1,0 +1,1 @@
+"""Salesforce: leads and contacts, their activity, and the write-back of scores."""

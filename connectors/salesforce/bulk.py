@@ -1,0 +1,92 @@
+"""Setting many fields by the Bulk API 2.0 (vendors/salesforce.md, section 4.6).
+
+One job for each object and each set of fields: an empty cell leaves its field alone, so records with different fields
+do not go together. `JobComplete` says nothing about rows; the two lists of results do, matched by id.
+"""
+
+import csv
+import io
+from collections import defaultdict
+from collections.abc import Iterator, Mapping, Sequence
+
+from connectors.salesforce.auth import WRITES, Api
+from connectors.salesforce.mapping import Fields, long_id
+from connectors.salesforce.walk import from_csv, until_done
+from connectors.salesforce.wire import Job, Problem, shaped
+from leadbridge.types import RecordRef
+
+FEWEST_ROWS, MOST_ROWS = 200, 50_000
+CLEARED = "#N/A"
+
+Wanted = Mapping[RecordRef, Mapping[str, str]]
+OPERATION = "bulk.ingest"
+
+
+class Bulk:
+    """Writes one org's records in bulk."""
+
+    def __init__(self, api: Api, fields: Fields) -> None:
+        self._api = api
+        self._fields = fields
+
+    def write(self, wanted: Wanted) -> Iterator[dict[RecordRef, Problem | None]]:
+        """What each record met, job by job; None: written. Small sets are left out: not named."""
+        groups: dict[tuple[str, tuple[str, ...]], list[RecordRef]] = defaultdict(list)
+        for ref, values in wanted.items():
+            groups[ref.object_type, tuple(sorted(values))].append(ref)
+        for (kind, names), refs in sorted(groups.items()):
+            if len(refs) < FEWEST_ROWS:
+                continue  # a job takes minutes; a call of 200, a second
+            for start in range(0, len(refs), MOST_ROWS):
+                yield self._job(kind, names, refs[start : start + MOST_ROWS], wanted)
+
+    def _job(
+        self, kind: str, names: Sequence[str], refs: Sequence[RecordRef], wanted: Wanted
+    ) -> dict[RecordRef, Problem | None]:
+        body = {"operation": "update", "object": kind, "contentType": "CSV", "columnDelimiter": "COMMA",
+                "lineEnding": "LF"}  # fmt: skip
+        made = self._api.ask(
+            OPERATION,
+            lambda library: library.restful("jobs/ingest", method="POST", json=body),
+            lambda answer: shaped(Job, answer),
+            spend=WRITES,
+        )
+        path = f"jobs/ingest/{made.id}"
+        self._api.raw(OPERATION, "PUT", f"{path}/batches", body=_csv(names, refs, wanted), spend=WRITES)
+        self._api.ask(
+            OPERATION,
+            lambda library: library.restful(path, method="PATCH", json={"state": "UploadComplete"}),
+            lambda answer: shaped(Job, answer),
+            spend=WRITES,
+        )
+        until_done(self._api, OPERATION, path)
+        by_id = {ref.record_id: ref for ref in refs}
+        found: dict[RecordRef, Problem | None] = {}
+        for row in self._results(path, "successfulResults"):
+            if (ref := by_id.get(long_id(row.get("sf__Id", "")) or "")) is not None:
+                found[ref] = None
+        for row in self._results(path, "failedResults"):
+            if (ref := by_id.get(long_id(row.get("sf__Id") or row.get("Id", "")) or "")) is not None:
+                found[ref] = _problem(row.get("sf__Error", ""))
+        silence = Problem(errorCode="UNKNOWN_EXCEPTION", message="the results do not mention it")
+        return {ref: found.get(ref, silence) for ref in refs}
+
+    def _results(self, path: str, which: str) -> list[dict[str, str]]:
+        return from_csv(self._api.raw(OPERATION, "GET", f"{path}/{which}", spend=WRITES).content)
+
+
+def _csv(names: Sequence[str], refs: Sequence[RecordRef], wanted: Wanted) -> bytes:
+    """A table of our own making: an empty cell would leave its field alone, so "" is written as its own word."""
+    out = io.StringIO()
+    lines = csv.writer(out, lineterminator="\n")
+    lines.writerow(["Id", *names])
+    lines.writerows([ref.record_id, *(wanted[ref][name] or CLEARED for name in names)] for ref in refs)
+    return out.getvalue().encode()
+
+
+def _problem(cell: str) -> Problem:
+    """`CODE:message:fields--` as a problem."""
+    code, _, rest = cell.partition(":")
+    message, _, fields = rest.rpartition(":")
+    named = [one for one in fields.removesuffix("--").split(",") if one]
+    return Problem(errorCode=code or "UNKNOWN_EXCEPTION", message=message or rest, fields=named)

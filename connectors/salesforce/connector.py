@@ -1,0 +1,78 @@
+"""Salesforce as a CRM: the contract fulfilled, each part by the module that knows it."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from datetime import timedelta
+
+from connectors.base import Change, Crm, Made, Page, Progress, PropertySpec, Reading, SalesTask, Settled, TaskState
+from connectors.salesforce.auth import Api
+from connectors.salesforce.describe import Objects
+from connectors.salesforce.leads import Leads
+from connectors.salesforce.mapping import CONTACT, LEAD, Fields
+from connectors.salesforce.properties import Properties
+from connectors.salesforce.streams import Streams
+from connectors.salesforce.tasks import Tasks
+from connectors.salesforce.walk import Walks
+from connectors.salesforce.wire import VENDOR
+from connectors.salesforce.writing import BATCH, Writes
+from leadbridge.call import Pace
+from leadbridge.config.connections import SalesforceConnection
+from leadbridge.config.schema import Config
+from leadbridge.types import Activity, Lead, RecordRef, Value
+
+
+class Salesforce(Crm):
+    """One Salesforce org. Thread-safe; keeps one session and one set of budgets, so build one per connection."""
+
+    vendor = VENDOR
+    people = frozenset({LEAD, CONTACT})
+    write_batch = BATCH
+
+    def __init__(self, connection: SalesforceConnection, config: Config, *, pace: Pace | None = None) -> None:
+        self._api = Api(connection, pace)
+        self._fields = Fields(connection, config)
+        lookback, history = timedelta(seconds=connection.lookback), timedelta(seconds=connection.history)
+        self._sources = tuple(dict.fromkeys(connection.activities))
+        objects = Objects(self._api)
+        walks = Walks(self._api, objects, lookback, connection.bulk_read_above)
+        self._leads = Leads(objects, walks, self._fields, lookback)
+        self._writes = Writes(self._api, objects, self._leads, self._fields, connection.bulk_write_above)
+        self._properties = Properties(self._api, objects, self._fields)
+        self._streams = Streams(objects, walks, self._sources, history=history, lookback=lookback)
+        self._tasks = Tasks(self._api, walks)
+
+    def account(self) -> str:
+        """The organisation's id: to be pinned, so that a wrong token never writes into another org."""
+        return self._api.grant().organization
+
+    def pull_leads(self, progress: Progress | None, *, full: bool = False) -> Iterator[Page[Lead]]:
+        return self._leads.pull(progress, full=full)
+
+    def read_leads(self, refs: Sequence[RecordRef]) -> Reading:
+        return self._leads.read(refs)
+
+    def streams(self) -> Sequence[str]:
+        return self._sources
+
+    def pull_activities(self, stream: str, progress: Progress | None) -> Iterator[Page[Activity]]:
+        return self._streams.pull(stream, progress)
+
+    def changes(self, wanted: Mapping[str, Value], current: Mapping[str, str]) -> dict[str, str]:
+        return self._fields.changes(wanted, current)
+
+    def write(self, changes: Sequence[Change]) -> Mapping[RecordRef, Settled]:
+        return self._writes.write(changes)
+
+    def specs(self) -> list[PropertySpec]:
+        return self._fields.specs()
+
+    def missing(self, specs: Sequence[PropertySpec]) -> list[PropertySpec]:
+        return self._properties.missing(specs)
+
+    def create(self, specs: Sequence[PropertySpec]) -> None:
+        self._properties.create(specs)
+
+    def create_tasks(self, tasks: Sequence[SalesTask]) -> Mapping[str, Made]:
+        return self._tasks.create(tasks)
+
+    def read_tasks(self, task_ids: Sequence[str]) -> Mapping[str, TaskState]:
+        return self._tasks.read(task_ids)

@@ -1,0 +1,279 @@
+"""Reading people: everything, what changed, and single ones (vendors/salesforce.md, sections 2.3 and 3).
+
+A changed account or deal does not touch its contacts' stamps, so these objects are walked in their own right and their
+contacts read again. They come first in a round: what changes in them while people are read is found by the next one.
+"""
+
+from collections import Counter, defaultdict
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from datetime import datetime, timedelta
+
+from connectors.base import Page, Progress, Reading
+from connectors.salesforce.describe import FieldInfo, Objects
+from connectors.salesforce.mapping import CONTACT, DEAL, LEAD, PREFIXES, ROLE, Fields, long_id
+from connectors.salesforce.soql import Test
+from connectors.salesforce.walk import Row, Stand, Walks, stand_in
+from connectors.salesforce.wire import OPTIONAL, VENDOR
+from connectors.watermark import instant_in
+from leadbridge import clock, logs
+from leadbridge.errors import FeatureMissing, NeedsOperator
+from leadbridge.types import Lead, RecordRef
+
+log = logs.logger(__name__)
+
+DELETIONS_EVERY = timedelta(days=1)
+"""How often the feed of deletions is asked; the recycle bin tells all but those purged from it within that time."""
+
+LONGEST_CHAIN = 8
+"""Merges of merges that are followed."""
+
+ACCOUNT = "Account"
+_NAMES = {
+    name.lower(): FieldInfo(name=name, type="string") for name in ("Id", "Name", "FirstName", "LastName", "Email")
+}
+"""Fields of an owner, who may be a user or a queue, that both have (section 2.1)."""
+
+_DEAL_COLUMNS = ("IsClosed", "IsWon", "CloseDate")
+_NOT_DELETED = Test("IsDeleted", "=", False)
+
+
+@dataclass(slots=True)
+class _Found:
+    """What became of records: those that live on, and those that do not, or only in another."""
+
+    leads: list[Lead] = field(default_factory=list)
+    gone: list[RecordRef] = field(default_factory=list)
+    moved: dict[RecordRef, RecordRef] = field(default_factory=dict)
+    skipped: Counter[str] = field(default_factory=Counter)
+
+    def page(self, progress: Progress) -> Page[Lead]:
+        return Page(self.leads, progress, +self.skipped, self.gone)
+
+
+class Leads:
+    """Reads one org's people."""
+
+    def __init__(self, objects: Objects, walks: Walks, fields: Fields, lookback: timedelta) -> None:
+        self._objects = objects
+        self._walks = walks
+        self._fields = fields
+        self._lookback = lookback
+
+    # --- pulling -----------------------------------------------------------------------------------------------------
+
+    def pull(self, progress: Progress | None, *, full: bool) -> Iterator[Page[Lead]]:
+        """See `Crm.pull_leads`. A round that was interrupted is ended first, and then brought up to date."""
+        names = [*self._phases(), *(_deletions(kind) for kind in self._fields.objects)]
+        reached = {name: at for name in names if (at := instant_in(progress, f"{name}.at")) is not None}
+        stand, phase = stand_in(progress), (progress or {}).get("phase", "")
+        everything = (progress or {}).get("round") == "all"
+        if stand is not None and phase in self._phases() and (everything or not full):
+            yield from self._round(reached, full=everything, phase=phase, stand=stand)
+            full = False
+        yield from self._round(reached, full=full)
+
+    def _phases(self) -> list[str]:
+        """Objects walked in a round, in their order."""
+        first = [ROLE, DEAL] if CONTACT in self._fields.objects else []
+        return [*first, *([ACCOUNT] if self._fields.reads_accounts else []), *self._fields.objects]
+
+    def _round(
+        self, reached: dict[str, datetime], *, full: bool, phase: str = "", stand: Stand | None = None
+    ) -> Iterator[Page[Lead]]:
+        """All phases from `phase` on. `reached` grows with each that is over; until then a page tells where it is."""
+        phases = self._phases()
+        for name in phases[phases.index(phase) if phase else 0 :]:
+            here, worth = (stand, True) if stand is not None else self._start(name, None if full else reached.get(name))
+            stand = None
+            if here is None:
+                continue
+            people = name in self._fields.objects
+            if people and here.low is None:
+                reached[_deletions(name)] = here.covered
+            for found, further in self._walk(name, here) if worth else ():
+                if further is None:
+                    reached[name] = here.covered
+                    where: Progress = {}
+                else:
+                    where = {"phase": name, **({"round": "all"} if full else {}), **further.progress()}
+                yield found.page(_progress(reached, where))
+            reached[name] = here.covered
+            if people:
+                yield from self._deletions(name, reached)
+
+    def _start(self, name: str, at: datetime | None) -> tuple[Stand | None, bool]:
+        """A walk, and whether it is worth its calls; None when the org or our user lacks the object."""
+        people = name in self._fields.objects
+        try:
+            covered, some = self._walks.covered(name, at)
+        except FeatureMissing as missing:
+            log.warning("not read", vendor=VENDOR, object=name, why=missing.problem)
+            return None, False
+        stand = Stand(covered, None if at is None else at - self._lookback)
+        return stand, people or (at is not None and some)  # the first time, people bring what belongs to them
+
+    def _walk(self, name: str, stand: Stand) -> Iterator[tuple[_Found, Stand | None]]:
+        if name not in self._fields.objects:
+            return self._touched(name, stand)
+        columns = self._columns(name)
+        read = self._walks.everything if stand.low is None else self._walks.pages
+        pages = read("leads", name, columns, stand)
+        return ((self._settled({name: page.rows}), page.stand) for page in pages)
+
+    def _touched(self, name: str, stand: Stand) -> Iterator[tuple[_Found, Stand | None]]:
+        """The contacts of accounts, deals and roles that changed."""
+        columns = ["Id", "ContactId"] if name == ROLE else ["Id"]
+        operation = f"{OPTIONAL}{name}"
+        for page in self._walks.pages(operation, name, columns, stand):
+            for rows in self._contacts_of(name, page.rows):
+                yield self._settled({CONTACT: rows}), stand
+            stand = page.stand or stand
+            yield _Found(), page.stand
+
+    def _contacts_of(self, name: str, changed: Sequence[Row]) -> Iterator[list[Row]]:
+        ids = [row["Id"] for row in changed]
+        if name == ACCOUNT:
+            yield from self._walks.of("leads", CONTACT, self._columns(CONTACT), "AccountId", ids, _NOT_DELETED)
+            return
+        if name == DEAL:
+            roles = self._walks.of(f"{OPTIONAL}{ROLE}", ROLE, ["Id", "ContactId"], "OpportunityId", ids)
+            changed = [row for rows in roles for row in rows]
+        people = sorted({row["ContactId"] for row in changed if "ContactId" in row})
+        if people:
+            yield self._rows(CONTACT, people)
+
+    def _deletions(self, kind: str, reached: dict[str, datetime]) -> Iterator[Page[Lead]]:
+        """Rows deleted and purged from the bin since the day before, read again: one may have been restored."""
+        name, now = _deletions(kind), clock.now()
+        since = reached.setdefault(name, now)
+        if now - since < DELETIONS_EVERY:
+            return
+        ids = self._walks.deleted(kind, since)
+        reached[name] = now
+        reading = self.read([RecordRef(VENDOR, kind, one) for one in ids])
+        yield Page(reading.found, _progress(reached, {}), gone=reading.gone)
+
+    # --- single ones -------------------------------------------------------------------------------------------------
+
+    def read(self, refs: Sequence[RecordRef]) -> Reading:
+        """See `Crm.read_leads`. One query shows 400 records with their parents, and what was merged or deleted."""
+        asked: dict[RecordRef, RecordRef] = {}
+        for ref in refs:
+            record_id = long_id(ref.record_id)
+            fits = ref.object_type in self._fields.objects and record_id is not None
+            if fits and record_id and record_id.startswith(PREFIXES[ref.object_type]):
+                asked[ref] = replace(ref, record_id=record_id)
+        by_kind = _by_kind(asked.values())
+        found = self._settled({kind: self._rows(kind, ids) for kind, ids in by_kind.items()})
+        known = {lead.ref for lead in found.leads}
+        moved = {ref: found.moved[one] for ref, one in asked.items() if one in found.moved}
+        return Reading(
+            found.leads,
+            [ref for ref in dict.fromkeys(refs) if ref not in moved and asked.get(ref) not in known],
+            moved,
+        )
+
+    # --- parts -------------------------------------------------------------------------------------------------------
+
+    def _rows(self, kind: str, ids: Sequence[str]) -> list[Row]:
+        if not ids:
+            return []
+        return [row for rows in self._walks.of("leads", kind, self._columns(kind), "Id", ids) for row in rows]
+
+    def _settled(self, rows: Mapping[str, Sequence[Row]]) -> _Found:
+        """Rows as leads, those merged or converted followed to whom they are now."""
+        found = _Found()
+        live: dict[RecordRef, Row] = {}
+        steps: dict[RecordRef, RecordRef | None] = {}  # a record that is no more, and where it went
+        todo = {RecordRef(VENDOR, kind, row["Id"]): row for kind, several in rows.items() for row in several}
+        for _ in range(LONGEST_CHAIN):
+            for ref, row in todo.items():
+                if _is_live(ref, row):
+                    live[ref] = row
+                else:
+                    steps[ref] = self._successor(ref, row)
+            unknown = {one for one in steps.values() if one is not None and one not in live and one not in steps}
+            if not unknown:
+                break
+            read = {kind: self._rows(kind, ids) for kind, ids in _by_kind(unknown).items()}
+            todo = {RecordRef(VENDOR, kind, row["Id"]): row for kind, several in read.items() for row in several}
+            steps |= dict.fromkeys(unknown - todo.keys())
+        former: dict[RecordRef, list[RecordRef]] = defaultdict(list)
+        for ref in steps:
+            end: RecordRef | None = ref
+            for _ in range(LONGEST_CHAIN):
+                end = steps.get(end, end) if end is not None else None
+            if end in live and end is not None:
+                former[end].append(ref)
+                found.moved[ref] = end
+            else:
+                found.gone.append(ref)
+        self._translate(live, former, found)
+        return found
+
+    def _translate(
+        self, live: Mapping[RecordRef, Row], former: Mapping[RecordRef, list[RecordRef]], found: _Found
+    ) -> None:
+        now = clock.now()
+        deals = self._deals([ref.record_id for ref in live if ref.object_type == CONTACT], found.skipped)
+        for ref, row in live.items():
+            lead = self._fields.lead(ref.object_type, row, deals.get(ref.record_id, ()), found.skipped, now)
+            found.leads.append(replace(lead, aliases=tuple(sorted(former.get(ref, ())))))
+
+    def _successor(self, ref: RecordRef, row: Row) -> RecordRef | None:
+        """Where a record went: the winner of a merge, or the contact a lead became."""
+        if master := row.get("MasterRecordId"):
+            return replace(ref, record_id=master)
+        contact = row.get("ConvertedContactId")
+        return RecordRef(VENDOR, CONTACT, contact) if contact and CONTACT in self._fields.objects else None
+
+    def _deals(self, contacts: Sequence[str], skipped: Counter[str]) -> dict[str, list[Row]]:
+        """The deals each contact has a role in; none where they cannot be read, which is counted."""
+        if not contacts:
+            return {}
+        found: dict[str, list[Row]] = defaultdict(list)
+        operation = f"{OPTIONAL}{ROLE}"
+        try:
+            fields = self._objects.fields(DEAL, optional=True)
+            names = [
+                known.name for one in (*_DEAL_COLUMNS, *self._fields.of_deals) if (known := fields.get(one.lower()))
+            ]
+            columns = ["Id", "ContactId", "IsPrimary", *(f"{DEAL}.{name}" for name in dict.fromkeys(names))]
+            for rows in self._walks.of(operation, ROLE, columns, "ContactId", contacts, _NOT_DELETED):
+                for row in rows:
+                    found[row["ContactId"]].append(row)
+        except FeatureMissing:
+            skipped["deals cannot be read"] += len(contacts)
+        return found
+
+    def _columns(self, kind: str) -> list[str]:
+        """Raises NeedsOperator while the consent of people cannot be seen: absent is not "may be mailed" (2.2)."""
+        fields = self._objects.fields(kind)
+        if self._fields.opt_out.lower() not in fields:
+            cure = "make it visible to leadbridge's user by field-level security, or name another as opt_out"
+            problem = f"{kind}.{self._fields.opt_out} is not there or hidden, so nobody's consent is known; {cure}"
+            raise NeedsOperator(VENDOR, f"describe.{kind}", problem)
+        parents: dict[str, Mapping[str, FieldInfo]] = {"Owner": _NAMES}
+        if kind == CONTACT and self._fields.reads_accounts:
+            parents[ACCOUNT] = self._objects.fields(ACCOUNT)
+        return self._fields.columns(kind, fields, parents)
+
+
+def _is_live(ref: RecordRef, row: Row) -> bool:
+    return row.get("IsDeleted") != "true" and not (ref.object_type == LEAD and row.get("IsConverted") == "true")
+
+
+def _by_kind(refs: Iterable[RecordRef]) -> dict[str, list[str]]:
+    found: dict[str, list[str]] = defaultdict(list)
+    for ref in sorted(set(refs)):
+        found[ref.object_type].append(ref.record_id)
+    return found
+
+
+def _deletions(kind: str) -> str:
+    return f"{kind}.deleted"
+
+
+def _progress(reached: Mapping[str, datetime], where: Progress) -> Progress:
+    return {**{f"{name}.at": at.isoformat() for name, at in reached.items()}, **where}

@@ -15,7 +15,7 @@ from rich.table import Table
 if TYPE_CHECKING:
     from leadbridge.store.engine import Store
     from sync.cycle import Round
-    from sync.explain import Explanation
+    from sync.explain import Difference, Explanation
 
 console = Console()
 
@@ -112,16 +112,47 @@ def show_explanation(found: Explanation) -> None:
         table.add_column("points", justify="right")
         table.add_column("category")
         table.add_column("rule")
+        table.add_column("because of", overflow="fold")
+        evidence = found.evidence[score.name]
         for line in score.contributions:
-            table.add_row(f"{line.points:+.2f}", line.category, escape(line.rule))
+            because = evidence.get(line.rule, "")
+            table.add_row(f"{line.points:+.2f}", line.category, escape(line.rule), escape(because))
         console.print(table)
+        for gain in found.raising[score.name]:
+            console.print(
+                f"would be {gain.points:+d}: {gain.rule} {gain.what}", highlight=False, markup=False, soft_wrap=True
+            )
     console.print(
-        f"\nstage {found.stage or 'none'}, buyer's journey {found.buyer_journey or 'unknown'}", highlight=False
+        f"\nas of {found.at:%Y-%m-%d %H:%M %Z}: "
+        f"stage {found.stage or 'none'}, buyer's journey {found.buyer_journey or 'unknown'}",
+        highlight=False,
     )
     for name, value in found.wanted.items():
         console.print(f"CRM should show {name}: {'' if value is None else value}", highlight=False, markup=False)
     for row in found.enrolments:
         console.print(f"journey {row.journey}: {row.state.value} {row.words}", highlight=False, markup=False)
+
+
+def show_difference(found: Difference) -> None:
+    """What changed for one person between two instants."""
+    from scoring.reading import said
+
+    for moved in found.scores:
+        before, now = ("none" if value is None else value for value in (moved.before, moved.now))
+        console.print(f"\n[bold]{moved.name}[/]: {before} → [bold]{now}[/]", highlight=False)
+        table = Table(box=None, pad_edge=False)
+        for column in ("before", "now"):
+            table.add_column(column, justify="right")
+        table.add_column("rule")
+        for line, old, new in moved.lines:
+            table.add_row(f"{old:+.2f}", f"{new:+.2f}", escape(line))
+        console.print(table if moved.lines else "no line of it changed")
+    told = [f"{name}: {said(old)} → {said(new)}" for name, (old, new) in found.fields.items()]
+    told += [f"{count} more: {kind.replace('_', ' ')}" for kind, count in found.activities.items()]
+    stages = found.before.stage or "none", found.now.stage or "none"
+    told += [f"stage: {stages[0]} → {stages[1]}"] if stages[0] != stages[1] else []
+    for line in told or ["nothing else changed but the time that passed"]:
+        console.print(line, highlight=False, markup=False, soft_wrap=True)
 
 
 def _scale(low: int, high: int) -> str:

@@ -138,30 +138,9 @@ class ScoreFrame:
 def score(model: CompiledModel, people: People, activities: Activities, at: datetime) -> ScoreFrame:
     """Score everybody at one instant. Raises ValueError when `at` names no zone."""
     t, n = micros(at), len(people)
-    if any(rule.at_most is not None for rule in model.rules):
-        activities = activities.in_order()
-    matching = _Matching(activities, t)
     table = np.zeros((len(model.lines), n), np.int64)
-    for index, rule in enumerate(model.rules):
-        table[index] = _contribution(rule, people, matching, t)
-    for group in model.exclusive:
-        _keep_largest(table, group)
-
-    line = len(model.rules)
-    total = np.zeros(n, np.int64)
-    categories: dict[str, Units] = {}
-    for category in model.categories:
-        points = np.zeros(n, np.int64)
-        for index in category.rules:
-            points += table[index]
-        points = _bounded(points, category.low, category.high, table[line : line + 2])
-        categories[category.name] = points
-        total += points
-        line += 2
-    low, high = model.scale
-    total = _bounded(total, low * UNIT, high * UNIT, table[line : line + 2])
-    value = (total + UNIT // 2) // UNIT
-    table[-1] = value * UNIT - total
+    rule_points(model, people, activities, t, table)
+    categories, value = combined(model, table)
     applies = people.facts.every(True) if model.applies is None else model.applies.check(people.facts, t)
     if not applies.all():
         for column in (table, value, *categories.values()):
@@ -177,6 +156,55 @@ def score(model: CompiledModel, people: People, activities: Activities, at: date
         grade=_grade(model, categories, applies),
         contributions=_sparse(table),
     )
+
+
+def rule_points(model: CompiledModel, people: People, activities: Activities, t: int, table: Units) -> None:
+    """Fill the first lines of the table, shape (lines, people), with what each rule gives by itself, at t."""
+    if any(rule.at_most is not None for rule in model.rules):
+        activities = activities.in_order()
+    matching = _Matching(activities, t)
+    for index, rule in enumerate(model.rules):
+        table[index] = _contribution(rule, people, matching, t)
+
+
+def combined(model: CompiledModel, table: Units) -> tuple[dict[str, Units], NDArray[np.int64]]:
+    """Points of the rules to units of each category and the value of the score.
+
+    In the table, shape (lines, people), the lines of rules that lost to another of their group become zero, and those
+    of the bounds and of the rounding are filled.
+    """
+    n = table.shape[1]
+    for group in model.exclusive:
+        _keep_largest(table, group)
+    line = len(model.rules)
+    total = np.zeros(n, np.int64)
+    categories: dict[str, Units] = {}
+    for category in model.categories:
+        points = np.zeros(n, np.int64)
+        for index in category.rules:
+            points += table[index]
+        points = _bounded(points, category.low, category.high, table[line : line + 2])
+        categories[category.name] = points
+        total += points
+        line += 2
+    low, high = model.scale
+    total = _bounded(total, low * UNIT, high * UNIT, table[line : line + 2])
+    value = (total + UNIT // 2) // UNIT
+    table[-1] = value * UNIT - total
+    return categories, value
+
+
+def counted(rule: CompiledRule, activities: Activities, at: datetime) -> NDArray[np.intp]:
+    """The activities behind a rule's points, as rows of a frame that is in order; of silence, those that break it."""
+    matching = _Matching(activities, micros(at))
+    rows = matching.rows(rule) if rule.sort == "silence" else _chosen(rule, matching)[0]
+    return np.sort(rows.row)
+
+
+def points_of(rule: CompiledRule, people: People, activities: Activities, at: datetime) -> Units:
+    """What one rule by itself gives each person, in units; the activities are in order."""
+    t = micros(at)
+    return _contribution(rule, people, _Matching(activities, t), t)
 
 
 def score_facts(frames: Iterable[ScoreFrame]) -> dict[str, Column]:
@@ -295,6 +323,16 @@ def _multiplied(rule: CompiledRule, people: People) -> Units:
 
 
 def _activity_points(rule: CompiledRule, n: int, matching: _Matching) -> Units:
+    rows, each = _chosen(rule, matching)
+    if rule.at_least is not None:
+        sums = np.where(np.bincount(rows.person, minlength=n) >= rule.at_least, float(rule.points), 0.0)
+    else:
+        sums = _sums(rule, rows, each, n)
+    return _clipped(sums, rule.bound).astype(np.int64)
+
+
+def _chosen(rule: CompiledRule, matching: _Matching) -> tuple[_Rows, NDArray[np.float64] | None]:
+    """The activities that count, with the number each is multiplied by."""
     rows = matching.rows(rule)
     each = None
     if rule.each is not None:
@@ -303,17 +341,13 @@ def _activity_points(rule: CompiledRule, n: int, matching: _Matching) -> Units:
     if rule.first_only or rule.distinct is not None:
         chosen = _first(rule, rows, each) if rule.first_only else _distinct(rule, rows, each, matching)
         rows, each = rows.where(chosen), None if each is None else each[chosen]
-    if rule.at_least is not None:
-        sums = np.where(np.bincount(rows.person, minlength=n) >= rule.at_least, float(rule.points), 0.0)
-    else:
-        if rule.at_most is not None:
-            if each is not None:
-                order = np.lexsort((each, -rows.age, rows.person))
-                rows, each = rows.at(order), each[order]
-            newest = _newest(rows.person, rule.at_most)
-            rows, each = rows.where(newest), None if each is None else each[newest]
-        sums = _sums(rule, rows, each, n)
-    return _clipped(sums, rule.bound).astype(np.int64)
+    if rule.at_most is not None and rule.at_least is None:
+        if each is not None:
+            order = np.lexsort((each, -rows.age, rows.person))
+            rows, each = rows.at(order), each[order]
+        newest = _newest(rows.person, rule.at_most)
+        rows, each = rows.where(newest), None if each is None else each[newest]
+    return rows, each
 
 
 def _first(rule: CompiledRule, rows: _Rows, each: NDArray[np.float64] | None) -> Mask:

@@ -1,7 +1,8 @@
-"""How one person's scores come about, computed from what is stored."""
+"""How one person's scores come about, now or at any instant, computed from what is stored. Reads the store only."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Any
 
 from leadbridge import addresses, clock
@@ -9,42 +10,127 @@ from leadbridge.store import enrolments
 from leadbridge.store import leads as lead_store
 from leadbridge.store.engine import Store
 from leadbridge.types import BuyerJourney, LifecycleStage, PersonId, Score, Value
-from sync.outlook import Scorer, load
+from scoring import reading
+from scoring.frames import People
+from sync.outlook import Loaded, Scorer, facts_of, load
 
 
 @dataclass(frozen=True, slots=True)
 class Explanation:
-    """How one person's scores come about now."""
+    """How one person's scores come about at one instant."""
 
     email: str
+    at: datetime
     scores: tuple[Score, ...]
+    evidence: Mapping[str, Mapping[str, str]]  # by score, by rule: what stands behind it
+    raising: Mapping[str, Sequence[reading.Gain]]  # by score: what would raise it most
     stage: LifecycleStage | None
     buyer_journey: BuyerJourney | None
     wanted: Mapping[str, Value]  # what the CRM should show, by our write-back names
+    fields: Mapping[str, Value]  # what was known of the person
+    activities: Mapping[str, int]  # what they had done by then, counted by kind
     enrolments: tuple[enrolments.EnrolmentRow, ...]
 
     def as_dict(self) -> dict[str, Any]:
         return {
             "email": self.email,
-            "scores": [
-                {
-                    "name": score.name,
-                    "value": score.value,
-                    "grade": score.grade,
-                    "model": score.model,
-                    "at": score.at.isoformat(),
-                    "contributions": [
-                        {"category": line.category, "rule": line.rule, "points": line.points}
-                        for line in score.contributions
-                    ],
-                }
-                for score in self.scores
-            ],
+            "at": self.at.isoformat(),
+            "scores": [self._score(score) for score in self.scores],
             "stage": self.stage,
             "buyer_journey": self.buyer_journey,
             "write_back": dict(self.wanted),
             "enrolments": [{"journey": row.journey, "state": row.state, "words": row.words} for row in self.enrolments],
         }
+
+    def _score(self, score: Score) -> dict[str, Any]:
+        evidence = self.evidence[score.name]
+        return {
+            "name": score.name,
+            "value": score.value,
+            "grade": score.grade,
+            "model": score.model,
+            "at": score.at.isoformat(),
+            "contributions": [
+                {
+                    "category": line.category,
+                    "rule": line.rule,
+                    "points": line.points,
+                    "evidence": evidence.get(line.rule, ""),
+                }
+                for line in score.contributions
+            ],
+            "would_raise_it": [
+                {"rule": gain.rule, "what": gain.what, "points": gain.points} for gain in self.raising[score.name]
+            ],
+        }
+
+
+@dataclass(frozen=True, slots=True)
+class Moved:
+    """What became of one score between two instants; None: it did not apply."""
+
+    name: str
+    before: int | None
+    now: int | None
+    lines: Sequence[tuple[str, float, float]]  # line, points before, points now; the largest change first
+
+
+@dataclass(frozen=True, slots=True)
+class Difference:
+    """What changed for one person between two instants, by the rules of today."""
+
+    before: Explanation
+    now: Explanation
+
+    @property
+    def scores(self) -> list[Moved]:
+        old = {score.name: score for score in self.before.scores}
+        new = {score.name: score for score in self.now.scores}
+        return [
+            Moved(
+                name,
+                old[name].value if name in old else None,
+                new[name].value if name in new else None,
+                reading.changed_lines(_lines(old.get(name)), _lines(new.get(name))),
+            )
+            for name in {**old, **new}
+        ]
+
+    @property
+    def fields(self) -> dict[str, tuple[Value, Value]]:
+        """What was known before and is now, where the two differ."""
+        old, new = self.before.fields, self.now.fields
+        return {name: (old.get(name), new.get(name)) for name in sorted({*old, *new}) if old.get(name) != new.get(name)}
+
+    @property
+    def activities(self) -> dict[str, int]:
+        """What was done in between, counted by kind."""
+        old, new = self.before.activities, self.now.activities
+        return {kind: more for kind in sorted(new) if (more := new[kind] - old.get(kind, 0))}
+
+    def as_dict(self) -> dict[str, Any]:
+        return {
+            "before": self.before.as_dict(),
+            "now": self.now.as_dict(),
+            "scores": [
+                {
+                    "name": moved.name,
+                    "before": moved.before,
+                    "now": moved.now,
+                    "lines": [{"line": line, "before": old, "now": new} for line, old, new in moved.lines],
+                }
+                for moved in self.scores
+            ],
+            "fields": {name: {"before": old, "now": new} for name, (old, new) in self.fields.items()},
+            "activities": self.activities,
+        }
+
+
+def _lines(score: Score | None) -> list[tuple[str, float]]:
+    if score is None:
+        return []
+    return [(f"{line.rule} ({line.category})" if line.category else line.rule, line.points)
+            for line in score.contributions]  # fmt: skip
 
 
 def what_if(
@@ -58,17 +144,70 @@ def what_if(
     return {one.person_id: {score.name: score.value for score in one.scores} for one in found}
 
 
-def explain(store: Store, scorer: Scorer, email: str) -> Explanation | None:
-    """One person's scores as they are now, computed from what is stored; None when nobody has the address."""
+def explain(store: Store, scorer: Scorer, email: str, at: datetime | None = None) -> Explanation | None:
+    """One person's scores by the rules of today, computed from what is stored; None when nobody has the address, or
+    nothing was known of them at `at` yet.
+
+    `at` (default: now) may be past: fields as they were then, what was done by then (what came in late included), the
+    stage they were in. Raises ValueError when it names no zone.
+    """
     canonical = addresses.canonical(email)
     if canonical is None:
         return None
-    at = clock.now()
     with store.reading() as tx:
         person = lead_store.person_by_email(tx, canonical)
         if person is None:
             return None
-        loaded = load(tx, scorer, [person], at)
+        loaded = load(tx, scorer, [person], at or clock.now(), past=at is not None)
         ledger = enrolments.history(tx, [person]).get(person, [])
-    (found,) = scorer.outlook(loaded.people, loaded.activities, loaded.stages, at)
-    return Explanation(canonical, found.scores, found.stage, found.buyer_journey, found.wanted, tuple(ledger))
+    if not len(loaded.people):
+        return None
+    return _explained(canonical, scorer, loaded, at or clock.now(), ledger)
+
+
+def _explained(
+    email: str, scorer: Scorer, loaded: Loaded, at: datetime, ledger: Sequence[enrolments.EnrolmentRow]
+) -> Explanation:
+    view = scorer.view(loaded.people, loaded.activities, loaded.stages, at)
+    (found,) = scorer.outlooks(view)
+    people = People(loaded.people.ids, view.facts)
+    applied = {score.name for score in found.scores}
+    asked = [
+        (model, scorer.config.scores[model.name], people, loaded.activities, at)
+        for model in scorer.models
+        if model.name in applied
+    ]
+    return Explanation(
+        email=email,
+        at=at,
+        scores=found.scores,
+        evidence={each[0].name: reading.evidence(*each) for each in asked},
+        raising={each[0].name: reading.raising(*each) for each in asked},
+        stage=found.stage,
+        buyer_journey=found.buyer_journey,
+        wanted=found.wanted,
+        fields={name: value for name, value in facts_of(loaded.rows[found.person_id]).items() if value is not None},
+        activities=reading.counts(loaded.activities, at),
+        enrolments=tuple(row for row in ledger if row.created_at <= at),
+    )
+
+
+def difference(
+    store: Store, scorer: Scorer, email: str, before: datetime, at: datetime | None = None
+) -> Difference | None:
+    """What changed for one person between two instants (the second by default now); None as `explain` says it.
+
+    Somebody of whom nothing was known at the first instant is compared with nothing known. Raises ValueError when
+    `before` is not before.
+    """
+    now = explain(store, scorer, email, at)
+    if now is None:
+        return None
+    if before >= now.at:
+        raise ValueError(f"{before.isoformat()} is not before {now.at.isoformat()}")
+    then = explain(store, scorer, email, before)
+    return Difference(then or _nothing(now, before), now)
+
+
+def _nothing(now: Explanation, at: datetime) -> Explanation:
+    return Explanation(now.email, at, (), {}, {}, None, None, {}, {}, {}, ())

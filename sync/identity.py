@@ -144,6 +144,7 @@ def unite(person: PersonId, records: Sequence[StoredRecord]) -> lead_store.Perso
         opted_out=any(record.opted_out for record in records),
         lifecycle_stage=_text(attributes.get("lifecycle_stage")),
         created_at=min((record.created_at for record in records if record.created_at), default=None),
+        valid_from=max((record.modified_at for record in records), default=None),
     )
 
 

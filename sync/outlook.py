@@ -10,12 +10,12 @@ from numpy.typing import NDArray
 from sqlalchemy import Connection
 
 from leadbridge import addresses
-from leadbridge.columns import Column, Mask, coded, micros, taken, values_of
+from leadbridge.columns import Column, Columns, Mask, coded, micros, taken, values_of
 from leadbridge.conditions import Prepared, holds, prepare
 from leadbridge.config.conditions import Condition, FieldTest, Not
 from leadbridge.config.schema import BUILT_IN_FIELDS, Config, conditions_of
-from leadbridge.config.scores import StageRule
 from leadbridge.store import activities as activity_store
+from leadbridge.store import history
 from leadbridge.store import leads as lead_store
 from leadbridge.store import scores as score_store
 from leadbridge.types import BuyerJourney, LifecycleStage, PersonId, Score, Value
@@ -26,7 +26,7 @@ from scoring import explain as words
 from scoring.behaviour import compile_behaviour, measured
 from scoring.compile import compile_model, in_order
 from scoring.frames import KIND_CODES, Activities, Documents, People, people_frame
-from scoring.lifecycle import stages
+from scoring.lifecycle import Stay, cause, stages
 from scoring.personas import PersonaFrame, compile_personas, nearness
 
 
@@ -37,6 +37,7 @@ class Outlook:
     person_id: PersonId
     scores: tuple[Score, ...]
     stage: LifecycleStage | None
+    cause: str  # of a change of stage, in words; "" when it is what it was
     buyer_journey: BuyerJourney | None
     journeys: Mapping[str, bool]  # configured journey: does its condition hold?
     segments: tuple[str, ...]  # of the configuration, in its order
@@ -49,7 +50,9 @@ class View:
     """All that follows for many people at one instant, in columns: row i is person ids[i]."""
 
     ids: NDArray[np.int64]
+    facts: Columns  # all that conditions may look at
     frames: tuple[engine.ScoreFrame, ...]  # by score, in the file's order
+    current: Sequence[Stay | None]  # the stage they were in
     stages: Sequence[LifecycleStage | None]
     phases: Sequence[BuyerJourney | None]
     fits: Mapping[str, Mask]  # configured journey: does its condition hold?
@@ -80,8 +83,11 @@ class Scorer:
             return prepare(expand(condition, segments))
 
         self._stages = {
-            stage: StageRule(
-                when=expand(rule.when, segments), until=None if rule.until is None else expand(rule.until, segments)
+            stage: rule.model_copy(
+                update={
+                    "when": expand(rule.when, segments),
+                    "until": None if rule.until is None else expand(rule.until, segments),
+                }
             )
             for stage, rule in config.stages.items()
         }
@@ -112,7 +118,7 @@ class Scorer:
         self,
         people: People,
         activities: Activities,
-        current: Sequence[LifecycleStage | None],
+        current: Sequence[Stay | None],
         at: datetime,
     ) -> list[Outlook]:
         """Everything that follows for these people at one instant. Pure."""
@@ -122,7 +128,7 @@ class Scorer:
         self,
         people: People,
         activities: Activities,
-        current: Sequence[LifecycleStage | None],
+        current: Sequence[Stay | None],
         at: datetime,
     ) -> View:
         """The same in columns, for any number of people. Pure."""
@@ -141,6 +147,8 @@ class Scorer:
         facts = facts.adding({"buyer_journey": coded(phase_of)})
         return View(
             ids=people.ids,
+            facts=facts,
+            current=current,
             frames=tuple(by_name[model.name] for model in self.models),
             stages=stage_of,
             phases=phase_of,
@@ -158,12 +166,15 @@ class Scorer:
         }
         fits = {name: mask[rows].tolist() for name, mask in view.fits.items()}
         inside = {name: mask[rows].tolist() for name, mask in view.inside.items()}
+        crm = values_of(taken(view.facts.by_name["lifecycle_stage"], rows))
         scores = [frame.of(rows) for frame in view.frames]
         return [
             self._one(
                 person,
                 tuple(found for of in scores if (found := of[place]) is not None),
+                view.current[row],
                 view.stages[row],
+                crm[place],
                 view.phases[row],
                 {name: held[place] for name, held in fits.items()},
                 tuple(name for name, held in inside.items() if held[place]),
@@ -176,7 +187,9 @@ class Scorer:
         self,
         person: PersonId,
         scores: tuple[Score, ...],
+        stay: Stay | None,
         stage: LifecycleStage | None,
+        crm: Value,
         phase: BuyerJourney | None,
         journeys: Mapping[str, bool],
         segments: tuple[str, ...],
@@ -198,7 +211,9 @@ class Scorer:
                 named |= {f"score.{category}": round(points, 1) for category, points in score.categories.items()}
             wanted |= named
         shown = {name: wanted.get(name) for name in self.config.write_back}
-        return Outlook(person, scores, stage, phase, journeys, segments, reasons, shown)
+        told = {score.name: score.value for score in scores} | {"lifecycle_stage": crm}
+        why = cause(None if stay is None else stay.stage, stage, told)
+        return Outlook(person, scores, stage, why, phase, journeys, segments, reasons, shown)
 
 
 def _shown(value: Value) -> Value:
@@ -223,14 +238,23 @@ class Loaded:
     rows: dict[PersonId, lead_store.PersonRow]
     people: People
     activities: Activities
-    stages: list[LifecycleStage | None]
+    stages: list[Stay | None]
 
 
 def load(
-    tx: Connection, scorer: Scorer, ids: Sequence[PersonId], at: datetime, pretend: Mapping[str, Value] | None = None
+    tx: Connection,
+    scorer: Scorer,
+    ids: Sequence[PersonId],
+    at: datetime,
+    pretend: Mapping[str, Value] | None = None,
+    *,
+    past: bool = False,
 ) -> Loaded:
-    """What is stored of these people; `pretend` replaces attributes of all of them."""
-    rows = lead_store.people(tx, ids)
+    """What is stored of these people; `pretend` replaces attributes of all of them.
+
+    With `past`, what was known of them at `at`, as far as the store remembers; of whom nothing was known is left out.
+    """
+    rows = _rows_at(tx, ids, at) if past else lead_store.people(tx, ids)
     known = [person for person in ids if person in rows]
     people = people_frame(known, [{**facts_of(rows[person]), **(pretend or {})} for person in known], scorer.types)
     since = None if scorer.reach is None else at - scorer.reach
@@ -243,8 +267,16 @@ def load(
         np.array(found.micros, np.int64),
         Documents(np.array(codes, np.int32), documents),
     )
-    stages = score_store.stages_of(tx, known)
-    return Loaded(rows, people, activities, [stages.get(person) for person in known])
+    stages = history.stages_at(tx, known, at) if past else score_store.stages_of(tx, known)
+    stays = [Stay(*stages[person]) if person in stages else None for person in known]
+    return Loaded(rows, people, activities, stays)
+
+
+def _rows_at(tx: Connection, ids: Sequence[PersonId], at: datetime) -> dict[PersonId, lead_store.PersonRow]:
+    return {
+        person: lead_store.PersonRow(person, known.email, known.attributes, known.opted_out, valid_from=known.since)
+        for person, known in history.known_at(tx, ids, at).items()
+    }
 
 
 def facts_of(row: lead_store.PersonRow) -> dict[str, Value]:

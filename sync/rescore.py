@@ -137,6 +137,7 @@ def _batch(
                     person_id=outlook.person_id,
                     stage=outlook.stage,
                     stage_since=at,
+                    cause=outlook.cause,
                     buyer_journey=outlook.buyer_journey,
                     segments=outlook.segments,
                     reasons=outlook.reasons,

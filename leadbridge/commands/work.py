@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime
 from typing import Annotated
 
 import typer
@@ -10,6 +11,7 @@ from leadbridge.commands.common import (
     DEFAULT_CONFIG,
     FAILED,
     IN_PART,
+    WRONG_USE,
     AsJson,
     ConfigFile,
     emit,
@@ -38,19 +40,49 @@ def sync(
 
 def explain(
     email: Annotated[str, typer.Argument(help="the person's address")],
+    at: Annotated[str | None, typer.Option(help="as of this day or instant, such as 2026-03-01; default: now")] = None,
+    against: Annotated[str | None, typer.Option(help="what changed since this day or instant")] = None,
     config: ConfigFile = DEFAULT_CONFIG,
     as_json: AsJson = False,
 ) -> None:
-    """Show how one person's score comes about. Reads the store only."""
-    from leadbridge import report
-    from sync.explain import explain as explanation
+    """Show how one person's score comes about, and what would raise it. Reads the store only.
 
+    With --at, as of a past instant; with --against, what changed since another one.
+    """
+    from leadbridge import report
+    from sync import explain as explaining
+
+    when, before = _instant("--at", at), _instant("--against", against)
     with parts_of(config) as parts:
-        found = explanation(parts.store, parts.scorer, email)
-    if found is None:
-        typer.echo(f"Nobody with the address {email} is in the store; has `leadbridge sync` run?", err=True)
-        raise typer.Exit(FAILED)
-    emit(as_json, found.as_dict(), lambda: report.show_explanation(found))
+        if before is None:
+            found = explaining.explain(parts.store, parts.scorer, email, when)
+            if found is not None:
+                emit(as_json, found.as_dict(), lambda: report.show_explanation(found))
+                return
+        else:
+            try:
+                moved = explaining.difference(parts.store, parts.scorer, email, before, when)
+            except ValueError as error:
+                typer.echo(f"--against {error}", err=True)
+                raise typer.Exit(WRONG_USE) from None
+            if moved is not None:
+                emit(as_json, moved.as_dict(), lambda: report.show_difference(moved))
+                return
+    then = f", or nothing was known of them at {at}" if at else "; has `leadbridge sync` run?"
+    typer.echo(f"Nobody with the address {email} is in the store{then}", err=True)
+    raise typer.Exit(FAILED)
+
+
+def _instant(option: str, given: str | None) -> datetime | None:
+    """An instant as people write it; without a zone it is UTC, a day is its beginning."""
+    if given is None:
+        return None
+    try:
+        found = datetime.fromisoformat(given)
+    except ValueError:
+        typer.echo(f"{option} {given}: is no day or instant; write 2026-03-01 or 2026-03-01T14:30+01:00", err=True)
+        raise typer.Exit(WRONG_USE) from None
+    return found if found.tzinfo else found.replace(tzinfo=UTC)
 
 
 def status(config: ConfigFile = DEFAULT_CONFIG, as_json: AsJson = False) -> None:

@@ -174,3 +174,6 @@ class StageRule(Section):
 
     when: When = Field(description="who enters it")
     until: When | None = Field(None, description="leave when this holds; default: when `when` no longer does")
+    keep_for: Duration | None = Field(
+        None, description="not left for a lower stage before this long in it; default: as soon as it says so"
+    )

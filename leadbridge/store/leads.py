@@ -15,6 +15,7 @@ from sqlalchemy import Connection, Row, Select, and_, delete, or_, select, true,
 
 from leadbridge import clock
 from leadbridge.addresses import canonical
+from leadbridge.store import history
 from leadbridge.store.activities import adopt
 from leadbridge.store.columns import to_json
 from leadbridge.store.engine import among, exclusive, insert_all, is_writing, update_each, upsert
@@ -39,6 +40,7 @@ class PersonRow:
     opted_out: bool = False
     lifecycle_stage: str | None = None
     created_at: datetime | None = None  # when a CRM first knew the person; None, when saving: leave as it is
+    valid_from: datetime | None = None  # since when this is so, as the CRM says; None, when saving: since now
     changed_at: datetime | None = None  # when any of the above last changed here; not saved
     canonical: str | None = field(default=None, compare=False)  # form of the e-mail (`addresses`), as found by saving
 
@@ -229,7 +231,7 @@ def save_people(tx: Connection, rows: Sequence[PersonRow], now: datetime | None 
     """
     by_id = {row.id: row for row in rows}
     held = tx.execute(
-        select(persons.c.id, persons.c.inputs_hash, persons.c.created_at)
+        select(persons.c.id, persons.c.inputs_hash, persons.c.created_at, persons.c.valid_from)
         .where(among(tx, persons.c.id, sorted(by_id)))
         .order_by(persons.c.id)
         .with_for_update(key_share=True)
@@ -241,8 +243,9 @@ def save_people(tx: Connection, rows: Sequence[PersonRow], now: datetime | None 
             )
         ).scalars()
     )
+    at = now or clock.now()
     changed = []
-    for person, old_hash, created_at in held:
+    for person, old_hash, created_at, valid_from in held:
         row = by_id[person]
         values = {
             "email": row.email,
@@ -255,10 +258,18 @@ def save_people(tx: Connection, rows: Sequence[PersonRow], now: datetime | None 
         if new_hash != old_hash:
             changed.append(
                 {"id": person, **values, "email_canonical": canonical(row.email), "inputs_hash": new_hash,
-                 "changed_at": now or clock.now()}
+                 "changed_at": at, "valid_from": _since(row.valid_from, valid_from, at)}
             )  # fmt: skip
+    history.remember(tx, [row["id"] for row in changed], at)
     update_each(tx, persons, changed, key=["id"])
     return {row["id"] for row in changed}
+
+
+def _since(said: datetime | None, before: datetime | None, now: datetime) -> datetime:
+    """Since when a person's new row is so: the CRM's word, unless what it replaces began later."""
+    if said is None or said > now or (before is not None and said <= before):
+        return now if before is None else max(now, before)
+    return said
 
 
 def people(tx: Connection, person_ids: Collection[int]) -> dict[int, PersonRow]:
@@ -271,6 +282,7 @@ def people(tx: Connection, person_ids: Collection[int]) -> dict[int, PersonRow]:
             row.opted_out,
             row.lifecycle_stage,
             row.created_at,
+            row.valid_from,
             row.changed_at,
             row.email_canonical,
         )

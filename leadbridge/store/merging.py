@@ -7,12 +7,13 @@ from typing import Any
 
 from sqlalchemy import Connection, Row, Table, delete, select, update
 
-from leadbridge.store import audit, enrolments
+from leadbridge.store import audit, enrolments, history
 from leadbridge.store.activities import note_changes
 from leadbridge.store.due import Lane, mark_due
 from leadbridge.store.engine import exclusive, update_each, upsert
 from leadbridge.store.tables import (
     activities,
+    attribute_history,
     due,
     holdouts,
     person_keys,
@@ -31,7 +32,8 @@ from leadbridge.types import EnrolmentState, LifecycleStage
 IDENTITY = "identity"
 """Name under which those who decide who is who wait for each other (`engine.exclusive`)."""
 
-_MOVED_AS_THEY_ARE = (person_keys, records, activities, write_backs, score_history, stage_history)
+_MOVED_AS_THEY_ARE = (person_keys, records, activities, write_backs, score_history, stage_history,
+                      attribute_history)  # fmt: skip
 
 
 def merge_people(tx: Connection, keep: int, lose: int, now: datetime) -> None:
@@ -55,6 +57,7 @@ def merge_people(tx: Connection, keep: int, lose: int, now: datetime) -> None:
     moved_records = tx.execute(
         select(records.c.vendor, records.c.object_type, records.c.record_id).where(records.c.person_id == lose)
     ).all()
+    history.remember(tx, [lose], now)
     for table in _MOVED_AS_THEY_ARE:
         tx.execute(update(table).where(table.c.person_id == lose).values(person_id=keep))
     note_changes(tx, [keep, lose])

@@ -60,6 +60,7 @@ class Standing:
     reasons: Mapping[str, str] = field(default_factory=dict)  # score name: the reasons as sales reads them
     at: datetime | None = None  # as of when; None, when saving: now
     version: int = 0  # grows by one with each change; not saved
+    cause: str = ""  # why the stage is another than before, for the history
 
 
 def current_scores(tx: Connection, person_ids: Collection[int]) -> dict[int, dict[str, ScoreRow]]:
@@ -223,11 +224,14 @@ def standings(tx: Connection, person_ids: Collection[int]) -> dict[int, Standing
     }
 
 
-def stages_of(tx: Connection, person_ids: Collection[int]) -> dict[int, LifecycleStage | None]:
-    """The stage each of these people stands at; those who have never been scored are left out."""
-    query = select(standings_table.c.person_id, standings_table.c.stage)
+def stages_of(tx: Connection, person_ids: Collection[int]) -> dict[int, tuple[LifecycleStage, datetime]]:
+    """The stage each of these people stands at, and since when; those who stand at none are left out."""
+    columns = standings_table.c
+    query = select(columns.person_id, columns.stage, func.coalesce(columns.stage_since, columns.at)).where(
+        columns.stage.is_not(None)
+    )
     rows = tx.execute(query.where(among(tx, standings_table.c.person_id, sorted(set(person_ids)))))
-    return {person: stage and LifecycleStage(stage) for person, stage in rows}
+    return {person: (LifecycleStage(stage), since) for person, stage, since in rows}
 
 
 def save_standings(tx: Connection, rows: Sequence[Standing], now: datetime) -> set[int]:
@@ -256,7 +260,8 @@ def save_standings(tx: Connection, rows: Sequence[Standing], now: datetime) -> s
             }
         )
         if old is None or (old.stage, old.buyer_journey) != (row.stage, row.buyer_journey):
-            moved.append({"person_id": person, "stage": row.stage, "buyer_journey": row.buyer_journey, "at": at})
+            moved.append({"person_id": person, "stage": row.stage, "buyer_journey": row.buyer_journey,
+                          "cause": row.cause, "at": at})  # fmt: skip
     stored = upsert(
         tx,
         standings_table,
@@ -279,11 +284,12 @@ def _said(row: Standing) -> tuple[Any, ...]:
     return row.stage, row.buyer_journey, row.segments, dict(row.reasons)
 
 
-def stage_changes(tx: Connection, person_id: int) -> list[tuple[datetime, str | None, str | None]]:
-    """(instant, stage, buyer's journey) at each change, oldest first."""
-    query = select(stage_history.c.at, stage_history.c.stage, stage_history.c.buyer_journey)
+def stage_changes(tx: Connection, person_id: int) -> list[tuple[datetime, str | None, str | None, str]]:
+    """(instant, stage, buyer's journey, why the stage changed) at each change, oldest first."""
+    columns = stage_history.c
+    query = select(columns.at, columns.stage, columns.buyer_journey, columns.cause)
     return [
-        (row.at, row.stage, row.buyer_journey)
+        (row.at, row.stage, row.buyer_journey, row.cause)
         for row in tx.execute(query.where(stage_history.c.person_id == person_id).order_by(stage_history.c.id))
     ]
 

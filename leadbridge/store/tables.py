@@ -74,8 +74,23 @@ persons = Table(
     Column("lifecycle_stage", CleanText),  # as the CRM says, in our words
     _must("inputs_hash", CleanText, "''"),
     _must("changed_at", Instant),
+    Column("valid_from", Instant),  # since when the above is so, as the CRM says; none: nothing is known yet
     **NEVER_REUSED,
 )
+
+attribute_history = Table(
+    "attribute_history",
+    metadata,
+    _id(),
+    _person(),
+    _must("at", Instant),  # since when it was so
+    _must("until", Instant),  # when we learned that it no longer was
+    Column("email", CleanText),
+    _must("attributes", Json),
+    Column("opted_out", Boolean, nullable=False),
+    **NEVER_REUSED,
+)
+Index("ix_attribute_history_person_id", attribute_history.c.person_id, attribute_history.c.at)
 
 person_keys = Table("person_keys", metadata, Column("key", Key, primary_key=True), _person())
 Index("ix_person_keys_person_id", person_keys.c.person_id)
@@ -286,6 +301,7 @@ standings = Table(
     _person(primary_key=True),
     Column("stage", Key, index=True),
     Column("stage_since", Instant),
+    Column("company", Key, index=True),  # for whose company score the person counts
     Column("buyer_journey", Key),
     _must("segments", Json),
     _must("reasons", Json),
@@ -300,6 +316,7 @@ stage_history = Table(
     _person(),
     Column("stage", Key),
     Column("buyer_journey", Key),
+    _must("cause", CleanText, "''"),  # why it changed, in words
     _must("at", Instant),
     **NEVER_REUSED,
 )

@@ -1,6 +1,7 @@
 """Stages: first match from the top, hysteresis, and what belongs to the CRM."""
 
 from collections.abc import Sequence
+from datetime import timedelta
 
 import numpy as np
 import pytest
@@ -9,9 +10,10 @@ from leadbridge.columns import Columns, Numbers, coded
 from leadbridge.config.conditions import parse_condition
 from leadbridge.config.scores import StageRule
 from leadbridge.types import LifecycleStage as Stage
-from scoring.lifecycle import stages
+from scoring.lifecycle import Stay, cause, stages
 from tests.scoring.drawn import AT
 
+DAY = timedelta(days=1)
 RULES = {
     Stage.SQL: StageRule(
         when=parse_condition({"score.lead": {"at_least": 70}, "score.lead.bant": {"at_least": 10}}),
@@ -27,12 +29,14 @@ def found(
     crm: Sequence[str | None] | None = None,
     rules: dict[Stage, StageRule] = RULES,
     bant: float = 10,
+    days: float = 100,
 ) -> list[Stage | None]:
     """Stages of people with these scores."""
     count = len(scores)
     facts = {"score.lead": Numbers(np.array(scores, np.float64)), "score.lead.bant": Numbers(np.full(count, bant))}
     columns = Columns(count, facts).adding({"lifecycle_stage": coded(crm or [None] * count)})
-    return stages(rules, columns, current or [None] * count, AT)
+    stays = [None if stage is None else Stay(stage, AT - days * DAY) for stage in current or [None] * count]
+    return stages(rules, columns, stays, AT)
 
 
 def test_the_first_match_from_the_top_wins_and_no_match_is_no_stage() -> None:
@@ -64,6 +68,22 @@ def test_when_both_when_and_until_hold_nobody_flaps() -> None:
     first = found([50], [None], rules={Stage.MQL: rule})
     assert first == [Stage.MQL]
     assert found([50], first, rules={Stage.MQL: rule}) == first
+
+
+def test_nobody_falls_from_a_stage_before_its_time_but_anybody_rises() -> None:
+    kept = {stage: rule.model_copy(update={"keep_for": 7 * 86400.0}) for stage, rule in RULES.items()}
+    assert found([10, 50], [Stage.SQL] * 2, rules=kept, days=6.999) == [Stage.SQL] * 2
+    assert found([10, 50], [Stage.SQL] * 2, rules=kept, days=7) == [None, Stage.MQL]
+    assert found([80], [Stage.MQL], rules=kept, days=1) == [Stage.SQL]
+    assert found([10], [Stage.MQL], ["opportunity"], rules=kept, days=1) == [Stage.OPPORTUNITY]
+
+
+def test_a_change_of_stage_says_why() -> None:
+    assert cause(None, Stage.MQL, {"lead": 45}) == "the conditions of mql hold: lead 45"
+    assert cause(Stage.SQL, Stage.MQL, {"lead": 54}) == "sql no longer holds: lead 54"
+    assert cause(Stage.SQL, None, {}) == "sql no longer holds"
+    assert cause(Stage.SQL, Stage.CUSTOMER, {"lead": 9, "lifecycle_stage": "customer"}) == "the CRM says customer"
+    assert cause(Stage.SQL, Stage.SQL, {"lead": 9}) == ""
 
 
 def test_an_unknown_score_enters_nothing_and_ends_no_stay() -> None:

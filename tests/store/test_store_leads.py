@@ -163,7 +163,7 @@ def test_a_person_comes_back_whole_and_a_missing_one_not_at_all(store: Store) ->
         (ada,) = people(tx, 1)
         row = leads.PersonRow(ada, "ada@acme.example", {"a": 1}, True, "customer", EARLIER)
         assert leads.save_people(tx, [row, leads.PersonRow(ada + 99, None, {})], NOW) == {ada}
-        assert leads.people(tx, [ada, ada + 99]) == {ada: replace(row, changed_at=NOW)}
+        assert leads.people(tx, [ada, ada + 99]) == {ada: replace(row, changed_at=NOW, valid_from=NOW)}
 
 
 def test_whoever_opted_out_stays_so_when_the_record_is_gone(store: Store) -> None:

@@ -123,11 +123,16 @@ def test_each_move_between_stages_is_in_the_history(store: Store) -> None:
     with store.writing() as tx:
         ada, bob = people(tx, 2)
         scores.save_standings(
-            tx, [Standing(ada, LifecycleStage.LEAD, None, None), Standing(bob, None, None, None)], NOW
+            tx, [Standing(ada, LifecycleStage.LEAD, None, None, cause="entered"), Standing(bob, None, None, None)], NOW
         )
         scores.save_standings(tx, [Standing(ada, LifecycleStage.LEAD, None, None, ("smb",))], LATER)
-        scores.save_standings(tx, [Standing(ada, LifecycleStage.MQL, None, BuyerJourney.DECISION)], LATER)
-        assert scores.stage_changes(tx, ada) == [(NOW, "lead", None), (LATER, "mql", "decision")]
+        scores.save_standings(
+            tx, [Standing(ada, LifecycleStage.MQL, None, BuyerJourney.DECISION, cause="promoted")], LATER
+        )
+        assert scores.stage_changes(tx, ada) == [
+            (NOW, "lead", None, "entered"),
+            (LATER, "mql", "decision", "promoted"),
+        ]
         assert scores.stage_counts(tx) == {"mql": 1, None: 1}
 
 

@@ -1,0 +1,75 @@
+"""Why a score is what it is, now and at any past instant, and what changed in between; nothing is written."""
+
+from collections.abc import Iterator
+from datetime import timedelta
+
+import pytest
+
+from leadbridge.store import Store, activities
+from leadbridge.store import scores as score_store
+from leadbridge.types import Activity, ActivityKind, email_key
+from sync import explain
+from tests.helpers.storedump import dump
+from tests.helpers.syncing import Stage, moving, stage
+
+ADA = "ada@acme.example"
+
+
+@pytest.fixture
+def made(store: Store) -> Iterator[Stage]:
+    with stage(store) as found:
+        yield found
+
+
+def view(made: Stage, number: int) -> None:
+    with made.store.writing() as tx:
+        url = {"url": "https://acme.example/pricing"}
+        row = Activity(email_key(ADA), ActivityKind.PAGE_VIEW, made.now(), "test", str(number), url)
+        activities.add_activities(tx, [row], made.now())
+
+
+def test_any_past_instant_can_be_explained_and_compared_by_the_rules_of_today(made: Stage, store_url: str) -> None:
+    with moving(made) as time:
+        start = time.at
+        record = made.lead(ADA)
+        time.on(hours=1)
+        made.sync()
+        known = made.now()
+        time.on(days=10)
+        made.edit(record, jobtitle="Director")
+        time.on(hours=1)
+        view(made, 1)
+        made.sync()
+        before = dump(store_url.replace("postgresql:", "postgresql+psycopg:"))
+        now = explain.explain(made.store, made.parts.scorer, ADA)
+        then = explain.explain(made.store, made.parts.scorer, ADA, known)
+        moved = explain.difference(made.store, made.parts.scorer, ADA, known)
+        assert explain.explain(made.store, made.parts.scorer, ADA, start - timedelta(days=1)) is None
+        assert dump(store_url.replace("postgresql:", "postgresql+psycopg:")) == before
+    assert now is not None
+    assert then is not None
+    assert moved is not None
+    assert [score.value for score in then.scores] == [15]
+    assert [score.value for score in now.scores] == [63]
+    assert (then.stage, now.stage) == (None, "mql")
+    assert now.evidence["lead"]["boss"] == "job_title: Director"
+    assert "pricing" in now.evidence["lead"]["pages"]
+    assert [(one.before, one.now) for one in moved.scores] == [(15, 63)]
+    assert moved.scores[0].lines == [("boss (fit)", 0.0, 40), ("pages (engagement)", 0.0, 8)]
+    assert moved.fields == {"job_title": ("Engineer", "Director")}
+    assert moved.activities == {"page_view": 1}
+
+
+def test_an_instant_that_is_not_before_the_other_is_refused(made: Stage) -> None:
+    made.lead(ADA)
+    made.sync()
+    with pytest.raises(ValueError, match="is not before"):
+        explain.difference(made.store, made.parts.scorer, ADA, made.now() + timedelta(days=1))
+
+
+def test_the_history_of_stages_says_why(made: Stage) -> None:
+    record = made.lead(ADA, jobtitle="Director")
+    made.sync()
+    with made.store.reading() as tx:
+        changes = score_store.stage_changes(tx, made.person(record))
+    assert [(stage, cause) for _, stage, _, cause in changes] == [("mql", "the conditions of mql hold: lead 55")]

@@ -12,7 +12,7 @@ from datetime import datetime, timedelta
 from connectors.base import Page, Progress, Reading
 from connectors.salesforce.describe import FieldInfo, Objects
 from connectors.salesforce.mapping import CONTACT, DEAL, LEAD, PREFIXES, ROLE, Fields, long_id
-from connectors.salesforce.soql import Test
+from connectors.salesforce.soql import Where
 from connectors.salesforce.walk import Row, Stand, Walks, stand_in
 from connectors.salesforce.wire import OPTIONAL, VENDOR
 from connectors.watermark import instant_in
@@ -35,7 +35,7 @@ _NAMES = {
 """Fields of an owner, who may be a user or a queue, that both have (section 2.1)."""
 
 _DEAL_COLUMNS = ("IsClosed", "IsWon", "CloseDate")
-_NOT_DELETED = Test("IsDeleted", "=", False)
+_NOT_DELETED = Where("IsDeleted", "=", False)
 
 
 @dataclass(slots=True)

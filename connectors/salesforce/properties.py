@@ -11,7 +11,7 @@ from connectors.base import PropertySpec
 from connectors.salesforce.auth import WRITES, Api
 from connectors.salesforce.describe import FieldInfo, Objects
 from connectors.salesforce.mapping import LONGEST_REASONS, LONGEST_TEXT, Fields
-from connectors.salesforce.soql import Test, select
+from connectors.salesforce.soql import Where, select
 from connectors.salesforce.wire import VENDOR, QueryAnswer, Refused, Saved, shaped
 from leadbridge.errors import NeedsOperator
 
@@ -83,7 +83,7 @@ class Properties:
         return found
 
     def _permission_set(self) -> str:
-        query = select(["Id"], "PermissionSet", Test("Name", "=", PERMISSION_SET))
+        query = select(["Id"], "PermissionSet", Where("Name", "=", PERMISSION_SET))
         known = self._api.ask(
             "permissions.find", lambda library: library.query(query), lambda answer: shaped(QueryAnswer, answer)
         )

@@ -25,7 +25,7 @@ Literal: TypeAlias = str | bool | int | float | datetime | Sequence[str] | None
 
 
 @dataclass(frozen=True, slots=True)
-class Test:
+class Where:
     """`field sign value`. A sign other than those of SOQL, or an empty list, is a fault of ours: ValueError."""
 
     field: str
@@ -42,7 +42,7 @@ class Test:
         return f"{_name(self.field)} {self.sign} {quote_soql_value(self.value)}"
 
 
-def select(columns: Sequence[str], kind: str, *tests: Test, order: Collection[str] = ()) -> str:
+def select(columns: Sequence[str], kind: str, *tests: Where, order: Collection[str] = ()) -> str:
     """A query for these columns of an object, where all tests hold."""
     text = f"SELECT {','.join(_name(one) for one in columns)} FROM {_name(kind)}"  # noqa: S608 - names are checked
     if tests:
@@ -52,13 +52,13 @@ def select(columns: Sequence[str], kind: str, *tests: Test, order: Collection[st
     return text
 
 
-def by_ids(columns: Sequence[str], kind: str, field: str, ids: Sequence[str], *tests: Test) -> Iterator[str]:
+def by_ids(columns: Sequence[str], kind: str, field: str, ids: Sequence[str], *tests: Where) -> Iterator[str]:
     """Queries that between them ask for all these ids, each short enough for an address."""
     todo = list(ids)
     while todo:
         size = min(len(todo), MOST_IDS)
         while True:
-            text = select(columns, kind, Test(field, "IN", todo[:size]), *tests)
+            text = select(columns, kind, Where(field, "IN", todo[:size]), *tests)
             if len(quote_plus(text)) <= LONGEST or size == 1:
                 break
             size = max(1, size * 3 // 4)

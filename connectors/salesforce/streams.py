@@ -8,7 +8,7 @@ from connectors.base import Page, Progress
 from connectors.salesforce.activities import DEALS, SOURCES, Source
 from connectors.salesforce.describe import FieldInfo, Objects
 from connectors.salesforce.mapping import ROLE, spelt
-from connectors.salesforce.soql import Test
+from connectors.salesforce.soql import Where
 from connectors.salesforce.walk import Rows, Stand, Walks, stand_in
 from connectors.salesforce.wire import OPTIONAL, VENDOR
 from connectors.watermark import instant_in
@@ -56,9 +56,9 @@ class Streams:
     ) -> Iterator[Page[Activity]]:
         """`at` stands until all is read. The first walk, of a whole history, may go in bulk."""
         columns = self._columns(source)
-        tests = [Test(source.of_people, "!=", None)] if source.of_people else []
+        tests = [Where(source.of_people, "!=", None)] if source.of_people else []
         if "IsDeleted" in columns:
-            tests.append(Test("IsDeleted", "=", False))
+            tests.append(Where("IsDeleted", "=", False))
         read = self._walks.everything if first else self._walks.pages
         for page in read(f"{OPTIONAL}{stream}", source.kind, columns, stand, *tests):
             if page.stand is None:
@@ -87,7 +87,7 @@ class Streams:
         found: dict[str, list[str]] = defaultdict(list)
         if not deals:
             return found
-        columns, live = ["Id", "OpportunityId", "ContactId"], Test("IsDeleted", "=", False)
+        columns, live = ["Id", "OpportunityId", "ContactId"], Where("IsDeleted", "=", False)
         unique = list(dict.fromkeys(deals))
         for rows in self._walks.of(f"{OPTIONAL}{ROLE}", ROLE, columns, "OpportunityId", unique, live):
             for row in rows:

@@ -13,7 +13,7 @@ from connectors.batches import in_batches
 from connectors.salesforce.activities import STAMP
 from connectors.salesforce.auth import WRITES, Api
 from connectors.salesforce.mapping import long_id, ref_of
-from connectors.salesforce.soql import Test
+from connectors.salesforce.soql import Where
 from connectors.salesforce.walk import Walks
 from connectors.salesforce.wire import LOCKS, RowAnswer, rows_of
 from connectors.values import clean, moment
@@ -24,7 +24,7 @@ BATCH = 200
 LONGEST_SUBJECT, LONGEST_BODY = 255, 31_000
 GONE = {"INVALID_CROSS_REFERENCE_KEY", "ENTITY_IS_DELETED", "CANNOT_UPDATE_CONVERTED_LEAD", "MALFORMED_ID"}
 
-_NOT_DELETED = Test("IsDeleted", "=", False)
+_NOT_DELETED = Where("IsDeleted", "=", False)
 
 
 class Tasks:

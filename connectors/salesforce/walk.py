@@ -17,7 +17,7 @@ from simple_salesforce import Salesforce as Library
 from connectors.base import Progress
 from connectors.salesforce.auth import Api
 from connectors.salesforce.describe import Objects
-from connectors.salesforce.soql import Test, by_ids, select
+from connectors.salesforce.soql import Where, by_ids, select
 from connectors.salesforce.wire import (
     FIELD_FAULTS,
     VENDOR,
@@ -135,7 +135,7 @@ class Walks:
     # --- by query ----------------------------------------------------------------------------------------------------
 
     def pages(
-        self, operation: str, kind: str, columns: Sequence[str], stand: Stand, *tests: Test, deleted: bool = True
+        self, operation: str, kind: str, columns: Sequence[str], stand: Stand, *tests: Where, deleted: bool = True
     ) -> Iterator[Rows]:
         """The walk from `stand` on, page by page; at least one page comes. `deleted`: rows of the recycle bin too."""
         following: str | None = None
@@ -161,7 +161,7 @@ class Walks:
             yield Rows(rows, stand)
 
     def of(
-        self, operation: str, kind: str, columns: Sequence[str], field: str, ids: Sequence[str], *tests: Test
+        self, operation: str, kind: str, columns: Sequence[str], field: str, ids: Sequence[str], *tests: Where
     ) -> Iterator[list[Row]]:
         """Pages of the rows whose `field` is one of these ids, those of the recycle bin too."""
         for query in by_ids(columns, kind, field, ids, *tests):
@@ -197,7 +197,7 @@ class Walks:
     # --- in bulk -----------------------------------------------------------------------------------------------------
 
     def everything(
-        self, operation: str, kind: str, columns: Sequence[str], stand: Stand, *tests: Test
+        self, operation: str, kind: str, columns: Sequence[str], stand: Stand, *tests: Where
     ) -> Iterator[Rows]:
         """A walk of everything: in bulk when there are many rows, else by query. Live rows only."""
         if not stand.job and not stand.last and self._count(kind) > self._bulk_above:
@@ -270,6 +270,6 @@ def from_csv(content: bytes) -> list[Row]:
     return [{name: cell for name, cell in line.items() if name and cell} for line in lines]
 
 
-def _since(stand: Stand) -> list[Test]:
-    low = [Test("SystemModstamp", ">=", stand.low)] if stand.low is not None else []
-    return [*low, *([Test("Id", ">", stand.last)] if stand.last else [])]
+def _since(stand: Stand) -> list[Where]:
+    low = [Where("SystemModstamp", ">=", stand.low)] if stand.low is not None else []
+    return [*low, *([Where("Id", ">", stand.last)] if stand.last else [])]

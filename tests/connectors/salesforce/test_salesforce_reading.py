@@ -1,0 +1,260 @@
+"""Reading people: nothing lost, nobody twice, and whoever left is not read as someone who did not."""
+
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
+from datetime import UTC, datetime, timedelta
+
+import pytest
+
+from connectors.base import Page, Progress
+from connectors.salesforce.connector import Salesforce
+from leadbridge import clock
+from leadbridge.errors import NeedsOperator
+from leadbridge.sandbox import salesforce as stand_in
+from leadbridge.sandbox.server import Sandbox
+from leadbridge.sandbox.world import Fault
+from leadbridge.types import Lead, RecordRef
+
+Rooms = Callable[..., Salesforce]
+LONG_AGO = timedelta(days=3)
+
+
+def ref(record_id: str) -> RecordRef:
+    return RecordRef("salesforce", "Lead" if record_id.startswith("00Q") else "Contact", record_id)
+
+
+def a_lead(org: stand_in.Salesforce, n: int = 0, at: datetime | None = None, **values: object) -> str:
+    return org.add("Lead", {"LastName": f"L{n}", "Company": "Acme", "Email": f"l{n}@acme.example", **values}, at)
+
+
+def a_contact(org: stand_in.Salesforce, n: int = 0, at: datetime | None = None, **values: object) -> str:
+    return org.add("Contact", {"LastName": f"C{n}", "Email": f"c{n}@acme.example", **values}, at)
+
+
+def pulled(room: Salesforce, progress: Progress | None) -> tuple[list[Page[Lead]], Progress]:
+    pages = list(room.pull_leads(progress))
+    return pages, pages[-1].progress
+
+
+def found(pages: Iterable[Page[Lead]]) -> dict[str, Lead]:
+    return {lead.ref.record_id: lead for page in pages for lead in page.rows}
+
+
+def long_ago(sandbox: Sandbox) -> datetime:
+    return sandbox.world.clock.now() - LONG_AGO
+
+
+def calls(sandbox: Sandbox, operation: str) -> int:
+    return sum(call.operation == operation for call in sandbox.world.journal)
+
+
+@contextmanager
+def sandbox_time(sandbox: Sandbox) -> Iterator[None]:
+    """The sandbox's clock is leadbridge's too."""
+    clock.set_source(sandbox.world.clock.now)
+    try:
+        yield
+    finally:
+        clock.set_source(None)
+
+
+def test_a_row_that_commits_late_with_an_old_stamp_is_not_lost(
+    room: Salesforce, org: stand_in.Salesforce, sandbox: Sandbox
+) -> None:
+    """A stamp is given at save and seen at commit: only the change feed says up to when all is read (section 3.3)."""
+    known = [a_lead(org, n, long_ago(sandbox)) for n in range(3)]
+    _, progress = pulled(room, None)
+    save = org.begin_save(known[0], {"Title": "Saved long before it is seen"})
+    stamped = sandbox.world.clock.now()
+    for hours in (1, 2):
+        sandbox.world.clock.set(stamped + timedelta(hours=hours))
+        org.edit(known[1], {"Title": f"Edited meanwhile {hours}"})
+        with sandbox_time(sandbox):
+            _, progress = pulled(room, progress)
+    org.commit_save(save)
+    pages, _ = pulled(room, progress)
+    assert found(pages)[known[0]].attributes["job_title"] == "Saved long before it is seen"
+
+
+def test_rows_that_share_one_stamp_are_all_read(room: Salesforce, org: stand_in.Salesforce, sandbox: Sandbox) -> None:
+    known = [a_lead(org, n, long_ago(sandbox)) for n in range(60)]
+    _, progress = pulled(room, None)
+    org.settings.query_page = 7
+    org.stamp_rows(known, sandbox.world.clock.now() - timedelta(minutes=2))
+    assert set(found(pulled(room, progress)[0])) == set(known)
+
+
+def test_a_cursor_that_died_is_asked_for_anew(room: Salesforce, org: stand_in.Salesforce, sandbox: Sandbox) -> None:
+    known = [a_lead(org, n, long_ago(sandbox)) for n in range(25)]
+    org.settings.query_page = 10
+    pages = room.pull_leads(None)
+    first = next(pages)
+    org._store.state.cursors.clear()
+    assert set(found([first, *pages])) == set(known)
+
+
+def test_a_converted_lead_is_the_contact_from_then_on(
+    room: Salesforce, org: stand_in.Salesforce, sandbox: Sandbox
+) -> None:
+    one = a_lead(org, 1, long_ago(sandbox), Title="Director")
+    _, progress = pulled(room, None)
+    contact = str(org.convert(one)["ConvertedContactId"])
+    pages, _ = pulled(room, progress)
+    assert set(found(pages)) == {contact}
+    assert ref(one) in next(lead for page in pages for lead in page.rows if lead.aliases).aliases
+    reading = room.read_leads([ref(one)])
+    assert reading.moved == {ref(one): ref(contact)}
+    assert [lead.ref for lead in reading.found] == [ref(contact)]
+
+
+def test_a_lead_converted_into_a_contact_that_was_merged_and_merged_again_is_found_at_the_end(
+    room: Salesforce, org: stand_in.Salesforce
+) -> None:
+    one, second, last = a_lead(org), a_contact(org, 2), a_contact(org, 3)
+    first = str(org.convert(one)["ConvertedContactId"])
+    org.merge(second, [first])
+    org.merge(last, [second])
+    reading = room.read_leads([ref(one), ref(first), ref(second)])
+    assert reading.moved == dict.fromkeys([ref(one), ref(first), ref(second)], ref(last))
+    assert len(reading.found) == 1
+
+
+def test_without_contacts_a_converted_lead_is_gone(a_room: Rooms, org: stand_in.Salesforce) -> None:
+    one = a_lead(org)
+    org.convert(one)
+    reading = a_room(objects=["Lead"]).read_leads([ref(one)])
+    assert (reading.found, reading.gone) == ([], [ref(one)])
+
+
+def test_what_was_deleted_is_told_by_a_pull(room: Salesforce, org: stand_in.Salesforce, sandbox: Sandbox) -> None:
+    one, other = a_lead(org, 1, long_ago(sandbox)), a_contact(org, 2, long_ago(sandbox))
+    _, progress = pulled(room, None)
+    org.delete(one)
+    org.delete(other)
+    pages, _ = pulled(room, progress)
+    assert {gone for page in pages for gone in page.gone} == {ref(one), ref(other)}
+
+
+def test_what_was_purged_from_the_bin_is_told_within_a_day(
+    room: Salesforce, org: stand_in.Salesforce, sandbox: Sandbox
+) -> None:
+    one = a_lead(org, 1, long_ago(sandbox))
+    _, progress = pulled(room, None)
+    org.delete(one)
+    progress = {**progress, "Lead.deleted.at": (datetime.now(UTC) - timedelta(hours=25)).isoformat()}
+    sandbox.world.clock.advance(timedelta(minutes=2))
+    with sandbox_time(sandbox):
+        pages, progress = pulled(room, progress)
+        assert ref(one) in {gone for page in pages for gone in page.gone}
+        assert calls(sandbox, "Lead.deleted") == 1
+        pulled(room, progress)
+        assert calls(sandbox, "Lead.deleted") == 1  # once a day
+
+
+def test_a_changed_account_brings_its_contacts_although_their_stamps_stand_still(
+    room: Salesforce, org: stand_in.Salesforce, sandbox: Sandbox
+) -> None:
+    account = org.add("Account", {"Name": "Acme", "NumberOfEmployees": 10}, long_ago(sandbox))
+    one = a_contact(org, 1, long_ago(sandbox), AccountId=account)
+    a_contact(org, 2, long_ago(sandbox))
+    _, progress = pulled(room, None)
+    org.edit(account, {"NumberOfEmployees": 500})
+    org.stamp_rows([account], sandbox.world.clock.now() - timedelta(minutes=2))
+    pages, _ = pulled(room, progress)
+    assert found(pages)[one].attributes["employees"] == 500
+    assert set(found(pages)) == {one}
+
+
+def test_a_deal_makes_its_contact_an_opportunity_and_a_won_one_a_customer(
+    room: Salesforce, org: stand_in.Salesforce, sandbox: Sandbox
+) -> None:
+    one, at = a_contact(org, 1, long_ago(sandbox)), long_ago(sandbox)
+    _, progress = pulled(room, None)
+    deal = {"Name": "Deal", "StageName": "Prospecting", "CloseDate": "2026-12-01", "Amount": 900}
+    made = org.add("Opportunity", deal, at)
+    role = org.add("OpportunityContactRole", {"OpportunityId": made, "ContactId": one}, at)
+    org.stamp_rows([role], sandbox.world.clock.now() - timedelta(minutes=2))
+    pages, progress = pulled(room, progress)
+    lead = found(pages)[one]
+    assert (lead.attributes["lifecycle_stage"], lead.attributes["budget"]) == ("opportunity", 900)
+    org.edit(made, {"StageName": "Closed Won"})
+    org.stamp_rows([made], sandbox.world.clock.now() - timedelta(minutes=2))
+    pages, _ = pulled(room, progress)
+    assert found(pages)[one].attributes["lifecycle_stage"] == "customer"
+
+
+def test_an_opt_out_nobody_can_see_stops_the_reading(a_room: Rooms, org: stand_in.Salesforce, sandbox: Sandbox) -> None:
+    """Absent is not "may be mailed": the field is hidden until an admin shows it (section 2.2)."""
+    a_lead(org)
+    grants = [row for row in org._store.state.live("FieldPermissions") if row.get("SobjectType") == "Lead"]
+    for row in grants:
+        org.delete(row.id)
+    with pytest.raises(NeedsOperator, match=r"Lead\.HasOptedOutOfEmail.*field-level security"):
+        list(a_room().pull_leads(None))
+
+
+def test_an_opt_out_is_read_as_one(room: Salesforce, org: stand_in.Salesforce) -> None:
+    left, stayed = a_lead(org, 1, HasOptedOutOfEmail=True), a_contact(org, 2)
+    read = {lead.ref.record_id: lead.opted_out for lead in room.read_leads([ref(left), ref(stayed)]).found}
+    assert read == {left: True, stayed: False}
+
+
+def test_ids_are_told_in_eighteen_letters_and_answered_as_they_were_asked(
+    room: Salesforce, org: stand_in.Salesforce
+) -> None:
+    one = a_lead(org)
+    short = RecordRef("salesforce", "Lead", one[:15])
+    reading = room.read_leads([short, RecordRef("salesforce", "Contact", one)])
+    assert [lead.ref.record_id for lead in reading.found] == [one]
+    assert reading.gone == [RecordRef("salesforce", "Contact", one)]
+
+
+def test_a_thousand_ids_stay_below_the_longest_address(
+    room: Salesforce, org: stand_in.Salesforce, sandbox: Sandbox
+) -> None:
+    known = [a_lead(org, n) for n in range(1000)]
+    room.read_leads([ref(known[0])])
+    before = len(sandbox.world.journal)
+    assert len(room.read_leads([ref(one) for one in known]).found) == 1000
+    asked = sandbox.world.journal.since(before)
+    assert {call.status for call in asked} == {200}
+    assert len(asked) == 3  # 400 a call
+
+
+def test_html_from_the_edge_is_a_pause_not_a_crash(
+    room: Salesforce, org: stand_in.Salesforce, sandbox: Sandbox
+) -> None:
+    one = a_lead(org)
+    for status in (420, 503, 401):
+        sandbox.world.faults.add(Fault("html", operation="queryAll", status=status, times=1))
+        assert len(room.read_leads([ref(one)]).found) == 1
+
+
+# --- in bulk ---------------------------------------------------------------------------------------------------------
+
+
+def test_many_rows_are_read_in_bulk_and_a_killed_reader_finds_its_job(
+    a_room: Rooms, room: Salesforce, org: stand_in.Salesforce, sandbox: Sandbox
+) -> None:
+    account = org.add("Account", {"Name": "Acme, Inc.", "NumberOfEmployees": 5}, long_ago(sandbox))
+    known = [a_contact(org, n, long_ago(sandbox), AccountId=account, Title='A "quoted", title') for n in range(30)]
+    org.settings.bulk_page, org.settings.bulk_polls = 7, 3
+    bulk = a_room(objects=["Contact"], bulk_read_above=20)
+    pages: list[Page[Lead]] = []
+    progress: Progress | None = None
+    while set(found(pages)) != set(known):  # each process lives to see one page
+        pages.append(next(iter(bulk.pull_leads(progress))))
+        progress = pages[-1].progress
+        assert len(pages) < 10
+    assert calls(sandbox, "bulk.query.create") == 1
+    lead = found(pages)[known[0]]
+    assert (lead.attributes["job_title"], lead.attributes["employees"]) == ('A "quoted", title', 5)
+
+
+def test_a_bulk_job_that_fails_leaves_the_reading_to_queries(
+    a_room: Rooms, room: Salesforce, org: stand_in.Salesforce, sandbox: Sandbox
+) -> None:
+    known = [a_lead(org, n, long_ago(sandbox)) for n in range(30)]
+    sandbox.world.faults.add(Fault("status", operation="bulk.query.results", status=404, times=100))
+    pages, _ = pulled(a_room(objects=["Lead"], bulk_read_above=20), None)
+    assert set(found(pages)) == set(known)

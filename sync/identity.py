@@ -100,16 +100,23 @@ def retire(tx: Connection, gone: Iterable[RecordRef], now: datetime) -> set[Pers
 
 
 def former_holders(tx: Connection, leads: Sequence[Lead]) -> list[RecordRef]:
-    """Records that, as far as we know, still have the address of a record we have never seen.
+    """Records that, as far as we know, still have the address of a record that does not belong to them.
 
-    Where a CRM keeps addresses unique, each of them was deleted, merged or given another address, and we were not
-    told: read them again first, or somebody deleted and imported anew would be taken for two people and contacted
-    twice (reliability G11, G19).
+    Where a CRM keeps addresses unique and the record is new to us, each of them was deleted, merged or given another
+    address, and we were not told; where records share addresses, it may have been. Read them again first, or somebody
+    deleted and imported anew would be taken for two people and contacted twice, and somebody whose address was handed
+    on for the one who has it now (reliability G11, G19).
     """
-    addressed = {key: lead for lead in leads if not lead.shares_address for key in _address(lead)}
+    addressed = {key: lead for lead in leads for key in _address(lead)}
     owners = lead_store.people_by_key(tx, {lead.ref.key for lead in leads} | set(addressed))
-    suspects = {key: lead for key, lead in addressed.items() if lead.ref.key not in owners and key in owners}
+    suspects = {
+        key: lead
+        for key, lead in addressed.items()
+        if key in owners
+        and (owners.get(lead.ref.key) != owners[key] if lead.shares_address else lead.ref.key not in owners)
+    }
     records = lead_store.records_of(tx, sorted({owners[key] for key in suspects}))
+    read = {lead.ref for lead in leads}
     return sorted(
         {
             record.ref
@@ -117,6 +124,7 @@ def former_holders(tx: Connection, leads: Sequence[Lead]) -> list[RecordRef]:
             for record in records.get(owners[key], ())
             if _same_system(record, lead) and addresses.canonical(record.email) == addresses.canonical(lead.email)
         }
+        - read
     )
 
 

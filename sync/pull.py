@@ -228,10 +228,22 @@ def reread(
 
 
 def read_former_holders(store: Store, crm: Crm, leads: Sequence[Lead]) -> Reading:
-    """Ask the CRM again about the records `identity.former_holders` has its doubts about."""
-    with store.reading() as tx:
-        doubtful = identity.former_holders(tx, leads)
-    return crm.read_leads(doubtful) if doubtful else Reading(())
+    """Ask the CRM again about the records `identity.former_holders` has its doubts about, and those that raises."""
+    found: dict[RecordRef, Lead] = {}
+    gone: set[RecordRef] = set()
+    moved: dict[RecordRef, RecordRef] = {}
+    todo = list(leads)
+    while todo:
+        with store.reading() as tx:
+            doubtful = [
+                ref for ref in identity.former_holders(tx, todo) if ref not in gone | found.keys() | moved.keys()
+            ]
+        reading = crm.read_leads(doubtful) if doubtful else Reading(())
+        todo = [lead for lead in reading.found if lead.ref not in found]
+        found |= {lead.ref: lead for lead in todo}
+        gone |= set(reading.gone)
+        moved |= reading.moved
+    return Reading(list(found.values()), sorted(gone), moved)
 
 
 def moved_records(settled: Mapping[RecordRef, Settled]) -> list[RecordRef]:

@@ -2,7 +2,8 @@
 
 A CRM or an e-mail platform from another package is an entry point of the group `leadbridge.connectors`, named as in
 the configuration's `connections`, whose object is a subclass of `Crm` or `EmailPlatform` that is built from its
-connection, the whole configuration and, by keyword, the `pace` at which it may spend time (`leadbridge.call.Pace`).
+connection, the whole configuration and, by keyword, the `pace` at which it may spend time (`leadbridge.call.Pace`). One
+whose access expires says `keeps_grants = True` and is given `grants` too (`connectors.grants.Grants`).
 SDKs are heavy, so a room is imported when it is built.
 """
 
@@ -60,6 +61,8 @@ def _build(contract: type[R], known: dict[str, str], name: str, config: Config, 
     room = _load(known[name]) if name in known else _offered(name, contract)
     if room is None:
         raise _fault(name, f"is no {contract.__name__}", f"built in: {', '.join(sorted(known))}")
+    if not getattr(room, "keeps_grants", False):
+        options = {name: option for name, option in options.items() if name != "grants"}
     built = room(connection, config, **options)
     if not isinstance(built, contract):
         raise _fault(name, f"is no {contract.__name__}", f"its entry point in {GROUP} is something else")

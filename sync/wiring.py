@@ -15,6 +15,7 @@ from leadbridge.config.schema import Config
 from leadbridge.errors import StoreError
 from leadbridge.store import leases
 from leadbridge.store.engine import Store, open_store
+from sync.grants import StoredGrants
 from sync.outlook import Scorer
 
 
@@ -46,11 +47,14 @@ def build(config: Config, *, migrate: bool = True) -> Parts:
         store.migrate()
     stop = threading.Event()
     pace = Pace(stop=stop)
-    crms = [registry.crm(name, config, pace=pace) for name in registry.crms(config)]
+    me = owner()
+    grants = StoredGrants(store, me, pace.wait)
+    crms = [registry.crm(name, config, pace=pace, grants=grants) for name in registry.crms(config)]
     platform = next(
-        (registry.email_platform(name, config, pace=pace) for name in registry.email_platforms(config)), None
+        (registry.email_platform(name, config, pace=pace, grants=grants) for name in registry.email_platforms(config)),
+        None,
     )
-    return Parts(config, store, Scorer(config), crms, platform, owner=owner(), stop=stop)
+    return Parts(config, store, Scorer(config), crms, platform, owner=me, stop=stop)
 
 
 def owner() -> str:

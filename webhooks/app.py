@@ -243,4 +243,12 @@ def _hide_secrets(config: Config) -> None:
         logs.hide(*_plain(one.token, one.webhook_secret, one.webhook_secret_previous))
     if connections.mailchimp is not None:
         two = connections.mailchimp
-        logs.hide(*_plain(two.api_key, two.webhook_secret, two.webhook_secret_previous, two.webhook_signing_secret))
+        logs.hide(
+            *_plain(
+                two.api_key,
+                two.access_token,
+                two.webhook_secret,
+                two.webhook_secret_previous,
+                two.webhook_signing_secret,
+            )
+        )

@@ -1,20 +1,24 @@
 """The kept SDK client of one HubSpot account, and the one way through it.
 
 `call_api` of the SDK's `ApiClient` takes any path, so both path families go through one client and one pool of
-connections (vendors/hubspot.md section 4). Service keys and private app tokens do not expire, so there is nothing to
-renew; a refused token needs an operator.
+connections (vendors/hubspot.md section 4). Service keys and private app tokens do not expire; access of an OAuth app
+does after half an hour, and is renewed before that (section 3.1).
 """
 
 from collections.abc import Mapping, Sequence
+from datetime import timedelta
 from typing import Any, TypeVar
 
 from hubspot.crm.contacts.api_client import ApiClient
 from hubspot.crm.contacts.configuration import Configuration
+from hubspot.crm.contacts.exceptions import ApiException
+from pydantic import Field, SecretStr
 from urllib3 import Retry
 
+from connectors.grants import Grant, Grants, MemoryGrants
 from connectors.hubspot.paths import ROUTES, path_of
 from connectors.hubspot.wire import VENDOR, Shape, name_error, parsed
-from leadbridge import __version__, logs
+from leadbridge import __version__, clock, logs
 from leadbridge.call import Caller, Pace, RatePerSpan, per_second, read_within
 from leadbridge.config.connections import HubSpotConnection
 from leadbridge.errors import VendorError
@@ -24,13 +28,15 @@ S = TypeVar("S", bound=Shape)
 CONNECTIONS = 10
 """Connections kept open; more threads than this at once open short-lived ones."""
 
+MARGIN = timedelta(seconds=60)
+"""Access is renewed this long before it ends; 401 is not the normal signal (section 3.1)."""
+
 
 class Api:
     """The calls of one account. Thread-safe: the SDK's shared `last_response` is never looked at."""
 
-    def __init__(self, connection: HubSpotConnection, pace: Pace | None = None) -> None:
+    def __init__(self, connection: HubSpotConnection, pace: Pace | None = None, grants: Grants | None = None) -> None:
         pace = pace or Pace()
-        logs.hide(connection.token.get_secret_value())
         self._version = connection.api_version
         self._client = _client(connection)
         budgets = {
@@ -38,6 +44,11 @@ class Api:
             "searches": per_second(connection.searches_per_second, ticks=pace.ticks),
         }
         self._caller = Caller(VENDOR, name_error, budgets, pace=pace)
+        self._access: _Fixed | _Renewed
+        if connection.token is not None:
+            self._access = _Fixed(connection.token)
+        else:
+            self._access = _Renewed(self, connection, grants or MemoryGrants())
 
     def ask(
         self,
@@ -52,20 +63,15 @@ class Api:
         """Do one operation of `paths.ROUTES` and return its answer in the given shape. Raises VendorError."""
         route = ROUTES[operation]
         path = path_of(self._version, operation, **(arguments or {}))
-        connect = self._caller.pace.patience.connect
 
         def send(seconds: float) -> S:
-            response = self._client.call_api(
-                path,
-                route.method,
-                query_params=list(query),
-                header_params={"Accept": "application/json"},  # without it a missing pipeline answers HTML (14.1)
-                body=dict(body) if body is not None else None,
-                auth_settings=["oauth2"],
-                _preload_content=False,
-                _request_timeout=(min(connect, seconds), seconds),
-            )
-            return parsed(shape, read_within(response, seconds))
+            token = self._access.token()
+            try:
+                return parsed(shape, self._send(route.method, path, seconds, token=token, query=query, body=body))
+            except ApiException as error:
+                if error.status != 401 or (fresh := self._access.instead_of(token)) is None:
+                    raise
+            return parsed(shape, self._send(route.method, path, seconds, token=fresh, query=query, body=body))
 
         return self._caller(
             operation,
@@ -75,10 +81,121 @@ class Api:
             failures=failures,
         )
 
+    def grant(self, fields: Mapping[str, str]) -> "TokenAnswer":
+        """Ask for access with these fields of a form. Raises VendorError; NeedsOperator when the grant was revoked."""
+        path = path_of(self._version, "oauth.token")
+
+        def send(seconds: float) -> TokenAnswer:
+            return parsed(TokenAnswer, self._send("POST", path, seconds, form=fields))
+
+        return self._caller("oauth.token", send, repeatable=True)
+
+    def _send(
+        self,
+        method: str,
+        path: str,
+        seconds: float,
+        *,
+        token: str | None = None,
+        query: Sequence[tuple[str, str]] = (),
+        body: Mapping[str, Any] | None = None,
+        form: Mapping[str, str] | None = None,
+    ) -> bytes:
+        headers = {"Accept": "application/json"}  # without it a missing pipeline answers HTML (section 14.1)
+        if token is not None:
+            headers["Authorization"] = f"Bearer {token}"
+        if form is not None:
+            headers["Content-Type"] = "application/x-www-form-urlencoded"
+        response = self._client.call_api(
+            path,
+            method,
+            query_params=list(query),
+            header_params=headers,
+            post_params=list((form or {}).items()),
+            body=dict(body) if body is not None else None,
+            _preload_content=False,
+            _request_timeout=(min(self._caller.pace.patience.connect, seconds), seconds),
+        )
+        return read_within(response, seconds)
+
+
+# --- access ----------------------------------------------------------------------------------------------------------
+
+
+class TokenAnswer(Shape):
+    """Access as HubSpot grants it."""
+
+    access_token: str = Field(repr=False, min_length=1)
+    refresh_token: str = Field("", repr=False)
+    expires_in: float = Field(gt=0)
+
+
+class _Fixed:
+    """A token for good."""
+
+    def __init__(self, token: SecretStr) -> None:
+        self._token = token
+        logs.hide(token.get_secret_value())
+
+    def token(self) -> str:
+        return self._token.get_secret_value()
+
+    def instead_of(self, refused: str) -> str | None:  # noqa: ARG002 - there is no other
+        return None
+
+
+class _Renewed:
+    """Access of an OAuth app. Whoever finds it expired renews it, once for all (`connectors.grants`)."""
+
+    def __init__(self, api: Api, connection: HubSpotConnection, grants: Grants) -> None:
+        assert connection.client_secret is not None  # noqa: S101 - the configuration sees to these
+        assert connection.refresh_token is not None  # noqa: S101
+        self._api = api
+        self._client_id = connection.client_id or ""
+        self._client_secret = connection.client_secret
+        self._first = Grant(connection.refresh_token.get_secret_value())
+        self._grants = grants
+        self._held = self._first  # as this process knows it; another may have renewed it, which ends nothing of ours
+        for secret in (self._client_secret.get_secret_value(), self._first.refresh_token):
+            logs.hide(secret)
+
+    def token(self) -> str:
+        """Access good for a minute at least, by our clock. Raises VendorError when it cannot be renewed."""
+        held = self._held
+        if _ends(held):
+            held = self._grants.current(VENDOR, self._first)
+        if _ends(held):
+            held = self._grants.renewed(VENDOR, self._first, held.access_token, self._renew)
+        self._held = held
+        return held.access_token
+
+    def instead_of(self, refused: str) -> str:
+        """Other access than this, which HubSpot calls expired: its clock is the one that counts."""
+        self._held = held = self._grants.renewed(VENDOR, self._first, refused, self._renew)
+        return held.access_token
+
+    def _renew(self, held: Grant) -> Grant:
+        asked = clock.now()
+        answer = self._api.grant(
+            {
+                "grant_type": "refresh_token",
+                "client_id": self._client_id,
+                "client_secret": self._client_secret.get_secret_value(),
+                "refresh_token": held.refresh_token,
+            }
+        )
+        for secret in (answer.access_token, answer.refresh_token):
+            logs.hide(secret)
+        lasts = timedelta(seconds=answer.expires_in)
+        return Grant(answer.refresh_token or held.refresh_token, answer.access_token, asked + lasts)
+
+
+def _ends(held: Grant) -> bool:
+    return held.expires_at is None or held.expires_at - MARGIN <= clock.now()
+
 
 def _client(connection: HubSpotConnection) -> ApiClient:
     configuration = Configuration(host=connection.base_url)
-    configuration.access_token = connection.token.get_secret_value()
     # No retries inside (ours are counted and budgeted), no redirects: the token goes to base_url only (G29).
     configuration.retries = Retry(total=False, redirect=False)
     configuration.connection_pool_maxsize = CONNECTIONS

@@ -6,6 +6,7 @@ from datetime import timedelta
 from pydantic import Field
 
 from connectors.base import Change, Crm, Made, Page, Progress, PropertySpec, Reading, SalesTask, Settled, TaskState
+from connectors.grants import Grants
 from connectors.hubspot.auth import Api
 from connectors.hubspot.leads import Leads
 from connectors.hubspot.mapping import CONTACT, Fields
@@ -31,8 +32,12 @@ class HubSpot(Crm):
     people = frozenset({CONTACT})
     write_batch = BATCH
 
-    def __init__(self, connection: HubSpotConnection, config: Config, *, pace: Pace | None = None) -> None:
-        self._api = Api(connection, pace)
+    keeps_grants = True
+
+    def __init__(
+        self, connection: HubSpotConnection, config: Config, *, pace: Pace | None = None, grants: Grants | None = None
+    ) -> None:
+        self._api = Api(connection, pace, grants)
         self._fields = Fields(config)
         lookback = timedelta(seconds=connection.lookback)
         self._leads = Leads(self._api, self._fields, lookback)

@@ -17,6 +17,7 @@ _ROOTS: dict[ApiVersion, dict[str, str]] = {
         "events": "/events/v3/events",
         "forms": "/marketing/v3/forms",
         "pipelines": "/crm/v3/pipelines",
+        "oauth": "/oauth/v3",
         "lists": "/crm/v3/lists",
         "account": "/account-info/v3",
         "submissions": "/form-integrations/v1/submissions/forms",  # no dated form
@@ -29,6 +30,7 @@ _ROOTS: dict[ApiVersion, dict[str, str]] = {
         "events": "/events/event-occurrences/2026-09",
         "forms": "/marketing/forms/2026-09-beta",  # only as beta
         "pipelines": "/crm/pipelines/2026-09",
+        "oauth": "/oauth/2026-09",
         "lists": "/crm/lists/2026-09",
         "account": "/account-info/2026-09",
         "submissions": "/form-integrations/v1/submissions/forms",
@@ -50,6 +52,7 @@ class Route:
 
 
 ROUTES = {
+    "oauth.token": Route("POST", "oauth", "/token"),
     "account.details": Route("GET", "account", "/details"),
     "contacts.list": Route("GET", "objects", "/contacts"),
     "contacts.get": Route("GET", "objects", "/contacts/{id}"),

@@ -189,10 +189,12 @@ def _body_of(error: ApiException) -> ErrorBody:
 
 def _by_status(operation: str, status: int, body: ErrorBody, after: float | None) -> VendorError:
     match status:
+        case 400 | 401 | 403 if operation == "oauth.token":
+            cure = "grant the app access anew and put its refresh token into connections.hubspot.refresh_token"
+            return NeedsOperator(VENDOR, operation, f"{body.message or 'no access'}; {cure}", status=status)
         case 401:
-            return NeedsOperator(
-                VENDOR, operation, "the token is not accepted; renew connections.hubspot.token", status=status
-            )
+            cure = "renew connections.hubspot.token, or grant the app access anew"
+            return NeedsOperator(VENDOR, operation, f"the token is not accepted; {cure}", status=status)
         case 403 if ROUTES[operation].optional:
             return FeatureMissing(VENDOR, operation, _why_forbidden(body), status=status)
         case 403:

@@ -2,15 +2,19 @@
 
 The client of 3.0.80 is generated code with traps (vendors/mailchimp.md section 13). Its `ApiClient` is kept, its one
 method that touches the network is replaced: connections are kept, redirects are not followed, and an answer has a
-deadline. API keys do not expire, so there is nothing to renew.
+deadline. API keys do not expire, nor do OAuth tokens, so there is nothing to renew; a token's data centre is asked for
+once (section 1).
 """
 
 import json
+import re
 import threading
+from base64 import b64encode
 from collections.abc import Callable
 from dataclasses import dataclass
 from http.cookiejar import DefaultCookiePolicy
 from typing import Any, TypeVar
+from urllib.parse import urlsplit
 
 import requests
 from mailchimp_marketing.api.campaigns_api import CampaignsApi
@@ -19,25 +23,40 @@ from mailchimp_marketing.api.lists_api import ListsApi
 from mailchimp_marketing.api.reports_api import ReportsApi
 from mailchimp_marketing.api.root_api import RootApi
 from mailchimp_marketing.api_client import ApiClient
+from pydantic import SecretStr
 from requests.adapters import HTTPAdapter
 
-from connectors.mailchimp.wire import VENDOR, accepted, name_error, shaped
+from connectors.mailchimp.wire import VENDOR, Empty, accepted, name_error, shaped
 from connectors.mailchimp.wire import Shape as _Shape
 from leadbridge import __version__, logs
-from leadbridge.call import Caller, Pace, Simultaneous, read_within
+from leadbridge.call import Caller, Garbled, Pace, Simultaneous, read_within
 from leadbridge.config.connections import MailchimpConnection
-from leadbridge.errors import VendorError
+from leadbridge.errors import NeedsOperator, VendorError
 
 S = TypeVar("S", bound=_Shape)
+
+
+Signer = Callable[[requests.PreparedRequest], requests.PreparedRequest]
+
+
+def signed(authorization: str) -> Signer:
+    """Puts this header on a request; as `auth`, so that nothing from a `.netrc` takes its place."""
+
+    def sign(request: requests.PreparedRequest) -> requests.PreparedRequest:
+        request.headers["Authorization"] = authorization
+        return request
+
+    return sign
 
 
 class KeptClient(ApiClient):  # type: ignore[misc]  # the client ships no types
     """The client's own `ApiClient`, over kept connections and with deadlines. Thread-safe."""
 
-    def __init__(self, key: str, host: str, connections: int, connect: float) -> None:
+    def __init__(self, authorization: str, host: str, connections: int, connect: float) -> None:
         # An empty server name switches off its replacement in addresses, which also hits ids that contain "server".
-        super().__init__({"api_key": key, "server": ""})
+        super().__init__({"server": ""})
         self.host = host
+        self._signed = signed(authorization)
         self.default_headers["User-Agent"] = f"leadbridge/{__version__}"
         self._connect = connect
         self._connections = connections
@@ -72,7 +91,7 @@ class KeptClient(ApiClient):  # type: ignore[misc]  # the client ships no types
             params=query_params,
             headers=headers,
             data=None if method in ("GET", "HEAD", "OPTIONS", "DELETE") else json.dumps(body),
-            auth=("leadbridge", self.api_key),
+            auth=self._signed,
             timeout=(min(self._connect, seconds), seconds),
             allow_redirects=False,
             stream=True,
@@ -100,12 +119,19 @@ class Api:
 
     def __init__(self, connection: MailchimpConnection, pace: Pace | None = None) -> None:
         pace = pace or Pace()
-        key = connection.api_key.get_secret_value()
-        logs.hide(key)
+        key, token = connection.api_key, connection.access_token
+        secret = (key or token or SecretStr("")).get_secret_value()
+        logs.hide(secret)
+        if key is not None:
+            pair = b64encode(f"leadbridge:{secret}".encode()).decode()
+            logs.hide(pair)
         # A call counts as one in flight at Mailchimp until it is answered, so places are what is rationed (section 12).
         budgets = {"calls": Simultaneous(connection.simultaneous, ticks=pace.ticks)}
         self._caller = Caller(VENDOR, name_error, budgets, pace=pace)
-        self._client = KeptClient(key, _host(connection, key), connection.simultaneous, pace.patience.connect)
+        authorization = f"Basic {pair}" if key is not None else f"Bearer {secret}"
+        host = _host(connection, secret if key is not None else None)
+        self._client = KeptClient(authorization, host, connection.simultaneous, pace.patience.connect)
+        self._where = None if host else DataCentre(connection.login_url, secret)
         client = self._client
         self._sdk = Sdk(
             ListsApi(client), CampaignsApi(client), ReportsApi(client), CustomerJourneysApi(client), RootApi(client)
@@ -146,15 +172,69 @@ class Api:
         failures: list[VendorError] | None = None,
     ) -> Any:
         def send(seconds: float) -> Any:
+            if self._where is not None:
+                self._client.host = self._where.endpoint(seconds)
             self._client.within(seconds, fresh=not repeatable)
             return read(call(self._sdk))
 
         return self._caller(operation, send, repeatable=repeatable, failures=failures)
 
 
-def _host(connection: MailchimpConnection, key: str) -> str:
-    """Where the API is: as configured, or in the data centre that the key's ending names (section 1)."""
+class DataCentre:
+    """Where the account of an OAuth token is (section 1). Asked for once."""
+
+    def __init__(self, login_url: str, token: str) -> None:
+        self._login_url = login_url.rstrip("/")
+        self._token = token
+        self._found = ""
+        self._lock = threading.Lock()
+
+    def endpoint(self, seconds: float) -> str:
+        """The address of the API. Raises NeedsOperator for a revoked token, and for an address that is not Mailchimp's.
+
+        A bad token is answered with 200 too; only the address missing in the answer tells.
+        """
+        with self._lock:
+            if not self._found:
+                self._found = self._ask(seconds)
+            return self._found
+
+    def _ask(self, seconds: float) -> str:
+        with requests.Session() as session:
+            response = session.get(
+                f"{self._login_url}/oauth2/metadata",
+                headers={"Accept": "application/json"},
+                auth=signed(f"OAuth {self._token}"),
+                timeout=seconds,
+                allow_redirects=False,
+                stream=True,
+            )
+            body = read_within(response.raw, seconds)
+        if response.status_code != 200:
+            raise Empty(response.status_code, response.headers)
+        try:
+            found = json.loads(body)
+        except ValueError:
+            raise Garbled("the answer is no JSON") from None
+        endpoint = found.get("api_endpoint") if isinstance(found, dict) else None
+        if not isinstance(endpoint, str) or not endpoint:
+            cure = "grant the app access anew and renew connections.mailchimp.access_token"
+            raise NeedsOperator(VENDOR, "oauth.metadata", f"the token is not accepted; {cure}")
+        if not self._may_be(endpoint):
+            raise NeedsOperator(VENDOR, "oauth.metadata", "names an address that is not Mailchimp's; nothing was sent")
+        return f"{endpoint.rstrip('/')}/3.0"
+
+    def _may_be(self, endpoint: str) -> bool:
+        """Only Mailchimp's own data centres, or the very host that was configured to be asked (reliability G29)."""
+        there, asked = urlsplit(endpoint), urlsplit(self._login_url)
+        if (there.scheme, there.netloc) == (asked.scheme, asked.netloc):
+            return True
+        return there.scheme == "https" and re.fullmatch(r"[a-z0-9]+\.api\.mailchimp\.com", there.netloc) is not None
+
+
+def _host(connection: MailchimpConnection, key: str | None) -> str:
+    """Where the API is: as configured, or in the data centre that the key's ending names; "" when it is to be asked."""
     if connection.base_url is None:
-        return f"https://{key.rpartition('-')[2]}.api.mailchimp.com/3.0"
+        return f"https://{key.rpartition('-')[2]}.api.mailchimp.com/3.0" if key is not None else ""
     base: str = connection.base_url
     return base if base.endswith("/3.0") else f"{base}/3.0"

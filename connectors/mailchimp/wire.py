@@ -219,7 +219,7 @@ def _by_status(operation: str, status: int, problem: Problem | None, after: floa
     told = problem.words() if problem else ""
     match status:
         case 401:
-            cure = "the API key is not accepted; renew connections.mailchimp.api_key"
+            cure = "the key or token is not accepted; renew it under connections.mailchimp"
             return NeedsOperator(VENDOR, operation, cure, status=status)
         case 403 if problem is None:  # a 403 without a document is throttling, not a missing right (section 12)
             return RetryLater(VENDOR, operation, "throttled", status=status, after=after)

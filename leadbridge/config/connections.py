@@ -37,7 +37,12 @@ HubSpotSource = Literal[
 class HubSpotConnection(Section):
     """HubSpot: what to connect with, and which sources of activity to read."""
 
-    token: SecretStr = Field(description="service key or private app token")
+    token: SecretStr | None = Field(None, description="service key or private app token; or OAuth, the three below")
+    client_id: str | None = Field(None, min_length=1, description="of the app, for OAuth")
+    client_secret: SecretStr | None = Field(None, description="of the app, for OAuth")
+    refresh_token: SecretStr | None = Field(
+        None, description="what the app was granted; where HubSpot gives a new one, leadbridge keeps it in the store"
+    )
     webhook_secret: SecretStr | None = Field(None, description="client secret of the app that sends webhooks")
     webhook_secret_previous: SecretStr | None = Field(None, description="the old secret, valid too while you rotate")
     base_url: HttpAddress = Field("https://api.hubapi.com", description="where the API is")
@@ -53,6 +58,21 @@ class HubSpotConnection(Section):
     requests_per_10s: int = Field(80, ge=1, le=10000, description="calls we allow ourselves in any ten seconds")
     searches_per_second: float = Field(3, gt=0, le=5, description="searches we allow ourselves (HubSpot: 5)")
     lookback: Duration = Field(10 * 60, description="overlap of two pulls: HubSpot's search index lags")
+
+    @model_validator(mode="after")
+    def _one_way_in(self) -> "HubSpotConnection":
+        oauth = ("client_id", "client_secret", "refresh_token")
+        given = [name for name in oauth if getattr(self, name) is not None]
+        if self.token is not None and given:
+            raise across(f"token and {' and '.join(given)} are two ways in; keep one", "token", *given)
+        if self.token is None and len(given) < len(oauth):
+            lacking = [name for name in oauth if name not in given]
+            raise across(
+                f"lacks {' and '.join(lacking)}, or a token" if given else "lacks token: a service key or app token",
+                "token",
+                *oauth,
+            )
+        return self
 
     @model_validator(mode="after")
     def _new_before_old(self) -> "HubSpotConnection":
@@ -136,7 +156,11 @@ class SalesforceConnection(Section):
 class MailchimpConnection(Section):
     """Mailchimp: key and audience."""
 
-    api_key: SecretStr = Field(description="API key, ends in -usNN")
+    api_key: SecretStr | None = Field(None, description="API key, ends in -usNN; or access_token")
+    access_token: SecretStr | None = Field(None, description="token that an OAuth app was granted; it never expires")
+    login_url: HttpAddress = Field(
+        "https://login.mailchimp.com", description="where an access_token's data centre is asked for"
+    )
     audience: str = Field(min_length=1, description="audience (list) id")
     base_url: HttpAddress | None = Field(None, description="where the API is; default: from the key's ending")
     webhook_secret: PathSecret | None = Field(None, description="random part of our webhook's path")
@@ -151,8 +175,14 @@ class MailchimpConnection(Section):
 
     @model_validator(mode="after")
     def _somewhere_to_call(self) -> "MailchimpConnection":
+        if (self.api_key is None) == (self.access_token is None):
+            raise across("needs exactly one of api_key and access_token", "api_key", "access_token")
         # The account's data centre is the key's ending, and part of the address (vendor page, section 1).
-        if self.base_url is None and not re.search(r"-[a-z]{2,4}\d{1,4}$", self.api_key.get_secret_value()):
+        if (
+            self.api_key is not None
+            and self.base_url is None
+            and not re.search(r"-[a-z]{2,4}\d{1,4}$", self.api_key.get_secret_value())
+        ):
             raise across(
                 "has no ending such as -us21, which says where the account is; copy the whole key, or add base_url",
                 "api_key",

@@ -126,6 +126,14 @@ members = Table(
     _must("written_times", Json, "'[]'"),
 )
 
+grants = Table(
+    "grants",
+    metadata,
+    Column("name", Key, primary_key=True),  # of the connection
+    _must("sealed", LargeBinary),  # access and refresh token (store.grants)
+    _must("changed_at", Instant),
+)
+
 activities = Table(
     "activities",
     metadata,

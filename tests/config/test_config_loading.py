@@ -138,6 +138,7 @@ def test_the_process_environment_is_the_default(
         monkeypatch.setenv(name, value)
     config = load(str(write(tmp_path, changed())))
     assert config.connections.hubspot is not None
+    assert config.connections.hubspot.token is not None
     assert config.connections.hubspot.token.get_secret_value() == os.environ["HUBSPOT_TOKEN"]
 
 

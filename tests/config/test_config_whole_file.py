@@ -278,6 +278,29 @@ CASES = {
     "tag and trigger": (
         "tag: lb-guides", f"tag: lb-guides, {TRIGGER}", [(29, "nurture.journeys[0].mailchimp", "exactly one of tag")],
     ),
+    "a merge field that write_back fills": (
+        "tag: lb-guides", "merge_field: LBSCORE=9",
+        [(29, "nurture.journeys[0].mailchimp.merge_field", "write_back fills")],
+    ),
+    "a merge field without a value": (
+        "tag: lb-guides", "merge_field: LBNEXT", [(29, "nurture.journeys[0].mailchimp.merge_field", "LBNEXT=guides")],
+    ),
+    "an exit that is the way in": (
+        "tag: lb-guides", "tag: lb-guides, exit_tag: LB-guides",
+        [(29, "nurture.journeys[0].mailchimp", "choose another exit_tag")],
+    ),
+    "two ways into HubSpot": (
+        'token: "${HUBSPOT_TOKEN}"', 'token: "${HUBSPOT_TOKEN}", client_id: abc',
+        [(2, "connections.hubspot", "two ways in; keep one")],
+    ),
+    "half of an OAuth app": (
+        'token: "${HUBSPOT_TOKEN}"', 'client_id: abc, client_secret: "${HUBSPOT_APP_SECRET}"',
+        [(2, "connections.hubspot", "lacks refresh_token, or a token")],
+    ),
+    "key and token": (
+        "audience: a36b032126", 'audience: a36b032126, access_token: "${HUBSPOT_TOKEN}"',
+        [(3, "connections.mailchimp", "exactly one of api_key and access_token")],
+    ),
     "a trigger that is none": (
         "tag: lb-guides", "trigger: https://us6.admin.mailchimp.com/journeys/12",
         [(29, "nurture.journeys[0].mailchimp.trigger", "copy it from the journey builder")],

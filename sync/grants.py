@@ -1,0 +1,82 @@
+"""Access that expires, kept in the store: one renewal at a time over all threads and processes (pattern 15)."""
+
+import hashlib
+from collections.abc import Callable
+from datetime import datetime
+
+from connectors.grants import Grant, Renew
+from leadbridge import clock, logs
+from leadbridge.errors import RetryLater
+from leadbridge.store import grants, leases
+from leadbridge.store.engine import Store
+
+LEASE = 90.0
+"""Seconds a renewal may take; longer than all tries of the call it makes."""
+
+POLL = 0.1
+LONGEST_WAIT = 40.0
+"""Seconds to wait for another's renewal, looking again every `POLL`."""
+
+
+class StoredGrants:
+    """Grants in the store, sealed. A configured refresh token begins a line of grants, another one another line."""
+
+    def __init__(self, store: Store, owner: str, wait: Callable[[float], object]) -> None:
+        self._store = store
+        self._owner = owner
+        self._wait = wait
+
+    def current(self, name: str, first: Grant) -> Grant:
+        """See `Grants.current`."""
+        with self._store.reading() as tx:
+            held = grants.read(tx, self._store.vault, name)
+        if held is None or held.get("line") != _line(first):
+            return first
+        for token in (held["access"], held["refresh"]):
+            logs.hide(token)
+        return Grant(held["refresh"], held["access"], datetime.fromisoformat(held["expires"]))
+
+    def renewed(self, name: str, first: Grant, seen: str, renew: Renew) -> Grant:
+        """See `Grants.renewed`."""
+        waited = 0.0
+        while True:
+            held = self.current(name, first)
+            if held.access_token != seen:
+                return held
+            with self._store.writing() as tx:
+                token = leases.take(tx, _lease(name), self._owner, LEASE)
+            if token is not None:
+                break
+            if waited >= LONGEST_WAIT:
+                raise RetryLater(name, "token", "another worker's renewal of the access token takes long", after=POLL)
+            self._wait(POLL)
+            waited += POLL
+        try:
+            held = self.current(name, first)  # somebody may have stored one between our look and our lease
+            return held if held.access_token != seen else self._fetch(name, first, held, renew)
+        finally:
+            with self._store.writing() as tx:
+                leases.drop(tx, _lease(name), token)
+
+    def _fetch(self, name: str, first: Grant, held: Grant, renew: Renew) -> Grant:
+        """The next grant, stored whatever became of the lease: the old refresh token may be worth nothing by now."""
+        found = renew(held)
+        assert found.expires_at is not None  # noqa: S101 - a renewed grant expires
+        values = {
+            "line": _line(first),
+            "access": found.access_token,
+            "refresh": found.refresh_token,
+            "expires": found.expires_at.isoformat(),
+        }
+        with self._store.writing() as tx:
+            grants.keep(tx, self._store.vault, name, values, clock.now())
+        return found
+
+
+def _lease(name: str) -> str:
+    return f"grant:{name}"
+
+
+def _line(first: Grant) -> str:
+    """Tells one configured refresh token from another, without being one."""
+    return hashlib.sha256(first.refresh_token.encode()).hexdigest()

@@ -303,6 +303,13 @@ class EmailPlatform(ABC):
     def pull_activities(self, stream: str, progress: Progress | None) -> Iterator[Page[Activity]]:
         """As `Crm.pull_activities`."""
 
+    def read_activities(self, emails: Sequence[str], since: datetime) -> Iterator[Page[Activity]]:  # noqa: ARG002 - a blank
+        """What these addresses did since then, as far as no source tells it: mail of journeys that stay hidden.
+
+        For people whom leadbridge enrolled. May cost a call for each; yields nothing where the sources tell all.
+        """
+        return iter(())
+
     @abstractmethod
     def changes(self, wanted: Mapping[str, Value], current: Mapping[str, str]) -> dict[str, str]:
         """As `Crm.changes`, for merge fields."""

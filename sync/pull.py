@@ -4,12 +4,14 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import timedelta
+from functools import partial
 
 from connectors.base import Crm, EmailPlatform, Outcome, Reading, Settled
+from connectors.watermark import instant_in
 from leadbridge import clock, logs
 from leadbridge.errors import FeatureMissing, NeedsOperator, VendorError
 from leadbridge.store import activities as activity_store
-from leadbridge.store import due, suppressions, watermarks
+from leadbridge.store import due, enrolments, suppressions, watermarks
 from leadbridge.store.engine import Store
 from leadbridge.types import Lead, RecordRef
 from sync import identity
@@ -19,6 +21,11 @@ log = logs.logger(__name__)
 
 LEADS = "leads"
 OPT_OUTS = "opt_outs"
+
+FOLLOWED = "followed"
+FOLLOWED_FOR = timedelta(days=30)
+FOLLOW_EVERY = timedelta(days=1)
+"""How long, and how often, each person whom we enrolled is followed where journeys' mail has no report."""
 
 US, COMPLETE = "leadbridge", "pull"
 """Where it is noted that everything was pulled once."""
@@ -117,8 +124,12 @@ def _sources(
                 lambda lease: _pull_opt_outs(store, platform, pulled, lease, tell=tell),
             )
         )
+        followed = partial(_follow_enrolled, store, platform, pulled, tell=tell)
+        last = [_Source(f"{platform.vendor}:{FOLLOWED}", followed)]
+    else:
+        last = []
     rooms: list[Crm | EmailPlatform] = [*crms, *([platform] if platform else [])]
-    return found + [stream(room, name) for room in rooms for name in room.streams()]
+    return [*found, *(stream(room, name) for room in rooms for name in room.streams()), *last]
 
 
 def _note(source: _Source) -> str:
@@ -184,6 +195,33 @@ def _pull_stream(
     except FeatureMissing as missing:
         log.warning("source switched off", vendor=room.vendor, stream=stream, why=missing.problem)
         pulled.missing.append(f"{room.vendor}.{stream}")
+
+
+def _follow_enrolled(
+    store: Store, platform: EmailPlatform, pulled: Pulled, lease: Lease, *, tell: Callable[[str, int], None]
+) -> None:
+    """What people whom we enrolled did with mail that no source tells of; once a day, since it may cost a call each."""
+    now = clock.now()
+    with store.reading() as tx:
+        at = instant_in(watermarks.progress(tx, platform.vendor, FOLLOWED), "at")
+        people = enrolments.contacted_since(tx, platform.vendor, now - FOLLOWED_FOR)
+    if not people or (at is not None and now - at < FOLLOW_EVERY):
+        return
+    since = now - FOLLOWED_FOR if at is None else at - FOLLOW_EVERY  # reports trail: a day over the last look
+    try:
+        for page in platform.read_activities(people, since):
+            with store.writing() as tx:
+                lease.check(tx)
+                added = activity_store.add_activities(tx, page.rows, now)
+                due.mark_due(tx, added.people, now, due.Lane.NORMAL)
+            pulled.activities += added.new
+            tell("activities", pulled.activities)
+    except FeatureMissing as missing:
+        log.warning("source switched off", vendor=platform.vendor, stream=FOLLOWED, why=missing.problem)
+        pulled.missing.append(f"{platform.vendor}.{FOLLOWED}")
+    with store.writing() as tx:
+        lease.check(tx)
+        watermarks.save_progress(tx, platform.vendor, FOLLOWED, {"at": now.isoformat()}, now)
 
 
 def _pull_opt_outs(

@@ -9,14 +9,16 @@ once (section 1).
 import json
 import re
 import threading
+import time
 from base64 import b64encode
 from collections.abc import Callable
 from dataclasses import dataclass
 from http.cookiejar import DefaultCookiePolicy
-from typing import Any, TypeVar
-from urllib.parse import urlsplit
+from typing import IO, Any, TypeVar
+from urllib.parse import SplitResult, urlsplit
 
 import requests
+from mailchimp_marketing.api.batches_api import BatchesApi
 from mailchimp_marketing.api.campaigns_api import CampaignsApi
 from mailchimp_marketing.api.customer_journeys_api import CustomerJourneysApi
 from mailchimp_marketing.api.lists_api import ListsApi
@@ -29,11 +31,14 @@ from requests.adapters import HTTPAdapter
 from connectors.mailchimp.wire import VENDOR, Empty, accepted, name_error, shaped
 from connectors.mailchimp.wire import Shape as _Shape
 from leadbridge import __version__, logs
-from leadbridge.call import Caller, Garbled, Pace, Simultaneous, read_within
+from leadbridge.call import Caller, Garbled, Pace, Simultaneous, TooLong, TooSlow, read_within
 from leadbridge.config.connections import MailchimpConnection
 from leadbridge.errors import NeedsOperator, VendorError
 
 S = TypeVar("S", bound=_Shape)
+
+LARGEST_ARCHIVE = 512 * 1024 * 1024
+"""Bytes of packed results beyond which we stop reading."""
 
 
 Signer = Callable[[requests.PreparedRequest], requests.PreparedRequest]
@@ -102,6 +107,28 @@ class KeptClient(ApiClient):  # type: ignore[misc]  # the client ships no types
             session.close()
         return response
 
+    def fetch(self, url: str, into: IO[bytes], seconds: float) -> None:
+        """Copy what is at an address of another service, which is not shown our key. Raises Empty, TooLong, TooSlow."""
+        end = time.monotonic() + seconds
+        with self._session() as session:
+            answer = session.get(
+                url,
+                auth=lambda request: request,  # nor anything from a `.netrc`
+                timeout=(min(self._connect, seconds), seconds),
+                allow_redirects=False,
+                stream=True,
+            )
+            if answer.status_code != 200:
+                raise Empty(answer.status_code, answer.headers)
+            size = 0
+            for part in answer.iter_content(65536):
+                size += len(part)
+                if size > LARGEST_ARCHIVE:
+                    raise TooLong
+                if time.monotonic() > end:
+                    raise TooSlow
+                into.write(part)
+
 
 @dataclass(frozen=True, slots=True)
 class Sdk:
@@ -112,6 +139,8 @@ class Sdk:
     reports: ReportsApi
     journeys: CustomerJourneysApi
     root: RootApi
+    batches: BatchesApi
+    client: KeptClient  # for addresses it has no method for
 
 
 class Api:
@@ -134,8 +163,19 @@ class Api:
         self._where = None if host else DataCentre(connection.login_url, secret)
         client = self._client
         self._sdk = Sdk(
-            ListsApi(client), CampaignsApi(client), ReportsApi(client), CustomerJourneysApi(client), RootApi(client)
+            ListsApi(client),
+            CampaignsApi(client),
+            ReportsApi(client),
+            CustomerJourneysApi(client),
+            RootApi(client),
+            BatchesApi(client),
+            client,
         )
+        self._archive_hosts = tuple(connection.archive_hosts)
+
+    @property
+    def pace(self) -> Pace:
+        return self._caller.pace
 
     def ask(
         self,
@@ -161,6 +201,30 @@ class Api:
     ) -> None:
         """One call that answers 204. Raises VendorError; `failures` collects every failed try."""
         self._send(operation, call, accepted, repeatable=repeatable, failures=failures)
+
+    def download(self, operation: str, url: str, into: IO[bytes]) -> None:
+        """Fetch what Mailchimp keeps at a signed address of a storage service, without showing it our key (section 8).
+
+        Raises NeedsOperator for an address at a host that is not allowed, otherwise VendorError.
+        """
+        there = urlsplit(url)
+        ours = urlsplit(self._client.host)
+        if (there.scheme, there.netloc) != (ours.scheme, ours.netloc) and not self._may_fetch(there):
+            cure = "add its host to connections.mailchimp.archive_hosts if it is Mailchimp's"
+            raise NeedsOperator(VENDOR, operation, f"the results are at {there.hostname}, which is not allowed; {cure}")
+
+        def send(seconds: float) -> None:
+            into.seek(0)
+            into.truncate()
+            self._client.fetch(url, into, seconds)
+
+        self._caller(operation, send, repeatable=True)
+
+    def _may_fetch(self, there: SplitResult) -> bool:
+        host = there.hostname or ""
+        if there.scheme != "https" or there.port not in (None, 443) or "@" in there.netloc:
+            return False
+        return any(host == one or (one.startswith("*.") and host.endswith(one[1:])) for one in self._archive_hosts)
 
     def _send(
         self,

@@ -1,10 +1,11 @@
 """Mailchimp as an e-mail platform: the contract fulfilled, each part by the module that knows it."""
 
 from collections.abc import Iterator, Mapping, Sequence
-from datetime import timedelta
+from datetime import datetime, timedelta
 
 from connectors.base import Consent, EmailPlatform, Entry, Member, OptOut, Page, Progress, PropertySpec, Settled
 from connectors.mailchimp.auth import Api
+from connectors.mailchimp.feeds import Feeds
 from connectors.mailchimp.journeys import Journeys
 from connectors.mailchimp.mapping import CAMPAIGNS, Fields
 from connectors.mailchimp.members import Members
@@ -31,7 +32,8 @@ class Mailchimp(EmailPlatform):
         self._journeys = Journeys(self._api, audience, journeys)
         self._sources = tuple(dict.fromkeys(connection.activities))
         history = timedelta(seconds=connection.history)
-        self._streams = Streams(self._api, audience, history=history, lookback=lookback)
+        self._feeds = Feeds(self._api, audience, connection.simultaneous)
+        self._streams = Streams(self._api, self._feeds, audience, history=history, lookback=lookback)
 
     def account(self) -> str:
         """The account's id: to be pinned, so that a wrong key never touches another account."""
@@ -68,6 +70,9 @@ class Mailchimp(EmailPlatform):
         if stream != CAMPAIGNS:
             raise ValueError(f"Mailchimp has no source {stream!r}; there is {CAMPAIGNS}")
         return self._streams.campaigns(progress)
+
+    def read_activities(self, emails: Sequence[str], since: datetime) -> Iterator[Page[Activity]]:
+        return iter(()) if self._streams.tells_of_journeys() else self._feeds.read(emails, since)
 
     def changes(self, wanted: Mapping[str, Value], current: Mapping[str, str]) -> dict[str, str]:
         return self._fields.changes(wanted, current)

@@ -5,8 +5,8 @@ from collections.abc import Mapping
 from datetime import datetime
 
 from connectors.base import Member, MemberStatus, OptOut, PropertySpec
-from connectors.mailchimp.wire import VENDOR, ActivityRow, CampaignRow, EmailRow, MemberRow, row
-from connectors.values import moment
+from connectors.mailchimp.wire import VENDOR, ActivityRow, CampaignRow, EmailRow, FeedRow, MemberRow, row
+from connectors.values import kept, moment
 from connectors.written import Target, difference, targets
 from leadbridge import addresses, metrics
 from leadbridge.config.schema import Config
@@ -27,6 +27,8 @@ ACTIONS = {
     "click": ActivityKind.EMAIL_CLICKED,
     "bounce": ActivityKind.EMAIL_BOUNCED,
 }
+
+FEED_ACTIONS = ACTIONS | {"sent": ActivityKind.EMAIL_SENT, "unsub": ActivityKind.UNSUBSCRIBED}
 
 CAMPAIGNS = "campaigns"
 
@@ -110,20 +112,32 @@ def _activity(campaign: CampaignRow, contact: EmailRow, one: ActivityRow, email:
         "campaign": campaign.id,
         "title": campaign.titles.title,
         "subject": campaign.titles.subject,
+        "journey": campaign.journey,
         "url": one.url,
         "bounce": one.type if kind is ActivityKind.EMAIL_BOUNCED else "",
         "event": one.action if kind is ActivityKind.OTHER else "",
+        "ip": one.ip,  # tells a scanner from a person; nothing else in these reports does
     }
-    # There is no id: campaign, contact, action, time and address clicked are what makes it one (section 10).
-    link = f":{hashlib.sha256(one.url.encode()).hexdigest()[:16]}" if one.url else ""
-    return Activity(
-        email_key(email),
-        kind,
-        at,
-        f"{VENDOR}.{CAMPAIGNS}",
-        f"{campaign.id}:{contact.email_id}:{one.action}:{one.timestamp}{link}",
-        {name: value for name, value in told.items() if value},
-    )
+    source_id = _source_id(campaign.id, contact.email_id, one.action, at, one.url)
+    return Activity(email_key(email), kind, at, f"{VENDOR}.{CAMPAIGNS}", source_id, kept(told))
+
+
+def feed_activity(email: str, one: FeedRow) -> Activity | None:
+    """The activity that one thing in a contact's feed is, or None. It is the same one as in the campaign's report."""
+    kind = FEED_ACTIONS.get(one.action)
+    at = moment(one.timestamp)
+    if kind is None or at is None or not one.campaign or one.by_admin:
+        return None
+    bounce = one.bounce if kind is ActivityKind.EMAIL_BOUNCED else ""
+    told = {"campaign": one.campaign, "title": one.title, "url": one.url, "bounce": bounce}
+    source_id = _source_id(one.campaign, hash_of(email), one.action, at, one.url)
+    return Activity(email_key(email), kind, at, f"{VENDOR}.{CAMPAIGNS}", source_id, kept(told))
+
+
+def _source_id(campaign: str, contact: str, action: str, at: datetime, url: str) -> str:
+    """There is no id: campaign, contact, action, time and address clicked are what makes it one (section 10)."""
+    link = f":{hashlib.sha256(url.encode()).hexdigest()[:16]}" if url else ""
+    return f"{campaign}:{contact}:{action}:{at.isoformat()}{link}"
 
 
 class Fields:

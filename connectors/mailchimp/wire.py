@@ -18,7 +18,15 @@ from leadbridge.errors import FeatureMissing, NeedsOperator, RecordRefused, Retr
 
 VENDOR = "mailchimp"
 
-OPTIONAL = {"campaigns.list", "reports.email_activity"}
+OPTIONAL = {
+    "campaigns.list",
+    "reports.email_activity",
+    "batches.create",
+    "journeys.list",
+    "journeys.steps",
+    "journeys.step",
+    "members.activity_feed",
+}
 """Operations an account may lack: a 403 switches the source off instead of pausing the connection."""
 
 CROWDED_REST = 6 * 3600.0
@@ -56,6 +64,9 @@ def _plain(value: Any) -> str:
 
 Texts = Annotated[dict[str, str], BeforeValidator(_as_texts)]
 Text = Annotated[str, BeforeValidator(lambda raw: "" if raw is None else raw), AfterValidator(clean)]
+
+
+Id = Annotated[str, BeforeValidator(lambda raw: str(raw) if isinstance(raw, int) else raw)]
 
 
 class Shape(BaseModel):
@@ -110,6 +121,7 @@ class Titles(Shape):
 class CampaignRow(Shape):
     id: str
     titles: Titles = Field(Titles(), alias="settings")
+    journey: Text = ""  # name of the journey whose mail it is
 
 
 class Campaigns(Shape):
@@ -124,6 +136,19 @@ class ActivityRow(Shape):
     timestamp: str
     url: Text = ""
     type: Text = ""
+    ip: Text = ""
+
+
+class FeedRow(Shape):
+    """One thing in a contact's feed; `activity_type` selects what else is there (section 10)."""
+
+    action: Text = Field(alias="activity_type")
+    timestamp: Text = Field(alias="created_at_timestamp")
+    campaign: Text = Field("", alias="campaign_id")
+    title: Text = Field("", alias="campaign_title")
+    url: Text = Field("", alias="link_clicked")
+    bounce: Text = Field("", alias="bounce_type")
+    by_admin: bool = Field(False, alias="is_admin_unsubscribed")
 
 
 class EmailRow(Shape):

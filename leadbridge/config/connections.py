@@ -172,6 +172,10 @@ class MailchimpConnection(Section):
     lookback: Duration = Field(DAY, description="overlap of two engagement pulls: reports trail")
     history: Duration = Field(30 * DAY, description="how far back campaigns are followed")
     activities: list[Literal["campaigns"]] = Field(default=["campaigns"], description="sources of activity to read")
+    archive_hosts: list[str] = Field(
+        default=["storage.googleapis.com", "*.amazonaws.com"],
+        description="hosts that results of batches may be fetched from",
+    )
 
     @model_validator(mode="after")
     def _somewhere_to_call(self) -> "MailchimpConnection":

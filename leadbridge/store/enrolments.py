@@ -103,6 +103,13 @@ class Move:
     at: datetime | None = None  # not again before; None: at once
 
 
+def contacted_since(tx: Connection, vendor: str, since: datetime) -> list[str]:
+    """Addresses that this vendor was called for, with whatever outcome, at or after the instant; in their order."""
+    called = (enrolments.c.vendor == vendor, enrolments.c.called_at >= since)
+    query = select(enrolments.c.address).where(*called).distinct().order_by(enrolments.c.address)
+    return list(tx.execute(query).scalars())
+
+
 def intend(tx: Connection, rows: Sequence[Intent], now: datetime) -> set[int]:
     """Write down wishes; returns the ids of the new rows. An entry that was ever wished for is left as it is.
 

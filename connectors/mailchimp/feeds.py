@@ -1,0 +1,163 @@
+"""Mail of journeys: which campaigns they are, and what one contact did with any mail (vendors/mailchimp.md 9 and 10).
+
+No listing shows the mail of journeys. Calls that Mailchimp does not document tell which campaigns they are, on accounts
+that have them; where they do not, the feed of each contact that leadbridge enrolled tells the same.
+"""
+
+import threading
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from datetime import datetime, timedelta
+from typing import Any
+
+from pydantic import Field
+
+from connectors.base import Page
+from connectors.batches import in_batches
+from connectors.mailchimp.auth import Api, Sdk
+from connectors.mailchimp.mapping import feed_activity, hash_of
+from connectors.mailchimp.wire import CampaignRow, FeedRow, Id, Refused, Shape, Text, Titles, row
+from leadbridge import clock, logs
+from leadbridge.errors import FeatureMissing, VendorError
+from leadbridge.types import Activity
+
+log = logs.logger(__name__)
+
+LOOK_AGAIN = timedelta(days=1)
+"""Journeys change seldom: their mail is looked for once in this time."""
+
+FEED_PAGE = 1000
+FEED_KINDS = ("open", "click", "bounce", "unsub", "sent")
+_MAIL_STEP = "action-send_email"
+
+
+class JourneyRow(Shape):
+    id: Id
+    name: Text = Field("", alias="journey_name")
+    audience: Text = Field("", alias="list_id")
+
+
+class JourneysPage(Shape):
+    journeys: list[dict[str, Any]]
+
+
+class StepRow(Shape):
+    id: Id
+    type: Text = Field("", alias="step_type")
+
+
+class StepsPage(Shape):
+    steps: list[dict[str, Any]]
+
+
+class StepMail(Shape):
+    settings: Titles = Titles()
+
+
+class StepDetails(Shape):
+    email: StepMail = StepMail()
+
+
+class StepSettings(Shape):
+    campaign: Text = Field("", alias="campaign_id")
+
+
+class Step(Shape):
+    """One step in full."""
+
+    settings: StepSettings = Field(StepSettings(), alias="action_settings")
+    details: StepDetails = Field(StepDetails(), alias="action_details")
+
+
+class FeedPage(Shape):
+    activity: list[dict[str, Any]]
+
+
+class Feeds:
+    """The journeys' mail of one audience."""
+
+    def __init__(self, api: Api, audience: str, simultaneous: int) -> None:
+        self._api = api
+        self._audience = audience
+        self._simultaneous = simultaneous
+        self._lock = threading.Lock()
+        self._looked_at: datetime | None = None
+        self._mails: list[CampaignRow] | None = None
+
+    def journey_mails(self) -> list[CampaignRow] | None:
+        """The campaigns that journeys of this audience send; None when the account does not tell."""
+        with self._lock:
+            if self._looked_at is None or clock.now() - self._looked_at >= LOOK_AGAIN:
+                self._mails = self._look()
+                self._looked_at = clock.now()
+            return self._mails
+
+    def _look(self) -> list[CampaignRow] | None:
+        try:
+            return [mail for journey in self._journeys() for mail in self._mails_of(journey)]
+        except (FeatureMissing, Refused):
+            return None
+        except VendorError as error:  # never depended on: what leadbridge enrolled is followed all the same
+            log.warning("journeys not read", vendor=error.vendor, why=error.problem)
+            return None
+
+    def _journeys(self) -> list[JourneyRow]:
+        page = self._api.ask("journeys.list", JourneysPage, _get("/customer-journeys/journeys"))
+        rows = [found for raw in page.journeys if (found := row(JourneyRow, raw)) is not None]
+        return [one for one in rows if one.audience in ("", self._audience)]
+
+    def _mails_of(self, journey: JourneyRow) -> Iterator[CampaignRow]:
+        path = f"/customer-journeys/journeys/{journey.id}/steps"
+        page = self._api.ask("journeys.steps", StepsPage, _get(path))
+        for one in (found for raw in page.steps if (found := row(StepRow, raw)) is not None):
+            if one.type != _MAIL_STEP:
+                continue
+            step = self._api.ask("journeys.step", Step, _get(f"{path}/{one.id}"))  # the list abbreviates
+            if step.settings.campaign:
+                titles = Titles(title=journey.name, subject_line=step.details.email.settings.subject)
+                yield CampaignRow(id=step.settings.campaign, settings=titles, journey=journey.name)
+
+    def read(self, emails: Sequence[str], since: datetime) -> Iterator[Page[Activity]]:
+        """See `EmailPlatform.read_activities`. A call for each contact, or more for one who did very much."""
+        with ThreadPoolExecutor(self._simultaneous) as pool:
+            for part in in_batches(emails, self._simultaneous * 4):
+                found = list(pool.map(lambda email: self._feed(email, since), part))
+                yield Page([one for rows in found for one in rows], {})
+
+    def _feed(self, email: str, since: datetime) -> list[Activity]:
+        """What one contact did since then. Newest first is not promised, so only a page all older ends it early."""
+        found: list[Activity] = []
+        offset, more = 0, True
+        while more:
+
+            def call(sdk: Sdk, offset: int = offset) -> Any:
+                return sdk.lists.get_list_member_activity_feed(
+                    self._audience,
+                    hash_of(email),
+                    count=FEED_PAGE,
+                    offset=offset,
+                    activity_filters=list(FEED_KINDS),
+                )
+
+            try:
+                page = self._api.ask("members.activity_feed", FeedPage, call)
+            except Refused as refused:
+                if refused.status == 404:
+                    return found
+                raise
+            items = [item for raw in page.activity if (item := row(FeedRow, raw)) is not None]
+            told = [one for item in items if (one := feed_activity(email, item)) is not None]
+            new = [one for one in told if one.at >= since]
+            found += new
+            offset += FEED_PAGE
+            more = len(page.activity) == FEED_PAGE and bool(new)
+        return found
+
+
+def _get(path: str) -> Any:
+    """A call of an address that the client has no method for."""
+
+    def call(sdk: Sdk) -> Any:
+        return sdk.client.call_api(path, "GET", query_params=[("count", "1000")])
+
+    return call

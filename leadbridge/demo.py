@@ -116,12 +116,15 @@ def configuration(directory: Path, sandbox: Sandbox, base: Path) -> tuple[Path, 
     for connection in connections.values():
         for key in [key for key in connection if key.startswith("webhook_")]:
             del connection[key]
-    connections["hubspot"].update(
-        token="${HUBSPOT_TOKEN}",  # noqa: S106 - a variable's name
-        webhook_secret="${HUBSPOT_APP_SECRET}",  # noqa: S106 - as above
-        base_url=sandbox.url,
-        requests_per_10s=FAST,
-    )
+    if "hubspot" in connections:
+        connections["hubspot"].update(
+            token="${HUBSPOT_TOKEN}",  # noqa: S106 - a variable's name
+            webhook_secret="${HUBSPOT_APP_SECRET}",  # noqa: S106 - as above
+            base_url=sandbox.url,
+            requests_per_10s=FAST,
+        )
+    if "salesforce" in connections:
+        connections["salesforce"]["base_url"] = sandbox.url
     connections["mailchimp"].update(api_key="${MAILCHIMP_KEY}", base_url=f"{sandbox.url}/3.0", audience="a36b032126")
     # A first run may contact as many as it likes here, because nobody in the sandbox can be bothered by a mail.
     raw["guards"] = {"per_hour": [sandbox.people, "100%"], "per_day": [sandbox.people, "100%"],
@@ -133,6 +136,8 @@ def configuration(directory: Path, sandbox: Sandbox, base: Path) -> tuple[Path, 
     return path, {
         "HUBSPOT_TOKEN": "sandbox-hubspot-token",
         "HUBSPOT_APP_SECRET": secrets.token_hex(16),
+        "SF_CLIENT_ID": "sandbox-salesforce-client",
+        "SF_CLIENT_SECRET": "sandbox-salesforce-secret",
         "MAILCHIMP_KEY": "sandbox-mailchimp-key-us1",
     }
 

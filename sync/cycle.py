@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
-from sync import accounts, enrol, events, pull, rescore, write_back
+from sync import accounts, enrol, events, passes, pull, rescore, write_back
 from sync.enrol import Enrolled
 from sync.events import Worked
 from sync.pull import Pulled
@@ -50,6 +50,11 @@ def act(parts: Parts, *, tell: Tell = _quiet) -> Round:
     store, owner = parts.store, parts.owner
     done.events = events.work(store, parts.crms, owner=owner, tell=tell)
     done.rescored = rescore.rescore(store, parts.scorer, parts.crms, parts.platform, owner=owner, tell=tell)
+    passes.note_rules(parts)
+    while passes.step(parts, done.rescored, tell=tell):  # a pass over everybody gives way to what is urgent
+        done.events.add(events.work(store, parts.crms, owner=owner, tell=tell))
+        more = rescore.rescore(store, parts.scorer, parts.crms, parts.platform, owner=owner, tell=tell)
+        done.rescored.add(more)
     for crm in parts.crms:
         done.written = write_back.write_back(store, crm, owner=owner, tell=tell)
     if parts.platform and parts.platform.specs():

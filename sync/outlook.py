@@ -284,6 +284,11 @@ def facts_of(row: lead_store.PersonRow) -> dict[str, Value]:
     return {
         **row.attributes,
         "email": row.email,
-        "email_domain": row.canonical.rpartition("@")[2] if row.canonical else addresses.domain_of(row.email),
+        "email_domain": domain(row.email, row.canonical),
         "opted_out": row.opted_out,
     }
+
+
+def domain(email: str | None, canonical: str | None) -> str | None:
+    """Domain of an address, whose canonical form was found when it was stored or has yet to be."""
+    return canonical.rpartition("@")[2] if canonical else addresses.domain_of(email)

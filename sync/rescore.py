@@ -5,7 +5,7 @@ the wish to enrol (transactional outbox, reliability pattern 2). Nothing here ta
 """
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from datetime import datetime, timedelta
 
 from sqlalchemy import Connection
@@ -19,7 +19,7 @@ from leadbridge.store import scores as score_store
 from leadbridge.store.engine import Store
 from leadbridge.types import PersonId, RecordRef
 from sync.intents import want_journeys
-from sync.outlook import Outlook, Scorer, load
+from sync.outlook import Loaded, Outlook, Scorer, load
 
 log = logs.logger(__name__)
 
@@ -48,6 +48,12 @@ class Rescored:
     intents: int = 0  # people who should enter a journey
     held_out: int = 0
     failed: int = 0  # people who cannot be scored: now in quarantine
+    seen: int = 0  # people a pass over everybody has compared; of them only those who moved count above
+
+    def add(self, more: "Rescored") -> None:
+        """Count what another turn did to what those before it did."""
+        for one in fields(self):
+            setattr(self, one.name, getattr(self, one.name) + getattr(more, one.name))
 
 
 def rescore(
@@ -125,36 +131,52 @@ def _batch(
     outlooks = scorer.outlook(loaded.people, loaded.activities, loaded.stages, at)
     with store.writing() as tx:
         held = due.still_held(tx, claims)
-        mine = {claim.person_id for claim in held}
-        outlooks = [outlook for outlook in outlooks if outlook.person_id in mine]
-        known = [outlook.person_id for outlook in outlooks]
-        changed = score_store.save_scores(tx, [score for outlook in outlooks for score in outlook.scores], at)
-        changed |= _unscore(tx, scorer, outlooks, at)
-        score_store.save_standings(
-            tx,
-            [
-                score_store.Standing(
-                    person_id=outlook.person_id,
-                    stage=outlook.stage,
-                    stage_since=at,
-                    cause=outlook.cause,
-                    buyer_journey=outlook.buyer_journey,
-                    segments=outlook.segments,
-                    reasons=outlook.reasons,
-                    at=at,
-                )
-                for outlook in outlooks
-            ],
-            at,
-        )
-        done.writes += _want_writes(tx, crms, platform, loaded.rows, outlooks, at)
-        if scorer.config.nurture.enabled and scorer.config.nurture.journeys:
-            intents, held_out = want_journeys(tx, store, scorer, loaded, outlooks, at)
-            done.intents += intents
-            done.held_out += held_out
-        due.settle_due(tx, held)
-        if scorer.depends_on_time:
-            due.mark_due(tx, known, at + LOOK_AGAIN, due.Lane.BACKGROUND)
+        save(tx, store, scorer, crms, platform, loaded, outlooks, held, at, done)
+
+
+def save(
+    tx: Connection,
+    store: Store,
+    scorer: Scorer,
+    crms: Sequence[Crm],
+    platform: EmailPlatform | None,
+    loaded: Loaded,
+    outlooks: Sequence[Outlook],
+    held: Sequence[due.Claim],
+    at: datetime,
+    done: Rescored,
+) -> None:
+    """Store all that follows from these outlooks, as of `at`, of those who are held; settle their claims."""
+    mine = {claim.person_id for claim in held}
+    outlooks = [outlook for outlook in outlooks if outlook.person_id in mine]
+    known = [outlook.person_id for outlook in outlooks]
+    changed = score_store.save_scores(tx, [score for outlook in outlooks for score in outlook.scores], at)
+    changed |= _unscore(tx, scorer, outlooks, at)
+    score_store.save_standings(
+        tx,
+        [
+            score_store.Standing(
+                person_id=outlook.person_id,
+                stage=outlook.stage,
+                stage_since=at,
+                cause=outlook.cause,
+                buyer_journey=outlook.buyer_journey,
+                segments=outlook.segments,
+                reasons=outlook.reasons,
+                at=at,
+            )
+            for outlook in outlooks
+        ],
+        at,
+    )
+    done.writes += _want_writes(tx, crms, platform, loaded.rows, outlooks, at)
+    if scorer.config.nurture.enabled and scorer.config.nurture.journeys:
+        intents, held_out = want_journeys(tx, store, scorer, loaded, outlooks, at)
+        done.intents += intents
+        done.held_out += held_out
+    due.settle_due(tx, held)
+    if scorer.depends_on_time:
+        due.mark_due(tx, known, at + LOOK_AGAIN, due.Lane.BACKGROUND)
     done.people += len(outlooks)
     done.changed += len(changed)
 

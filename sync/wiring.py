@@ -30,6 +30,7 @@ class Parts:
     platform: EmailPlatform | None = None
     owner: str = ""
     stop: threading.Event = field(default_factory=threading.Event)  # set: finish the step at hand, wait for nothing
+    rules_noted: bool = False  # `passes.note_rules` was here
 
     @property
     def rooms(self) -> list[Crm | EmailPlatform]:

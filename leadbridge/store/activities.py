@@ -106,6 +106,12 @@ def note_changes(tx: Connection, person_ids: Collection[int]) -> None:
     )
 
 
+def noted_changes(tx: Connection, person_ids: Collection[int]) -> dict[int, int]:
+    """Versions of the notes there are of these people."""
+    query = select(activity_changes.c.person_id, activity_changes.c.version)
+    return dict(tx.execute(query.where(among(tx, activity_changes.c.person_id, sorted(person_ids)))).all())
+
+
 def adopt(tx: Connection, keys: Collection[str] | None = None) -> set[int]:
     """Give orphans whose subject now has an owner to that person; returns who gained some.
 

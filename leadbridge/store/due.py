@@ -5,10 +5,11 @@ settled away with the work that did not see it.
 """
 
 from collections import defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from enum import IntEnum
+from typing import Any
 
 from sqlalchemy import Connection, case, delete, func, select, update
 
@@ -43,7 +44,7 @@ def mark_due(tx: Connection, person_ids: Iterable[int], at: datetime, lane: int 
 
     To set the next look while settling a claim, settle first and mark then: the mark makes a new row.
     """
-    rows = [{"person_id": person, "due_at": at, "lane": int(lane), "version": 1} for person in sorted(set(person_ids))]
+    rows = [_row(person, at, lane) for person in sorted(set(person_ids))]
     upsert(
         tx,
         due,
@@ -55,6 +56,10 @@ def mark_due(tx: Connection, person_ids: Iterable[int], at: datetime, lane: int 
             "lane": case((new.lane < due.c.lane, new.lane), else_=due.c.lane),
         },
     )
+
+
+def _row(person_id: int, at: datetime, lane: int) -> dict[str, Any]:
+    return {"person_id": person_id, "due_at": at, "lane": int(lane), "version": 1}
 
 
 def claim_due(
@@ -74,6 +79,34 @@ def claim_due(
             )  # fmt: skip
             claims += [Claim(row.person_id, row.version, row.lease_token) for row in rows]
     return claims
+
+
+def standing(tx: Connection, person_ids: Collection[int]) -> dict[int, tuple[int, datetime]]:
+    """(version, when) of the due rows of these people: what `seize` compares with."""
+    query = select(due.c.person_id, due.c.version, due.c.due_at)
+    rows = tx.execute(query.where(among(tx, due.c.person_id, sorted(person_ids))))
+    return {row.person_id: (row.version, row.due_at) for row in rows}
+
+
+def seize(tx: Connection, before: Mapping[int, tuple[int, datetime] | None], *, owner: str) -> list[Claim]:
+    """Claim people, due or not, in the transaction that stores work on them.
+
+    `before` says how their due rows stood (`standing`; None: no row) when the work was begun. Left out is whoever was
+    marked since, or is held by another: they are looked at anyway.
+    """
+    now = database_now(tx)
+    upsert(tx, due, [_row(person, now, Lane.BACKGROUND) for person in sorted(before)], key=["person_id"])
+    rows = claim_rows(
+        tx, due, [among(tx, due.c.person_id, sorted(before))], [due.c.person_id],
+        limit=len(before), owner=owner, seconds=SECONDS, now=now,
+    )  # fmt: skip
+    ours: list[Claim] = []
+    others: list[Claim] = []
+    for row in rows:
+        as_before = (row.version, row.due_at) == (before[row.person_id] or (1, now))
+        (ours if as_before else others).append(Claim(row.person_id, row.version, row.lease_token))
+    release_due(tx, others)
+    return ours
 
 
 def still_held(tx: Connection, claims: Sequence[Claim]) -> list[Claim]:

@@ -25,8 +25,9 @@ from leadbridge.store.text import clean_key
 from leadbridge.types import Lead, RecordRef, Value, email_key
 
 __all__ = [
-    "PersonRow", "StoredRecord", "addresses_of", "all_person_ids", "link_keys", "merge_people", "new_people", "people",
-    "people_by_key", "person_by_email", "records_of", "refs_of", "retire_records", "save_people", "save_records",
+    "PersonRow", "StoredRecord", "addresses_of", "all_person_ids", "changed_at", "link_keys", "merge_people",
+    "new_people", "people", "people_by_key", "person_by_email", "records_of", "refs_of", "retire_records",
+    "save_people", "save_records",
 ]  # fmt: skip
 
 
@@ -288,6 +289,12 @@ def people(tx: Connection, person_ids: Collection[int]) -> dict[int, PersonRow]:
         )
         for row in tx.execute(select(persons).where(among(tx, persons.c.id, sorted(set(person_ids)))))
     }
+
+
+def changed_at(tx: Connection, person_ids: Collection[int]) -> dict[int, datetime]:
+    """When what is stored of these people last changed; ids that do not exist are left out."""
+    query = select(persons.c.id, persons.c.changed_at).where(among(tx, persons.c.id, sorted(set(person_ids))))
+    return dict(tx.execute(query).all())
 
 
 def all_person_ids(tx: Connection, after: int, limit: int) -> list[int]:

@@ -1,0 +1,90 @@
+"""Passes over everybody: which spans of person ids have yet to be gone through. Any worker takes any span.
+
+A span is asked for once however often it is asked; asked for again while somebody is at it, it is gone through again.
+"""
+
+from dataclasses import dataclass
+from datetime import datetime
+
+from sqlalchemy import Connection, delete, func, select, update
+
+from leadbridge.store.engine import database_now, upsert
+from leadbridge.store.leases import SECONDS, UNHELD, claim_rows, held_ids, renew_rows
+from leadbridge.store.packs import span_of
+from leadbridge.store.tables import facts, passes, persons
+from leadbridge.store.text import from_micros, to_micros
+
+_RULES = "rules of the last pass"
+
+
+@dataclass(frozen=True, slots=True)
+class SpanClaim:
+    """One span, claimed."""
+
+    span: int
+    asked_at: datetime
+    token: int
+
+    @property
+    def id(self) -> int:
+        return self.span
+
+
+def ask(tx: Connection, now: datetime) -> int:
+    """Ask for a pass over everybody there is; returns the number of spans."""
+    lowest, highest = tx.execute(select(func.min(persons.c.id), func.max(persons.c.id))).one()
+    spans = [] if highest is None else range(span_of(lowest), span_of(highest) + 1)
+    latest = tx.execute(select(func.max(passes.c.asked_at))).scalar()
+    at = now if latest is None else max(now, from_micros(to_micros(latest) + 1))  # told apart from the last asking
+    rows = [{"span": span, "asked_at": at} for span in spans]
+    upsert(tx, passes, rows, key=["span"], change=lambda new: {"asked_at": new.asked_at})
+    return len(spans)
+
+
+def ask_for_rules(tx: Connection, rules: str, now: datetime) -> bool:
+    """Ask for a pass unless one was asked for under these rules (their digest) last; was one asked for now?"""
+    noted = upsert(
+        tx,
+        facts,
+        [{"name": _RULES, "value": rules}],
+        key=["name"],
+        change=lambda new: {"value": new.value},
+        only_if=lambda new: facts.c.value != new.value,
+        returning=[facts.c.name],
+    )
+    if noted:
+        ask(tx, now)
+    return bool(noted)
+
+
+def rules_noted(tx: Connection) -> str | None:
+    """Digest of the rules a pass was asked for last."""
+    return tx.execute(select(facts.c.value).where(facts.c.name == _RULES)).scalar()
+
+
+def claim(tx: Connection, owner: str, seconds: float = SECONDS) -> SpanClaim | None:
+    """Claim the next span that is free; None when there is none. Commit before working."""
+    rows = claim_rows(
+        tx, passes, [], [passes.c.asked_at, passes.c.span], limit=1, owner=owner, seconds=seconds,
+        now=database_now(tx),
+    )  # fmt: skip
+    return SpanClaim(rows[0].span, rows[0].asked_at, rows[0].lease_token) if rows else None
+
+
+def renew(tx: Connection, held: SpanClaim) -> bool:
+    """Prolong a claim; False when another has the span now."""
+    return bool(renew_rows(tx, passes, [held], SECONDS))
+
+
+def settle(tx: Connection, held: SpanClaim) -> bool:
+    """The span was gone through; False when another has it now. Asked for again meanwhile, it is free to be claimed."""
+    if not held_ids(tx, passes, [held]):
+        return False
+    tx.execute(delete(passes).where(passes.c.span == held.span, passes.c.asked_at == held.asked_at))
+    tx.execute(update(passes).where(passes.c.span == held.span).values(UNHELD))
+    return True
+
+
+def remaining(tx: Connection) -> int:
+    """How many spans have yet to be gone through, claimed ones included."""
+    return tx.execute(select(func.count()).select_from(passes)).scalar_one()

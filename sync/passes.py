@@ -1,0 +1,279 @@
+"""A pass over everybody: after a change of rules, and whenever it is asked for.
+
+Everybody in a span of ids is scored at once, in columns; person by person goes on only for those of whom something
+moved, and they are stored like after any other rescoring, a batch at a time, so that no transaction is long. A span is
+taken by whichever worker is free; killed anywhere, whoever has not been stored is found to have moved again.
+
+Not compared are the reasons beside a score that stayed, and journeys whose rest ended: both are seen to when a person
+is looked at next.
+"""
+
+import hashlib
+import json
+import math
+import multiprocessing
+from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import ProcessPoolExecutor, as_completed
+from dataclasses import dataclass
+from datetime import datetime
+
+import numpy as np
+from numpy.typing import NDArray
+from sqlalchemy import Connection
+
+from leadbridge import clock, logs
+from leadbridge.columns import Mask
+from leadbridge.config.schema import Config
+from leadbridge.errors import LeadbridgeError
+from leadbridge.store import activities as activity_store
+from leadbridge.store import bulk, due, packs
+from leadbridge.store import leads as lead_store
+from leadbridge.store import passes as pass_store
+from leadbridge.store.text import from_micros
+from leadbridge.types import LifecycleStage, PersonId
+from scoring.engine import ScoreFrame
+from scoring.frames import KIND_CODES, Activities, Documents, people_frame
+from scoring.lifecycle import Stay
+from sync import rescore, wiring
+from sync.holding import renewed
+from sync.outlook import Loaded, Scorer, View, domain
+from sync.wiring import Parts
+
+log = logs.logger(__name__)
+
+Tell = Callable[[str, int], None]
+
+_NO_VALUE = -(2**15)  # no score is stored
+_NO_GRADE = -1
+
+
+def ask(parts: Parts) -> int:
+    """Ask for a pass over everybody; returns the number of spans it is cut into."""
+    with parts.store.writing() as tx:
+        return pass_store.ask(tx, clock.now())
+
+
+def note_rules(parts: Parts) -> None:
+    """Once per process: ask for a pass if the rules are others than those the last one was asked for under."""
+    if parts.rules_noted:
+        return
+    rules = rules_digest(parts.scorer)
+    with parts.store.reading() as tx:
+        known = pass_store.rules_noted(tx)
+    if known != rules:
+        with parts.store.writing() as tx:
+            if pass_store.ask_for_rules(tx, rules, clock.now()):
+                log.info("rules changed: everybody is scored anew")
+    parts.rules_noted = True
+
+
+def rules_digest(scorer: Scorer) -> str:
+    """Content hash of all that a score, a stage, a phase or a segment follows from."""
+    config = scorer.config.model_dump(mode="json", include={"stages", "buyer_journey", "segments", "personas"})
+    text = json.dumps([[model.hash for model in scorer.models], config], sort_keys=True)
+    return hashlib.sha256(text.encode()).hexdigest()[:16]
+
+
+def everybody(parts: Parts, *, processes: int = 1, tell: Tell = lambda _what, _count: None) -> rescore.Rescored:
+    """Go through everybody, now: with `processes` beyond one in as many processes of their own.
+
+    They share the work span by span, and take part in a pass that others are at. Killed, or should one of them fail,
+    what is left is taken up by the next worker. Raises what one of them raised.
+    """
+    ask(parts)
+    done = rescore.Rescored()
+    if processes <= 1:
+        while not parts.stop.is_set() and step(parts, done, tell=tell):
+            pass
+        return done
+    apart = multiprocessing.get_context("spawn")  # a store must be opened after a fork, not before
+    with ProcessPoolExecutor(processes, mp_context=apart) as pool:
+        for work in as_completed([pool.submit(_apart, parts.config) for _ in range(processes)]):
+            done.add(work.result())
+            tell("seen", done.seen)
+    return done
+
+
+def _apart(config: Config) -> rescore.Rescored:
+    """What one of several processes does."""
+    parts, done = wiring.build(config, migrate=False), rescore.Rescored()
+    starter = multiprocessing.parent_process()
+    try:
+        while (starter is None or starter.is_alive()) and step(parts, done):
+            pass
+    finally:
+        parts.close()
+    return done
+
+
+def step(parts: Parts, done: rescore.Rescored, *, tell: Tell = lambda _what, _count: None) -> bool:
+    """Go through the next span that is free; False when there is none. `done` counts on."""
+    with parts.store.writing() as tx:
+        claim = pass_store.claim(tx, parts.owner)
+    if claim is None:
+        return False
+    with renewed(parts.store, lambda tx: pass_store.renew(tx, claim)):
+        _go_through(parts, claim.span, done, tell)
+    with parts.store.writing() as tx:
+        pass_store.settle(tx, claim)
+    return True
+
+
+@dataclass(frozen=True, slots=True)
+class _Inputs:
+    """What tells whether a person changed, or was marked, between reading and storing."""
+
+    changed_at: datetime | None
+    note: int | None
+    due: tuple[int, datetime] | None
+
+    def same_as(self, before: "_Inputs") -> bool:
+        return (self.changed_at, self.note) == (before.changed_at, before.note)
+
+
+def _go_through(parts: Parts, span: int, done: rescore.Rescored, tell: Tell) -> None:
+    store, scorer, at = parts.store, parts.scorer, clock.now()
+    try:
+        with store.reading() as tx:
+            first, last = packs.ids_of(span)
+            standings = bulk.current_standings(tx, first, last)
+            loaded, pack = load(tx, scorer, span, standings)
+            view = scorer.view(loaded.people, loaded.activities, loaded.stages, at)
+            rows = moved(view, bulk.current_scores(tx, first, last), standings)
+            ids = view.ids[rows].tolist()
+            inputs = _inputs(tx, ids)
+            loaded.rows = lead_store.people(tx, ids)
+    except LeadbridgeError:
+        raise  # the store: nothing can be worked now
+    except Exception:
+        log.exception("span cannot be scored at once", span=span)
+        _one_by_one(parts, None, span, at)
+        return
+    done.seen += len(view.ids)
+    for start in range(0, len(rows), rescore.BATCH):
+        batch = rows[start : start + rescore.BATCH]
+        try:
+            _save(parts, loaded, view, batch, inputs, at, done)
+        except LeadbridgeError:
+            raise
+        except Exception:
+            log.exception("batch cannot be stored at once", span=span)
+            _one_by_one(parts, view.ids[batch].tolist(), span, at)
+        tell("scored", done.people)
+    tell("seen", done.seen)
+    if pack is not None:
+        with store.writing() as tx:
+            packs.keep(tx, pack)
+
+
+def _save(
+    parts: Parts,
+    loaded: Loaded,
+    view: View,
+    batch: NDArray[np.intp],
+    inputs: Mapping[PersonId, _Inputs],
+    at: datetime,
+    done: rescore.Rescored,
+) -> None:
+    """Store a batch of those who moved; who changed meanwhile, or is held by another worker, is left to that."""
+    outlooks = parts.scorer.outlooks(view, batch)
+    with parts.store.writing() as tx:
+        now = _inputs(tx, [outlook.person_id for outlook in outlooks])
+        before = {person: inputs[person].due for person, found in now.items() if found.same_as(inputs[person])}
+        held = due.seize(tx, before, owner=parts.owner)
+        rescore.save(
+            tx, parts.store, parts.scorer, parts.crms, parts.platform, loaded, outlooks, held, at, done
+        )  # fmt: skip
+
+
+def _one_by_one(parts: Parts, people: Sequence[PersonId] | None, span: int, at: datetime) -> None:
+    """Somebody among these (None: all of the span) cannot be scored: as due, they are found and set aside (G8)."""
+    with parts.store.writing() as tx:
+        people = bulk.people(tx, *packs.ids_of(span)).id if people is None else people
+        due.mark_due(tx, people, at, due.Lane.BACKGROUND)
+
+
+def _inputs(tx: Connection, ids: Sequence[PersonId]) -> dict[PersonId, _Inputs]:
+    changed, notes, marks = lead_store.changed_at(tx, ids), activity_store.noted_changes(tx, ids), due.standing(tx, ids)
+    return {person: _Inputs(at, notes.get(person), marks.get(person)) for person, at in changed.items()}
+
+
+# --- in columns ----------------------------------------------------------------------------------------------------
+
+
+def load(tx: Connection, scorer: Scorer, span: int, standings: bulk.StandingRows) -> tuple[Loaded, packs.Pack | None]:
+    """Everybody in a span, without the rows of single people; and a pack of their activities, if one is to be kept."""
+    first, last = packs.ids_of(span)
+    found = bulk.people(tx, first, last)
+    facts = [
+        {**attributes, "email": email, "email_domain": domain(email, canonical), "opted_out": left}
+        for attributes, email, canonical, left in zip(
+            found.attributes, found.email, found.canonical, found.opted_out, strict=True
+        )
+    ]
+    people = people_frame(found.id, facts, scorer.types)
+    done, pack = packs.read(tx, span)
+    codes = np.array([KIND_CODES[kind] for kind in done.kinds], np.int8)
+    activities = Activities.by_id(
+        people, done.person_id, codes[done.kind], done.at, Documents(done.document, done.documents)
+    )
+    stays = {
+        person: Stay(LifecycleStage(stage), from_micros(since))
+        for person, stage, since in zip(standings.person_id, standings.stage, standings.since, strict=True)
+        if stage is not None
+    }
+    return Loaded({}, people, activities, [stays.get(person) for person in found.id]), pack
+
+
+def moved(view: View, scores: bulk.ScoreRows, standings: bulk.StandingRows) -> NDArray[np.intp]:
+    """Rows of those in view for whom storing would change a score, a stage, a phase or a segment."""
+    found = _standing_moved(view, standings)
+    names = np.array(scores.name)
+    for frame in view.frames:
+        chosen = np.flatnonzero(names == frame.model.name) if len(names) else np.zeros(0, np.intp)
+        found |= _score_moved(frame, scores, chosen)
+    return np.flatnonzero(found)
+
+
+def _score_moved(frame: ScoreFrame, stored: bulk.ScoreRows, chosen: NDArray[np.intp]) -> Mask:
+    n, picks = len(frame.ids), chosen.tolist()
+    ids = np.array([stored.person_id[pick] for pick in picks], np.int64)
+    row, here = _rows(frame.ids, ids)
+    value, model = np.full(n, _NO_VALUE), np.zeros(n, np.bool_)
+    value[row] = np.array([_NO_VALUE if (one := stored.value[pick]) is None else one for pick in picks])[here]
+    model[row] = np.array([stored.model[pick] == frame.model.hash for pick in picks], np.bool_)[here]
+    letters = {letter: place for place, (letter, _) in enumerate(frame.model.grades)}
+    grade = np.full(n, _NO_GRADE)
+    grade[row] = np.array([_grade(letters, stored.grade[pick]) for pick in picks])[here]
+    differs: Mask = (value != frame.value) | (grade != frame.grade) | ~model
+    for name, points in frame.categories.items():
+        whole = np.zeros(n)
+        whole[row] = np.array([stored.categories[pick].get(name, math.inf) for pick in picks])[here]
+        differs |= np.rint(whole) != np.rint(points)
+    differs[~frame.applies] = (value != _NO_VALUE)[~frame.applies]
+    return differs
+
+
+def _grade(letters: Mapping[str, int], stored: str | None) -> int:
+    return _NO_GRADE if stored is None else letters.get(stored, len(letters))
+
+
+def _standing_moved(view: View, stored: bulk.StandingRows) -> Mask:
+    row, here = _rows(view.ids, np.array(stored.person_id, np.int64))
+    found = np.ones(len(view.ids), np.bool_)
+    names, inside = list(view.inside), [mask.tolist() for mask in view.inside.values()]
+    for place, old in zip(row.tolist(), np.flatnonzero(here).tolist(), strict=True):
+        found[place] = (
+            stored.stage[old] != view.stages[place]
+            or stored.buyer_journey[old] != view.phases[place]
+            or stored.segments[old] != [name for name, mask in zip(names, inside, strict=True) if mask[place]]
+        )
+    return found
+
+
+def _rows(ids: NDArray[np.int64], wanted: NDArray[np.int64]) -> tuple[NDArray[np.intp], Mask]:
+    """Rows of the wanted ids that are among `ids` (rising), and which of the wanted those are."""
+    row = np.searchsorted(ids, wanted)
+    here = row < len(ids)
+    here[here] = ids[row[here]] == wanted[here]
+    return row[here], here

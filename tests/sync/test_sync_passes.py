@@ -1,0 +1,390 @@
+"""A pass over everybody: who moved is stored, nobody else; by any number of workers, killed anywhere (G8, G10, G18)."""
+
+import base64
+from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import numpy as np
+import pytest
+import sqlalchemy as sa
+
+from leadbridge import clock
+from leadbridge.config.schema import Config
+from leadbridge.store import Store, activities, due, enrolments, leads, packs, quarantine, tables
+from leadbridge.store import passes as pass_store
+from leadbridge.store import scores as score_store
+from leadbridge.types import Activity, ActivityKind, Lead, RecordRef
+from scoring import engine
+from sync import cycle, passes, rescore, wiring
+from sync.outlook import Scorer
+from tests.helpers import rooms
+from tests.helpers.databases import KEY
+
+AT = datetime(2026, 3, 1, 12, tzinfo=UTC)
+DAY = timedelta(days=1)
+PEOPLE = 45
+KINDS = [ActivityKind.PAGE_VIEW, ActivityKind.CALL, ActivityKind.PURCHASE]
+RULES: list[dict[str, Any]] = [
+    {"name": "boss", "category": "fit", "when": {"job_title": {"words": ["director"]}}, "points": 20},
+    {"name": "acme", "category": "fit", "when": {"email_domain": "acme.example"}, "points": 5.4},
+    {"name": "pages", "category": "engagement", "activity": "page_view", "points": 9, "half_life": "5d"},
+    {"name": "calls", "category": "engagement", "activity": "call", "points": 6, "within": "9d"},
+    {"name": "spent", "category": "engagement", "activity": "purchase", "each": "value", "points": 0.1, "cap": 8},
+]
+
+
+def config(url: str, **changes: Any) -> Config:
+    return Config.model_validate(
+        {
+            "store": url,
+            "connections": {"hubspot": {"token": "t", "webhook_secret": "s"}},
+            "fields": {"job_title": {"hubspot": "jobtitle"}},
+            "write_back": {"score": {"hubspot": "leadbridge_score"}, "stage": {"hubspot": "leadbridge_stage"}},
+            "scores": {
+                "lead": {
+                    "categories": {"fit": {"max": 40}, "engagement": {"max": 40}},
+                    "rules": RULES,
+                    "grades": {"A": 20, "B": 5},
+                },
+                "customer": {
+                    "applies_to": {"job_title": {"present": True}},
+                    "categories": {"loyalty": {}},
+                    "rules": [{"name": "bought", "category": "loyalty", "activity": "purchase", "points": 7,
+                               "within": "12d"}],
+                },
+            },
+            "stages": {"mql": {"when": {"score.lead": {"at_least": 25}}, "until": {"score.lead": {"below": 20}}}},
+            "buyer_journey": {"decision": {"score.lead.engagement": {"at_least": 20}}},
+            "segments": {"buyers": {"score.customer": {"at_least": 7}}},
+        }
+        | changes
+    )  # fmt: skip
+
+
+def parts_of(store: Store, url: str, **changes: Any) -> wiring.Parts:
+    made = config(url, **changes)
+    return wiring.Parts(made, store, Scorer(made), [rooms.hubspot(made)], None, owner="w1")
+
+
+@pytest.fixture(autouse=True)
+def _small_spans(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(packs, "SPAN", 16)
+    monkeypatch.setattr(packs, "FEW", 3)
+    monkeypatch.setattr(rescore, "BATCH", 6)
+
+
+@pytest.fixture
+def at() -> Iterator[list[datetime]]:
+    """The present instant, in a list so that a test can move it."""
+    now = [AT]
+    clock.set_source(lambda: now[0])
+    yield now
+    clock.set_source(None)
+
+
+@pytest.fixture
+def parts(store: Store, store_url: str, at: list[datetime]) -> wiring.Parts:
+    """Everybody is scored as of AT, and nothing is due."""
+    fill(store)
+    found = parts_of(store, store_url)
+    by_rows(found)
+    return found
+
+
+def fill(store: Store) -> None:
+    dice = np.random.default_rng(5)
+    with store.writing() as tx:
+        people = leads.new_people(tx, PEOPLE, AT)
+        rows = []
+        for person in people:
+            ref = RecordRef("hubspot", "contact", str(person))
+            email = f"p{person}@{dice.choice(['acme', 'other'])}.example"
+            facts = {"job_title": str(dice.choice(["Director", "Engineer"]))} if dice.random() < 0.7 else {}
+            leads.link_keys(tx, {ref.key: person})
+            leads.save_records(tx, [(person, Lead(ref, email, facts, modified_at=AT))], AT)
+            rows.append(leads.PersonRow(person, email, facts))
+        leads.save_people(tx, rows, AT)
+        happened = [
+            did(int(dice.choice(people)), float(dice.random() * 20), number, dice) for number in range(6 * PEOPLE)
+        ]
+        activities.add_activities(tx, happened, AT)
+
+
+def did(person: int, days_ago: float, number: int, dice: np.random.Generator) -> Activity:
+    kind = KINDS[int(dice.integers(3))]
+    when = AT - timedelta(days=days_ago)
+    return Activity(f"hubspot:contact:{person}", kind, when, "s", str(number), {"value": int(dice.integers(60))})
+
+
+def by_rows(parts: wiring.Parts) -> rescore.Rescored:
+    """Score everybody the way single people are."""
+    with parts.store.writing() as tx:
+        due.mark_due(tx, leads.all_person_ids(tx, 0, 1000), clock.now())
+    return rescore.rescore(parts.store, parts.scorer, parts.crms, None, owner="rows")
+
+
+def through(parts: wiring.Parts, **options: Any) -> rescore.Rescored:
+    passes.ask(parts)
+    done = rescore.Rescored()
+    while passes.step(parts, done, **options):
+        pass
+    return done
+
+
+def stored(store: Store) -> dict[str, Any]:
+    """What a pass sees to: scores, and where people stand."""
+    with store.reading() as tx:
+        people = leads.all_person_ids(tx, 0, 1000)
+        scores = score_store.current_scores(tx, people)
+        standings = score_store.standings(tx, people)
+    return {
+        "scores": {
+            (person, name): (row.value, row.grade, {key: round(one) for key, one in row.categories.items()}, row.model)
+            for person, held in scores.items()
+            for name, row in held.items()
+        },
+        "standings": {person: (row.stage, row.buyer_journey, row.segments) for person, row in standings.items()},
+    }  # fmt: skip
+
+
+def ids(store: Store) -> list[int]:
+    with store.reading() as tx:
+        return leads.all_person_ids(tx, 0, 1000)
+
+
+def spans_of(store: Store) -> list[int]:
+    return sorted({packs.span_of(person) for person in ids(store)})
+
+
+def history(store: Store) -> int:
+    with store.reading() as tx:
+        return int(tx.execute(sa.select(sa.func.count()).select_from(tables.score_history)).scalar_one())
+
+
+def test_nobody_moved_nothing_is_stored(parts: wiring.Parts) -> None:
+    before, lines = stored(parts.store), history(parts.store)
+    done = through(parts)
+    assert (done.seen, done.people, done.changed, done.writes) == (PEOPLE, 0, 0, 0)
+    assert (stored(parts.store), history(parts.store)) == (before, lines)
+
+
+@pytest.mark.parametrize("days", [1, 4, 11])
+def test_a_pass_stores_what_scoring_everybody_one_by_one_would(
+    parts: wiring.Parts, at: list[datetime], days: int
+) -> None:
+    at[0] += days * DAY
+    done = through(parts)
+    assert 0 < done.people < PEOPLE or days > 4
+    after = stored(parts.store)
+    assert by_rows(parts).changed == 0
+    assert stored(parts.store) == after
+
+
+def test_what_happened_after_packing_counts(parts: wiring.Parts, at: list[datetime]) -> None:
+    through(parts)
+    at[0] += DAY
+    person = ids(parts.store)[3]
+    with parts.store.writing() as tx:
+        fresh = Activity(f"hubspot:contact:{person}", KINDS[0], at[0], "s", "new", {})
+        activities.add_activities(tx, [fresh], at[0])
+    through(parts)
+    after = stored(parts.store)
+    assert by_rows(parts).changed == 0
+    assert stored(parts.store) == after
+
+
+def test_new_rules_are_applied_to_everybody_at_once_and_once(
+    parts: wiring.Parts, store_url: str, at: list[datetime]
+) -> None:
+    cycle.act(parts)
+    rules = [*RULES, {"name": "known", "category": "fit", "when": {"email": {"present": True}}, "points": 3}]
+    lead = {"categories": {"fit": {"max": 40}, "engagement": {"max": 40}}, "rules": rules}
+    new = parts_of(parts.store, store_url, scores={"lead": lead}, segments={})
+    at[0] += timedelta(hours=1)
+    passes.note_rules(new)
+    done = rescore.Rescored()
+    while passes.step(new, done):
+        pass
+    assert done.changed == PEOPLE
+    with parts.store.reading() as tx:
+        rows = score_store.current_scores(tx, ids(parts.store))
+    assert {held["lead"].model for held in rows.values()} == {new.scorer.models[0].hash}
+    for again in (new, parts_of(parts.store, store_url, scores={"lead": lead}, segments={})):
+        passes.note_rules(again)
+        assert not passes.step(again, done)
+
+
+def test_killed_between_two_batches_a_pass_ends_like_one_left_alone(parts: wiring.Parts, at: list[datetime]) -> None:
+    at[0] += 4 * DAY
+
+    class Killed(BaseException):
+        pass
+
+    def kill(what: str, count: int) -> None:
+        raise Killed
+
+    for _ in range(4):
+        with pytest.raises(Killed):
+            through(parts, tell=kill)
+        at[0] += timedelta(seconds=61)  # the lease of the dead runs out
+    through(parts)
+    after = stored(parts.store)
+    assert by_rows(parts).changed == 0
+    assert stored(parts.store) == after
+
+
+def test_a_span_asked_for_again_while_somebody_is_at_it_is_gone_through_again(parts: wiring.Parts) -> None:
+    asked: list[int] = []
+
+    def ask(what: str, count: int) -> None:
+        if not asked:
+            asked.append(passes.ask(parts))
+
+    done = through(parts, tell=ask)
+    first, *_ = spans_of(parts.store)
+    twice = sum(packs.span_of(person) == first for person in ids(parts.store))
+    assert done.seen == PEOPLE + twice
+
+
+class _Meanwhile(Scorer):
+    """Lets something happen between reading and storing."""
+
+    def happens(self, people: list[int]) -> None:
+        raise NotImplementedError
+
+    def outlooks(self, view: Any, rows: Any = None) -> Any:
+        found = super().outlooks(view, rows)
+        self.happens([outlook.person_id for outlook in found])
+        return found
+
+
+def test_who_changes_while_a_pass_looks_at_them_is_left_to_the_next_look(
+    parts: wiring.Parts, at: list[datetime]
+) -> None:
+    at[0] += 4 * DAY
+    changed: list[int] = []
+
+    class Changing(_Meanwhile):
+        def happens(self, people: list[int]) -> None:
+            with parts.store.writing() as tx:
+                fresh = [Activity(f"hubspot:contact:{one}", KINDS[0], at[0], "s", f"n{one}", {}) for one in people[:2]]
+                added = activities.add_activities(tx, fresh, at[0])
+                due.mark_due(tx, added.people, at[0])
+            changed.extend(people[:2])
+
+    parts.scorer = Changing(parts.config)
+    through(parts)
+    with parts.store.reading() as tx:
+        rows = score_store.current_scores(tx, changed)
+    assert {held["lead"].at for held in rows.values()} == {AT}  # not stored: it was computed without what is new
+    parts.scorer = Scorer(parts.config)
+    done = rescore.rescore(parts.store, parts.scorer, parts.crms, None, owner="w2")
+    assert done.people >= len(changed)
+    after = stored(parts.store)
+    assert by_rows(parts).changed == 0
+    assert stored(parts.store) == after
+
+
+def test_who_is_held_by_another_worker_is_left_to_it(parts: wiring.Parts, at: list[datetime]) -> None:
+    at[0] += 4 * DAY
+    with parts.store.writing() as tx:
+        due.mark_due(tx, ids(parts.store), at[0])
+        claims = due.claim_due(tx, limit=20, owner="other", now=at[0])
+    held = {claim.person_id for claim in claims}
+    through(parts)
+    with parts.store.writing() as tx:
+        assert {claim.person_id for claim in due.still_held(tx, claims)} == held
+        rows = score_store.current_scores(tx, held)
+    assert {row.at for one in rows.values() for row in one.values()} == {AT}
+
+
+def test_one_person_who_cannot_be_scored_is_set_aside_and_the_rest_go_on(
+    parts: wiring.Parts, at: list[datetime], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    at[0] += 4 * DAY
+    bad, really = ids(parts.store)[7], engine.score
+
+    def breaking(model: Any, people: Any, *given: Any) -> Any:
+        if bad in people.ids.tolist():
+            raise ZeroDivisionError
+        return really(model, people, *given)
+
+    monkeypatch.setattr(engine, "score", breaking)
+    through(parts)
+    done = rescore.rescore(parts.store, parts.scorer, parts.crms, None, owner="w1")
+    assert done.failed == 1
+    with parts.store.reading() as tx:
+        assert [row.ref for row in quarantine.listing(tx)] == [str(bad)]
+    monkeypatch.undo()
+    before = stored(parts.store)
+    by_rows(parts)
+    after = stored(parts.store)
+    assert {key for key in after["scores"] if before["scores"].get(key) != after["scores"][key]} <= {
+        (bad, "lead"), (bad, "customer")
+    }  # fmt: skip
+
+
+def test_several_workers_share_a_pass_span_by_span(parts: wiring.Parts, at: list[datetime]) -> None:
+    at[0] += 4 * DAY
+    spans = spans_of(parts.store)
+    assert passes.ask(parts) == len(spans) >= 3
+    claimed = []
+    for worker in range(len(spans) + 1):
+        with parts.store.writing() as tx:
+            found = pass_store.claim(tx, f"w{worker}")
+        claimed.append(None if found is None else found.span)
+    assert claimed == [*spans, None]
+    with parts.store.reading() as tx:
+        assert pass_store.remaining(tx) == len(spans)
+
+
+def test_a_worker_overtaken_in_a_span_does_not_settle_it(parts: wiring.Parts, at: list[datetime]) -> None:
+    passes.ask(parts)
+    with parts.store.writing() as tx:
+        slow = pass_store.claim(tx, "w1")
+    at[0] += timedelta(seconds=61)
+    with parts.store.writing() as tx:
+        other = pass_store.claim(tx, "w2")
+        assert slow is not None
+        assert other is not None
+        assert other.span == slow.span
+        assert not pass_store.settle(tx, slow)
+        assert not pass_store.renew(tx, slow)
+        assert pass_store.settle(tx, other)
+
+
+def test_a_pass_of_several_processes_ends_like_one_of_one(
+    store: Store, store_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("LEADBRIDGE_KEY", base64.b64encode(KEY).decode())
+    monkeypatch.setattr(packs, "SPAN", 16_384)  # as the other processes have it
+    fill(store)
+    parts = parts_of(store, store_url)
+    done = passes.everybody(parts, processes=2)
+    assert (done.seen, done.people, done.changed) == (PEOPLE, PEOPLE, PEOPLE)
+    with store.reading() as tx:
+        assert pass_store.remaining(tx) == 0
+    after = stored(store)
+    by_rows(parts)
+    assert stored(store).keys() == after.keys()
+
+
+def test_entering_a_journey_follows_from_a_pass_too(store: Store, store_url: str, at: list[datetime]) -> None:
+    fill(store)
+    journeys = [{"name": "guides", "mailchimp": {"tag": "guides"}, "when": {"stage": "mql"}}]
+    found = config(
+        store_url,
+        connections={
+            "hubspot": {"token": "t", "webhook_secret": "s"},
+            "mailchimp": {"api_key": "k-us1", "audience": "a"},
+        },
+        nurture={"journeys": journeys},
+    )
+    parts = wiring.Parts(found, store, Scorer(found), [rooms.hubspot(found)], rooms.mailchimp(found), owner="w1")
+    done = through(parts)
+    with store.reading() as tx:
+        standings = score_store.standings(tx, ids(store))
+        rows = enrolments.history(tx, ids(store))
+    assert done.intents == len(rows) > 0
+    assert set(rows) == {person for person, row in standings.items() if row.stage == "mql"}

@@ -12,7 +12,7 @@ from typing import Annotated
 import typer
 
 from leadbridge import __version__
-from leadbridge.commands import serve, setup, trial, work
+from leadbridge.commands import contact, serve, setup, trial, work
 from leadbridge.commands.common import FAILED, WRONG_USE
 from leadbridge.errors import ConfigError, Fault, LeadbridgeError
 
@@ -77,10 +77,19 @@ for command in (
     serve.web,
     serve.worker,
     serve.beat,
+    contact.stop,
+    contact.resume,
+    contact.release,
+    contact.coverage,
+    contact.suppress,
+    contact.objection,
+    contact.forget,
     trial.sandbox,
     trial.demo,
 ):
     app.command()(command)
+
+app.add_typer(contact.ledger, name="enrolments")
 
 if __name__ == "__main__":
     main()

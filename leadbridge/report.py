@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from leadbridge.store.engine import Store
     from sync.cycle import Round
     from sync.explain import Difference, Explanation
+    from sync.preview import Preview
 
 console = Console()
 
@@ -99,6 +100,20 @@ def show_round(done: Round) -> None:
         console.print(f"[yellow]{source} is not offered by the account; switched off[/]", highlight=False)
     for why in data["paused"]:
         console.print(f"[red]paused:[/] {escape(why)}", highlight=False, soft_wrap=True)
+
+
+def show_preview(would: Preview) -> None:
+    """What a round would do, in words."""
+    console.print(
+        f"{would.people:,} people are due. Nothing was written to any vendor. A round would:", highlight=False
+    )
+    lines = [(count, f"write to {vendor}") for vendor, count in would.writes.items()]
+    lines += [(count, f"enter {journey}") for journey, count in would.entries.items()]
+    lines += [(would.exits, "leave a journey"), (would.held_out, "be kept out, to compare")]
+    lines += [(count, f"not be contacted: {why}") for why, count in would.barred.items()]
+    for count, words in lines:
+        if count:
+            console.print(f"{count:>8,}  {words}", highlight=False, markup=False)
 
 
 def show_explanation(found: Explanation) -> None:

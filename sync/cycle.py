@@ -3,9 +3,10 @@
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
-from sync import accounts, enrol, events, passes, pull, rescore, write_back
+from sync import accounts, enrol, events, leave, passes, pull, rescore, write_back
 from sync.enrol import Enrolled
 from sync.events import Worked
+from sync.leave import Left
 from sync.pull import Pulled
 from sync.rescore import Rescored
 from sync.wiring import Parts
@@ -14,8 +15,8 @@ from sync.write_back import Written
 Tell = Callable[[str, int], None]
 
 
-def _quiet(_what: str, _count: int) -> None:
-    pass
+def quiet(_what: str, _count: int) -> None:
+    """Tells nobody."""
 
 
 @dataclass(slots=True)
@@ -27,6 +28,7 @@ class Round:
     rescored: Rescored = field(default_factory=Rescored)
     written: Written = field(default_factory=Written)
     members: Written = field(default_factory=Written)  # merge fields at the e-mail platform
+    exits: Left = field(default_factory=Left)
     enrolled: Enrolled = field(default_factory=Enrolled)
 
     @property
@@ -35,7 +37,7 @@ class Round:
         return [*self.written.paused, *self.members.paused, *self.enrolled.paused]
 
 
-def sync(parts: Parts, *, full: bool = False, tell: Tell = _quiet) -> Round:
+def sync(parts: Parts, *, full: bool = False, tell: Tell = quiet) -> Round:
     """Pull everything that changed, then act on it. Raises VendorError when a pull cannot go on."""
     accounts.confirm(parts.store, parts.rooms)
     pulled = pull.pull(parts.store, parts.crms, parts.platform, full=full, owner=parts.owner, tell=tell)
@@ -44,7 +46,7 @@ def sync(parts: Parts, *, full: bool = False, tell: Tell = _quiet) -> Round:
     return found
 
 
-def act(parts: Parts, *, tell: Tell = _quiet) -> Round:
+def act(parts: Parts, *, tell: Tell = quiet) -> Round:
     """Work through what is waiting in the store: webhook events, rescoring, write-back, enrolment."""
     done = Round()
     store, owner = parts.store, parts.owner
@@ -59,8 +61,10 @@ def act(parts: Parts, *, tell: Tell = _quiet) -> Round:
         done.written = write_back.write_back(store, crm, owner=owner, tell=tell)
     if parts.platform and parts.platform.specs():
         done.members = write_back.write_back(store, parts.platform, owner=owner, tell=tell)
+    if parts.platform:  # before anybody enters once more; also while nurture is switched off
+        done.exits = leave.tell_exits(store, parts.platform)
     if done.written.paused:
         return done  # sales would not see why: nobody is contacted on a score that the CRM does not show
     if parts.platform and parts.config.nurture.enabled:
-        done.enrolled = enrol.enrol(store, parts.platform, parts.config.guards, owner=owner, tell=tell)
+        done.enrolled = enrol.enrol(store, parts.platform, parts.config, owner=owner, tell=tell)
     return done

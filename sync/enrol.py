@@ -11,19 +11,21 @@ from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
+from itertools import groupby
 from typing import TypeAlias
-
-from sqlalchemy import Connection
 
 from connectors.base import EmailPlatform, Entry, Member, MemberStatus
 from leadbridge import addresses, clock, logs
-from leadbridge.config.nurture import Guards
+from leadbridge.config.guards import QuietHours
+from leadbridge.config.schema import Config
 from leadbridge.errors import NeedsOperator, VendorError
-from leadbridge.store import enrolments, ranking, suppressions
+from leadbridge.store import enrolments, ranking, stops, suppressions
 from leadbridge.store import leads as lead_store
 from leadbridge.store.engine import Store, exclusive
 from leadbridge.types import EnrolmentState, SuppressionReason
-from nurture import gate
+from nurture import gate, quiet
+from sync import bounds
+from sync.consent import add_consenting
 
 log = logs.logger(__name__)
 
@@ -35,6 +37,9 @@ ends before its row's lease does, and nobody is contacted on yesterday's word wh
 
 REPEATABLE_GROUP = 25
 """Starts committed as `calling` at once where the vendor can prove what became of each."""
+
+ASK_AGAIN = timedelta(seconds=60)
+"""When somebody just added to the audience is asked about again."""
 
 BATCH = 500
 """Intents claimed at a time: few enough to be called within the minute the platform's word stays fresh."""
@@ -69,7 +74,7 @@ class Enrolled:
 def enrol(
     store: Store,
     platform: EmailPlatform,
-    guards: Guards,
+    config: Config,
     *,
     owner: str,
     simultaneous: int = 4,
@@ -79,8 +84,9 @@ def enrol(
     done = Enrolled()
     try:
         settle_uncertain(store, platform, done)
+        rules = bounds.rules_of(store, config)
         with ThreadPoolExecutor(simultaneous) as pool:
-            while _one_batch(store, platform, guards, owner, simultaneous, pool, done, tell):
+            while _one_batch(store, platform, rules, owner, simultaneous, pool, done, tell):
                 pass
     except NeedsOperator as error:
         done.paused.append(str(error))
@@ -128,7 +134,7 @@ def _uncertain(store: Store) -> Iterator[enrolments.EnrolmentRow]:
 def _one_batch(
     store: Store,
     platform: EmailPlatform,
-    guards: Guards,
+    rules: bounds.Rules,
     owner: str,
     simultaneous: int,
     pool: ThreadPoolExecutor,
@@ -140,19 +146,27 @@ def _one_batch(
     with store.writing() as tx:
         enrolments.expire(tx, now)
         audience = ranking.contactable(tx)
-        allowed = _allowance(tx, guards, audience, now)
+        bounds.release_lapsed_canary(tx, rules.guards, now)
+        allowed = bounds.allowance(tx, rules, audience, now)
+        if not allowed.count and allowed.hold:
+            held = enrolments.hold_waiting(tx, allowed.why, now)
+            if held:
+                log.warning("contact held", why=allowed.why, rows=held)
         claims = enrolments.claim_enrolments(
             tx,
             (EnrolmentState.WANTED, EnrolmentState.CHECKED),
-            limit=min(BATCH, allowed),
+            limit=min(BATCH, allowed.count),
             owner=owner,
             lease_seconds=LEASE,
             now=clock.replaced(),
         )
         if not claims:
-            done.waiting = enrolments.counts(tx).get(EnrolmentState.WANTED, 0)
-            if done.waiting and not allowed:
-                done.reasons["held back by guards"] += 1
+            found = enrolments.counts(tx)
+            waits = (EnrolmentState.WANTED, EnrolmentState.CHECKED, EnrolmentState.HELD)
+            done.waiting = sum(found[state] for state in waits)
+            if done.waiting and not allowed.count:
+                log.warning("contact held back", why=allowed.why, rows=done.waiting)
+                done.reasons[allowed.why] += 1
     if not claims:
         return False
     by_address: dict[str, enrolments.EnrolmentRow] = {}
@@ -163,8 +177,13 @@ def _one_batch(
     progressed = False
     for portion in platform.read_members(list(by_address)):
         asked = [(by_address[address], member) for address, member in portion.items()]
+        if rules.add_members:
+            added = add_consenting(store, platform, asked)
+            with store.writing() as tx:  # asked about anew, once the platform knows them
+                enrolments.release(tx, [row for row, _ in asked if row.id in added], clock.now() + ASK_AGAIN)
+            asked = [pair for pair in asked if pair[0].id not in added]
         for group in _groups(platform, asked, simultaneous):
-            progressed |= _call_group(store, platform, guards, audience, group, pool, done)
+            progressed |= _call_group(store, platform, rules, audience, group, pool, done)
             tell("enrolled", done.enrolled)
     return progressed
 
@@ -189,7 +208,7 @@ def _groups(platform: EmailPlatform, asked: Asked, simultaneous: int) -> Iterato
 def _call_group(
     store: Store,
     platform: EmailPlatform,
-    guards: Guards,
+    rules: bounds.Rules,
     audience: int,
     group: Asked,
     pool: ThreadPoolExecutor,
@@ -198,7 +217,7 @@ def _call_group(
     """Gate, call and settle one group. True when something ended, so that another batch is worth a look."""
     if not group:
         return False
-    calling, ended = _commit_intent_to_call(store, guards, audience, group, done)
+    calling, ended = _commit_intent_to_call(store, rules, audience, group, done)
     begin_by = time.monotonic() + BEGIN_WITHIN.total_seconds()
     answers = list(pool.map(lambda row: _call(store, platform, row, begin_by), calling))
     now = clock.now()
@@ -235,10 +254,14 @@ def _call(
 ) -> tuple[Entry, str, NeedsOperator | None]:
     if time.monotonic() > begin_by:
         return Entry.NOTHING_HAPPENED, "the platform is slow: not begun in time", None
-    with store.reading() as tx:  # who left while the call waited for its turn is not called any more (G22)
+    with store.reading() as tx:  # whatever came while the call waited for its turn counts (G22, G24, G25)
         left = suppressions.suppressed(tx, store.vault, [row.person_id])
+        stop = stops.stopped(tx, stops.CONTACT)
+        mine = enrolments.is_calling(tx, row)
     if left:
         return Entry.NOTHING_HAPPENED, "left before the call began", None
+    if stop or not mine:
+        return Entry.NOTHING_HAPPENED, f"contact is {stop}" if stop else "no longer ours to call", None
     try:
         entry, words = platform.enrol(row.journey, row.address, again=row.entry > 1)
     except NeedsOperator as error:  # turned away at the vendor's door: proven that nothing happened
@@ -249,7 +272,7 @@ def _call(
 
 
 def _commit_intent_to_call(
-    store: Store, guards: Guards, audience: int, group: Asked, done: Enrolled
+    store: Store, rules: bounds.Rules, audience: int, group: Asked, done: Enrolled
 ) -> tuple[list[enrolments.EnrolmentRow], bool]:
     """Ask the gate a last time and commit `calling` for those who pass; settle or give back everyone else.
 
@@ -258,11 +281,11 @@ def _commit_intent_to_call(
     now = clock.now()
     people = [row.person_id for row, _ in group]
     go: list[enrolments.EnrolmentRow] = []
-    back: list[enrolments.EnrolmentRow] = []
+    back: list[tuple[datetime | None, enrolments.EnrolmentRow]] = []  # when to ask again; none: at once
     ends: list[enrolments.Move] = []
     with store.writing() as tx:
         exclusive(tx, "contact")  # counting and calling within a cap is one act, over all workers
-        allowed = _allowance(tx, guards, audience, now)
+        allowed = bounds.allowance(tx, rules, audience, now).count
         suppressed = suppressions.suppressed(tx, store.vault, people)
         known = lead_store.people(tx, people)
         rivals = enrolments.at_addresses(tx, [row.address for row, _ in group])
@@ -270,11 +293,12 @@ def _commit_intent_to_call(
             if any(_came_first(other, row) for other in rivals.get(row.address, ())):
                 verdict = gate.Verdict(go=False, why="somebody else with this address was contacted meanwhile")
             else:
-                verdict = _verdict(row, member, known.get(row.person_id), suppressed.get(row.person_id), now)
+                person = known.get(row.person_id)
+                verdict = _verdict(row, member, person, suppressed.get(row.person_id), now, rules.guards.quiet_hours)
             if verdict.go and len(go) < allowed:
                 go.append(row)
             elif verdict.go or not verdict.final:
-                back.append(row)
+                back.append((verdict.again, row))
             else:
                 refused = member.status is not MemberStatus.SUBSCRIBED
                 target = EnrolmentState.REFUSED if refused else EnrolmentState.CANCELLED
@@ -291,7 +315,8 @@ def _commit_intent_to_call(
             now,
         )
         ended = enrolments.move_all(tx, ends, now)
-        enrolments.release(tx, back)
+        for again, rows in groupby(sorted(back, key=lambda pair: pair[0] or now), key=lambda pair: pair[0]):
+            enrolments.release(tx, [row for _, row in rows], again)
         left = [(row.address, LEFT[m.status], row.vendor, m.read_at) for row, m in group if m.status in LEFT]
         suppressions.suppress(tx, store.vault, left, now)
     for move in ends:
@@ -308,6 +333,7 @@ def _verdict(
     person: lead_store.PersonRow | None,
     suppressed: SuppressionReason | None,
     now: datetime,
+    hours: QuietHours | None,
 ) -> gate.Verdict:
     if person is None:  # merged since the claim: the row is another person's now, and is asked about anew
         return gate.Verdict(go=False, why="the person was merged", final=False)
@@ -321,7 +347,20 @@ def _verdict(
         expires_at=row.expires_at,
         now=now,
         lasts=BEGIN_WITHIN,
+        quiet_until=_quiet_until(hours, person, now),
     )
+
+
+def _quiet_until(hours: QuietHours | None, person: lead_store.PersonRow, now: datetime) -> datetime | None:
+    """Until when it is night where the person lives; asked for the whole time in which the call may begin."""
+    if hours is None:
+        return None
+    zones = quiet.zones_of(
+        hours,
+        person.attributes.get(hours.timezone) if hours.timezone else None,
+        person.attributes.get(hours.country) if hours.country else None,
+    )
+    return quiet.quiet_until(hours, zones, now) or quiet.quiet_until(hours, zones, now + BEGIN_WITHIN)
 
 
 def _came_first(other: enrolments.EnrolmentRow, row: enrolments.EnrolmentRow) -> bool:
@@ -331,15 +370,6 @@ def _came_first(other: enrolments.EnrolmentRow, row: enrolments.EnrolmentRow) ->
         and other.state in enrolments.CONTACT
         and other.called_at is not None
         and other.called_at >= row.created_at
-    )
-
-
-def _allowance(tx: Connection, guards: Guards, audience: int, now: datetime) -> int:
-    return gate.allowance(
-        guards,
-        audience=audience,
-        last_hour=enrolments.made_since(tx, now - timedelta(hours=1)),
-        last_day=enrolments.made_since(tx, now - timedelta(days=1)),
     )
 
 

@@ -16,10 +16,9 @@ from connectors.events import read_event
 from leadbridge import clock, logs
 from leadbridge.errors import LeadbridgeError, RecordRefused, VendorError
 from leadbridge.store import due, inbox, suppressions
-from leadbridge.store import leads as lead_store
 from leadbridge.store.engine import Store
-from leadbridge.types import EventKind, RecordRef, SuppressionReason, WebhookEvent
-from sync import deliveries, pull
+from leadbridge.types import EventKind, RecordRef, WebhookEvent
+from sync import deliveries, forget, pull
 
 log = logs.logger(__name__)
 
@@ -157,12 +156,6 @@ def _suppress(tx: Connection, store: Store, events: Sequence[WebhookEvent], now:
         if event.reason is not None
         for email in event.emails
     ]
-    rows += [
-        (email, SuppressionReason.ERASED, event.vendor, event.occurred_at or now)
-        for event in events
-        if event.kind is EventKind.ERASED
-        for email in sorted(_addresses(tx, event))
-    ]
     people = suppressions.suppress(tx, store.vault, rows, now) if rows else set()
     for event in events:
         if event.kind is EventKind.EMAIL_CHANGED:
@@ -170,10 +163,8 @@ def _suppress(tx: Connection, store: Store, events: Sequence[WebhookEvent], now:
             if left:
                 more = [(email, left[0], event.vendor, now) for email in event.emails]
                 people |= suppressions.suppress(tx, store.vault, more, now)
+    erased = {key for event in events if event.kind is EventKind.ERASED for key in forget.keys_of(event)}
+    if erased:  # what the CRM was asked to forget we forget too, whole (G25)
+        gone = forget.forget_keys(tx, store, erased, "vendor event")
+        return len(people) + gone.people
     return len(people)
-
-
-def _addresses(tx: Connection, event: WebhookEvent) -> set[str]:
-    """Every address we know of whoever asked the CRM to be forgotten: none of them may be mailed again (G20, G25)."""
-    people = lead_store.people_by_key(tx, [ref.key for ref in event.refs])
-    return lead_store.addresses_of(tx, set(people.values()))

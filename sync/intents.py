@@ -1,18 +1,35 @@
 """The wish to enrol: recorded beside the score it follows from, ended when it is no longer true."""
 
-from collections.abc import Mapping, Sequence
+from collections import defaultdict
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
 from sqlalchemy import Connection
 
 from leadbridge import addresses
-from leadbridge.store import enrolments, suppressions
+from leadbridge.store import activities, enrolments, offers, suppressions
+from leadbridge.store.due import Lane
 from leadbridge.store.engine import Store
-from leadbridge.types import EnrolmentState, PersonId
+from leadbridge.store.leads import PersonRow
+from leadbridge.types import BuyerJourney, EnrolmentState, LifecycleStage, PersonId
 from nurture import gate
 from nurture.holdout import held_out
-from nurture.journeys import Match, Past, match
+from nurture.journeys import Candidate, Match, Past, exits, is_in, match
 from sync.outlook import Loaded, Outlook, Scorer
+
+
+@dataclass(slots=True)
+class Plan:
+    """What follows for a batch of people, not yet recorded."""
+
+    intents: list[enrolments.Intent] = field(default_factory=list)
+    held_out: list[tuple[PersonId, str]] = field(default_factory=list)  # newly kept out, to compare
+    exits: list[enrolments.Exit] = field(default_factory=list)
+    unfit: set[int] = field(default_factory=set)  # rows that wait for a journey that does not fit any more
+    barred: dict[PersonId, str] = field(default_factory=dict)  # who may not be contacted, and why
+    inside: dict[PersonId, list[str]] = field(default_factory=dict)  # journeys they are in
+    why_not: dict[PersonId, dict[str, str]] = field(default_factory=dict)  # journey they do not enter: why
 
 
 def want_journeys(
@@ -24,60 +41,151 @@ def want_journeys(
     at: datetime,
 ) -> tuple[int, int]:
     """Record the wish to enrol whoever fits a journey and may be contacted, as far as we know; end the wishes that
-    are no longer true. Returns how many are to enter, and how many were held out for comparison.
+    are no longer true, and the journeys that are over. Returns how many are to enter, and how many were held out for
+    comparison.
     """
-    past = enrolments.history(tx, [outlook.person_id for outlook in outlooks])
-    unfit = _cancel_unfit(tx, outlooks, past, at)
-    fitting = [outlook for outlook in outlooks if any(outlook.journeys.values())]
-    known = sorted({outlook.person_id for outlook in fitting} | past.keys())
-    suppressed = suppressions.suppressed(tx, store.vault, known)
-    enrolments.cancel_waiting(tx, suppressed.keys() & past.keys(), "suppressed", at)
-    kept_out = enrolments.held_out(tx, known)
-    address_of = {outlook.person_id: addresses.canonical(loaded.rows[outlook.person_id].email) for outlook in fitting}
-    at_address = enrolments.at_addresses(tx, [address for address in address_of.values() if address])
-    intents: list[enrolments.Intent] = []
-    out: list[tuple[PersonId, str]] = []
-    for outlook in fitting:
-        person, address = outlook.person_id, address_of[outlook.person_id]
-        verdict = gate.before_intent(
-            suppressed=suppressed.get(person), opted_out=loaded.rows[person].opted_out, address=address
-        )
-        if not verdict.go or address is None:
-            continue
-        rows = {row.id: row for row in (*past.get(person, ()), *at_address.get(address, ()))}
-        ledger = [
-            Past(row.journey, row.entry, EnrolmentState.CANCELLED if row.id in unfit else row.state, row.state_at)
-            for row in rows.values()
-        ]
-        had = {journey for one, journey in kept_out if one == person}
-        while (found := match(scorer.config.nurture, outlook.journeys, ledger, had, at)) is not None:
-            if not held_out(f"email:{address}", found.journey.name, found.journey.holdout):
-                intents.append(_intent(scorer, outlook, address, found, at))
-                break
-            out.append((person, found.journey.name))
-            had.add(found.journey.name)
-    enrolments.hold_out(tx, out, at)
-    return len(enrolments.intend(tx, intents, at)), len(out)
+    plan = plan_journeys(tx, store, scorer, loaded, outlooks, at)
+    enrolments.cancel_rows(tx, plan.unfit, "does not fit the journey any more", at)
+    enrolments.cancel_waiting(tx, plan.barred, "suppressed", at)
+    enrolments.leave(tx, plan.exits, at)
+    enrolments.hold_out(tx, plan.held_out, at)
+    return len(enrolments.intend(tx, plan.intents, at)), len(plan.held_out)
 
 
-def _cancel_unfit(
+def plan_journeys(
     tx: Connection,
+    store: Store,
+    scorer: Scorer,
+    loaded: Loaded,
     outlooks: Sequence[Outlook],
-    past: Mapping[PersonId, Sequence[enrolments.EnrolmentRow]],
     at: datetime,
-) -> set[int]:
-    """End what waits for a journey the person no longer fits: a mail for who they were yesterday is a wrong one."""
-    unfit = {
-        row.id
-        for outlook in outlooks
-        for row in past.get(outlook.person_id, ())
-        if row.state in enrolments.WAITING and not outlook.journeys.get(row.journey, False)
-    }
-    enrolments.cancel_rows(tx, unfit, "does not fit the journey any more", at)
-    return unfit
+) -> Plan:
+    """What is to be wished, ended and left, and for everybody else why not. Changes nothing."""
+    nurture = scorer.config.nurture
+    people = [outlook.person_id for outlook in outlooks]
+    past = enrolments.history(tx, people)
+    suppressed = suppressions.suppressed(tx, store.vault, people)
+    known = _Known(
+        past=past,
+        kept_out=_by_person(enrolments.held_out(tx, people)),
+        offered=offers.of(tx, people) if any(journey.offers for journey in nurture.journeys) else {},
+        only_low=_only_low(tx, scorer, people),
+    )
+    address_of = {person: addresses.canonical(loaded.rows[person].email) for person in people}
+    at_address = enrolments.at_addresses(tx, sorted({one for one in address_of.values() if one}))
+    plan = Plan()
+    for outlook in outlooks:
+        person, address = outlook.person_id, address_of[outlook.person_id]
+        row = loaded.rows[person]
+        mine = past.get(person, ())
+        unfit = _unfit(outlook, mine)
+        plan.unfit |= unfit
+        rows = {one.id: one for one in (*mine, *(at_address.get(address, ()) if address else ()))}
+        candidate = known.candidate(outlook, row, [_past(one, unfit) for one in rows.values()])
+        own = known.candidate(outlook, row, [_past(one, unfit) for one in mine])
+        left = suppressed.get(person)
+        verdict = gate.before_intent(suppressed=left, opted_out=row.opted_out, address=address)
+        over = exits(nurture, own, f"left: {left.value}" if left else "", at)
+        plan.exits += [enrolments.Exit(one.row, one.why, one.tell) for one in over]
+        ended = {one.row for one in over}
+        plan.inside[person] = [
+            one.journey for one in own.past if one.id not in ended and is_in(nurture, one, at)
+        ]  # fmt: skip
+        if not verdict.go or address is None:
+            plan.barred[person] = verdict.why
+            continue
+        _match(plan, scorer, outlook, candidate.after(ended, at), address, at)
+    return plan
 
 
-def _intent(scorer: Scorer, outlook: Outlook, address: str, found: Match, at: datetime) -> enrolments.Intent:
+def _match(plan: Plan, scorer: Scorer, outlook: Outlook, candidate: Candidate, address: str, at: datetime) -> None:
+    """Choose for each track; whoever is held out of what was chosen is free for the next."""
+    nurture, person = scorer.config.nurture, outlook.person_id
+    kept = set(candidate.kept_out)
+    while True:
+        found, why = match(nurture, candidate.kept(kept), at)
+        out = [one for one in found if held_out(f"email:{address}", one.journey.name, one.journey.holdout)]
+        if not out:
+            break
+        plan.held_out += [(person, one.journey.name) for one in out]
+        kept |= {one.journey.name for one in out}
+    plan.intents += [_intent(scorer, outlook, candidate, address, one, at) for one in found]
+    plan.why_not[person] = why
+
+
+@dataclass(frozen=True, slots=True)
+class _Known:
+    """What is stored of a batch of people that matching looks at."""
+
+    past: Mapping[PersonId, Sequence[enrolments.EnrolmentRow]]
+    kept_out: Mapping[PersonId, Collection[str]]
+    offered: Mapping[PersonId, Mapping[str, offers.Offer]]
+    only_low: Collection[PersonId]
+
+    def candidate(self, outlook: Outlook, row: PersonRow, past: Sequence[Past]) -> Candidate:
+        person = outlook.person_id
+        return Candidate(
+            holds=outlook.journeys,
+            past=past,
+            kept_out=self.kept_out.get(person, ()),
+            until=outlook.until,
+            grounds=frozenset(_grounds(outlook)),
+            stage=_furthest(outlook.stage, row.lifecycle_stage),
+            only_low=person in self.only_low,
+            offered={
+                asset: one.journey for asset, one in self.offered.get(person, {}).items() if one.offered_at is not None
+            },
+        )
+
+
+def _past(row: enrolments.EnrolmentRow, unfit: Collection[int]) -> Past:
+    return Past(
+        journey=row.journey,
+        entry=row.entry,
+        state=EnrolmentState.CANCELLED if row.id in unfit else row.state,
+        at=row.state_at,
+        track=row.track,
+        id=row.id,
+        grounds=frozenset(row.grounds),
+        stage=LifecycleStage(row.stage) if row.stage else None,
+        left_at=row.left_at,
+    )
+
+
+def _unfit(outlook: Outlook, past: Sequence[enrolments.EnrolmentRow]) -> set[int]:
+    """What waits for a journey the person no longer fits: a mail for who they were yesterday is a wrong one."""
+    return {row.id for row in past if row.state in enrolments.WAITING and not outlook.journeys.get(row.journey, False)}
+
+
+def _only_low(tx: Connection, scorer: Scorer, people: Sequence[PersonId]) -> set[PersonId]:
+    """Who did something, and nothing but what commits to nothing (pressure guard)."""
+    nurture = scorer.config.nurture
+    if not any(journey.about is BuyerJourney.DECISION for journey in nurture.journeys):
+        return set()
+    return activities.only_of(tx, people, nurture.pressure.low_commitment)
+
+
+def _by_person(pairs: Collection[tuple[PersonId, str]]) -> dict[PersonId, set[str]]:
+    found: dict[PersonId, set[str]] = defaultdict(set)
+    for person, journey in pairs:
+        found[person].add(journey)
+    return found
+
+
+def _furthest(ours: LifecycleStage | None, of_the_crm: str | None) -> LifecycleStage | None:
+    """The further of our stage and the CRM's, whose opportunity and customer no rule of ours can give."""
+    theirs = LifecycleStage(of_the_crm) if of_the_crm in set(LifecycleStage) else None
+    return max((one for one in (ours, theirs) if one), key=lambda one: one.rank, default=None)
+
+
+def _grounds(outlook: Outlook) -> list[str]:
+    """Names of the rules that give points: why the person is where they are."""
+    return sorted({line.rule for score in outlook.scores for line in score.contributions if line.points > 0})
+
+
+def _intent(
+    scorer: Scorer, outlook: Outlook, candidate: Candidate, address: str, found: Match, at: datetime
+) -> enrolments.Intent:
     journey = found.journey
     return enrolments.Intent(
         person_id=outlook.person_id,
@@ -89,4 +197,8 @@ def _intent(scorer: Scorer, outlook: Outlook, address: str, found: Match, at: da
         score=outlook.scores[0].value if outlook.scores else None,
         reason_in=next(iter(outlook.reasons.values()), ""),
         expires_at=at + timedelta(seconds=scorer.config.guards.intents_expire_after),
+        track=journey.track,
+        lane=Lane.HOT if journey.urgent else Lane.NORMAL,
+        grounds=tuple(sorted(candidate.grounds)),
+        stage=candidate.stage,
     )

@@ -12,10 +12,10 @@ from sqlalchemy import Connection
 from leadbridge import addresses
 from leadbridge.columns import Column, Columns, Mask, coded, micros, taken, values_of
 from leadbridge.conditions import Prepared, holds, prepare
-from leadbridge.config.conditions import Condition, FieldTest, Not
+from leadbridge.config.conditions import AnyOf, Condition, FieldTest, Not, Test, fields_of
 from leadbridge.config.schema import BUILT_IN_FIELDS, Config, conditions_of
 from leadbridge.store import activities as activity_store
-from leadbridge.store import history
+from leadbridge.store import consents, history
 from leadbridge.store import leads as lead_store
 from leadbridge.store import scores as score_store
 from leadbridge.types import BuyerJourney, LifecycleStage, PersonId, Score, Value
@@ -24,10 +24,13 @@ from nurture.segments import expand
 from scoring import engine
 from scoring import explain as words
 from scoring.behaviour import compile_behaviour, measured
-from scoring.compile import compile_model, in_order
+from scoring.compile import CompiledModel, compile_model, in_order
 from scoring.frames import KIND_CODES, Activities, Documents, People, people_frame
 from scoring.lifecycle import Stay, cause, stages
 from scoring.personas import PersonaFrame, compile_personas, nearness
+
+OBJECTS = "objects_to_profiling"
+"""Built-in field: did the person object, as far as we noted it ourselves?"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,6 +43,7 @@ class Outlook:
     cause: str  # of a change of stage, in words; "" when it is what it was
     buyer_journey: BuyerJourney | None
     journeys: Mapping[str, bool]  # configured journey: does its condition hold?
+    until: Mapping[str, bool]  # journey with an `until`: does it hold?
     segments: tuple[str, ...]  # of the configuration, in its order
     reasons: Mapping[str, str]  # by score name
     wanted: Mapping[str, Value]  # our write-back names
@@ -56,6 +60,7 @@ class View:
     stages: Sequence[LifecycleStage | None]
     phases: Sequence[BuyerJourney | None]
     fits: Mapping[str, Mask]  # configured journey: does its condition hold?
+    until: Mapping[str, Mask]  # journey with an `until`: does it hold?
     inside: Mapping[str, Mask]  # segment: are they in it?
     near: PersonaFrame
     behaviour: Mapping[str, Column]
@@ -75,6 +80,8 @@ class Scorer:
             )
             for name, model in config.scores.items()
         )
+        self.models = tuple(_unless_objecting(model, config.consent.objection) for model in self.models)
+        self.consent = None if config.consent.given is None else prepare(config.consent.given)
         by_name = {model.name: model for model in self.models}
         self._in_order = tuple(by_name[name] for name in in_order(config.scores))
         segments = config.segments
@@ -93,7 +100,9 @@ class Scorer:
         }
         self._segments = {name: ready(condition) for name, condition in segments.items()}
         self._phases = {phase: ready(condition) for phase, condition in config.buyer_journey.items()}
-        self._journeys = {journey.name: ready(journey.when) for journey in config.nurture.journeys}
+        journeys = config.nurture.journeys
+        self._journeys = {journey.name: ready(journey.when) for journey in journeys}
+        self._until = {journey.name: ready(journey.until) for journey in journeys if journey.until is not None}
 
     @property
     def reach(self) -> timedelta | None:
@@ -153,6 +162,7 @@ class Scorer:
             stages=stage_of,
             phases=phase_of,
             fits={name: holds(test, facts, at) for name, test in self._journeys.items()},
+            until={name: holds(test, facts, at) for name, test in self._until.items()},
             inside={name: holds(test, facts, at) for name, test in self._segments.items()},
             near=near,
             behaviour=done,
@@ -165,6 +175,7 @@ class Scorer:
             name: [_shown(value) for value in values_of(taken(column, rows))] for name, column in view.behaviour.items()
         }
         fits = {name: mask[rows].tolist() for name, mask in view.fits.items()}
+        until = {name: mask[rows].tolist() for name, mask in view.until.items()}
         inside = {name: mask[rows].tolist() for name, mask in view.inside.items()}
         crm = values_of(taken(view.facts.by_name["lifecycle_stage"], rows))
         scores = [frame.of(rows) for frame in view.frames]
@@ -177,6 +188,7 @@ class Scorer:
                 crm[place],
                 view.phases[row],
                 {name: held[place] for name, held in fits.items()},
+                {name: held[place] for name, held in until.items()},
                 tuple(name for name, held in inside.items() if held[place]),
                 {**view.near.values(row), **{name: values[place] for name, values in behaviour.items()}},
             )
@@ -192,6 +204,7 @@ class Scorer:
         crm: Value,
         phase: BuyerJourney | None,
         journeys: Mapping[str, bool],
+        until: Mapping[str, bool],
         segments: tuple[str, ...],
         more: Mapping[str, Value],
     ) -> Outlook:
@@ -213,12 +226,23 @@ class Scorer:
         shown = {name: wanted.get(name) for name in self.config.write_back}
         told = {score.name: score.value for score in scores} | {"lifecycle_stage": crm}
         why = cause(None if stay is None else stay.stage, stage, told)
-        return Outlook(person, scores, stage, why, phase, journeys, segments, reasons, shown)
+        return Outlook(person, scores, stage, why, phase, journeys, until, segments, reasons, shown)
 
 
 def _shown(value: Value) -> Value:
     """What an activity says may be a stranger's text, which nothing that shows it may act on (reliability G28)."""
     return words.joined([value]) if isinstance(value, str) else value
+
+
+def _unless_objecting(model: CompiledModel, objection: Condition | None) -> CompiledModel:
+    """The same score, which nobody has who objects to profiling: by the CRM's word or by ours (GDPR Art. 21)."""
+    ours = FieldTest(OBJECTS, Test(equals=True))
+    objects = ours if objection is None else AnyOf((ours, objection))
+    fields = model.fields | set(fields_of(objects))
+    willing, applies = prepare(Not(objects)), model.applies
+    if applies is None:
+        return replace(model, applies=willing, fields=fields)
+    return replace(model, applies=Prepared(lambda f, at: applies.check(f, at) & willing.check(f, at)), fields=fields)
 
 
 def _dated(condition: Condition) -> bool:
@@ -256,7 +280,9 @@ def load(
     """
     rows = _rows_at(tx, ids, at) if past else lead_store.people(tx, ids)
     known = [person for person in ids if person in rows]
-    people = people_frame(known, [{**facts_of(rows[person]), **(pretend or {})} for person in known], scorer.types)
+    objecting = consents.objecting(tx, known)
+    facts = [{**facts_of(rows[person]), OBJECTS: person in objecting} for person in known]
+    people = people_frame(known, [{**one, **(pretend or {})} for one in facts], scorer.types)
     since = None if scorer.reach is None else at - scorer.reach
     found = activity_store.activities_of(tx, known, since)
     codes, documents = found.documents

@@ -26,7 +26,7 @@ from leadbridge.columns import Mask
 from leadbridge.config.schema import Config
 from leadbridge.errors import LeadbridgeError
 from leadbridge.store import activities as activity_store
-from leadbridge.store import bulk, due, packs
+from leadbridge.store import bulk, consents, due, packs
 from leadbridge.store import leads as lead_store
 from leadbridge.store import passes as pass_store
 from leadbridge.store.text import from_micros
@@ -36,7 +36,7 @@ from scoring.frames import KIND_CODES, Activities, Documents, people_frame
 from scoring.lifecycle import Stay
 from sync import rescore, wiring
 from sync.holding import renewed
-from sync.outlook import Loaded, Scorer, View, domain
+from sync.outlook import OBJECTS, Loaded, Scorer, View, domain
 from sync.wiring import Parts
 
 log = logs.logger(__name__)
@@ -205,10 +205,17 @@ def load(tx: Connection, scorer: Scorer, span: int, standings: bulk.StandingRows
     """Everybody in a span, without the rows of single people; and a pack of their activities, if one is to be kept."""
     first, last = packs.ids_of(span)
     found = bulk.people(tx, first, last)
+    objecting = consents.objecting(tx, found.id)
     facts = [
-        {**attributes, "email": email, "email_domain": domain(email, canonical), "opted_out": left}
-        for attributes, email, canonical, left in zip(
-            found.attributes, found.email, found.canonical, found.opted_out, strict=True
+        {
+            **attributes,
+            "email": email,
+            "email_domain": domain(email, canonical),
+            "opted_out": left,
+            OBJECTS: person in objecting,
+        }
+        for person, attributes, email, canonical, left in zip(
+            found.id, found.attributes, found.email, found.canonical, found.opted_out, strict=True
         )
     ]
     people = people_frame(found.id, facts, scorer.types)

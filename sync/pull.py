@@ -2,9 +2,11 @@
 
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import timedelta
 from functools import partial
+
+from sqlalchemy import Connection
 
 from connectors.base import Crm, EmailPlatform, Outcome, Reading, Settled
 from connectors.watermark import instant_in
@@ -15,6 +17,7 @@ from leadbridge.store import due, enrolments, suppressions, watermarks
 from leadbridge.store.engine import Store
 from leadbridge.types import Lead, RecordRef
 from sync import identity
+from sync.forget import activities_without_forgotten, without_forgotten
 from sync.holding import Lease, TakenOver, sole
 
 log = logs.logger(__name__)
@@ -159,8 +162,8 @@ def _pull_leads(
         now = clock.now()
         with store.writing() as tx:
             lease.check(tx)
-            changed = identity.take_in(tx, before, now)
-            changed |= identity.absorb(tx, page.rows, now)
+            changed = identity.take_in(tx, _welcome(tx, store, before), now)
+            changed |= identity.absorb(tx, without_forgotten(tx, store, page.rows), now)
             changed |= identity.retire(tx, page.gone, now)
             due.mark_due(tx, changed, now, due.Lane.NORMAL)
             watermarks.save_progress(tx, crm.vendor, LEADS, page.progress, now)
@@ -186,7 +189,7 @@ def _pull_stream(
             now = clock.now()
             with store.writing() as tx:
                 lease.check(tx)
-                added = activity_store.add_activities(tx, page.rows, now)
+                added = activity_store.add_activities(tx, activities_without_forgotten(tx, store, page.rows), now)
                 due.mark_due(tx, added.people, now, due.Lane.NORMAL)
                 watermarks.save_progress(tx, room.vendor, stream, page.progress, now)
             pulled.activities += added.new
@@ -259,10 +262,14 @@ def reread(
     before = read_former_holders(store, crm, reading.found)
     now = clock.now()
     with store.writing() as tx:
-        changed = identity.take_in(tx, before, now)
-        changed |= identity.take_in(tx, reading, now, merged)
+        changed = identity.take_in(tx, _welcome(tx, store, before), now)
+        changed |= identity.take_in(tx, _welcome(tx, store, reading), now, merged)
         due.mark_due(tx, changed, now, lane)
     return len(changed)
+
+
+def _welcome(tx: Connection, store: Store, reading: Reading) -> Reading:
+    return replace(reading, found=without_forgotten(tx, store, reading.found))
 
 
 def read_former_holders(store: Store, crm: Crm, leads: Sequence[Lead]) -> Reading:

@@ -13,11 +13,13 @@ from sqlalchemy import Connection
 from connectors.base import Crm, EmailPlatform
 from leadbridge import addresses, clock, logs
 from leadbridge.errors import LeadbridgeError
-from leadbridge.store import due, models, outbox, quarantine
+from leadbridge.store import due, models, outbox, policies, quarantine
 from leadbridge.store import leads as lead_store
 from leadbridge.store import scores as score_store
 from leadbridge.store.engine import Store
 from leadbridge.types import PersonId, RecordRef
+from nurture import policy
+from sync.consent import record_consents
 from sync.intents import want_journeys
 from sync.outlook import Loaded, Outlook, Scorer, load
 
@@ -68,6 +70,7 @@ def rescore(
     """Score everybody who is due. Killed anywhere, whoever was not saved is still due."""
     done = Rescored()
     _remember_models(store, scorer)
+    _put_in_force(store, scorer)
     while True:
         with store.writing() as tx:
             claims = due.claim_due(tx, limit=BATCH, owner=owner, lease_seconds=LEASE, now=clock.replaced())
@@ -86,6 +89,16 @@ def _remember_models(store: Store, scorer: Scorer) -> None:
             for model in unknown:
                 body = scorer.config.scores[model.name].model_dump_json(exclude_none=True)
                 models.remember_model(tx, model.hash, model.name, body, now)
+
+
+def _put_in_force(store: Store, scorer: Scorer) -> None:
+    """From here on this configuration decides who is contacted; a changed one starts as a canary (G23)."""
+    digest = policy.digest(scorer.config)
+    with store.reading() as tx:
+        current = policies.in_force(tx)
+    if current is None or current.digest != digest:
+        with store.writing() as tx:
+            policies.put_in_force(tx, digest, clock.now())
 
 
 def _without_the_bad(
@@ -170,6 +183,7 @@ def save(
         at,
     )
     done.writes += _want_writes(tx, crms, platform, loaded.rows, outlooks, at)
+    record_consents(tx, scorer, loaded, known, at)
     if scorer.config.nurture.enabled and scorer.config.nurture.journeys:
         intents, held_out = want_journeys(tx, store, scorer, loaded, outlooks, at)
         done.intents += intents

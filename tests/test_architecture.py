@@ -1,5 +1,6 @@
 """The shape that everything is built inside."""
 
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -29,3 +30,18 @@ def test_there_is_one_reader_of_the_wall_clock() -> None:
         if "sandbox" not in path.parts and "datetime.now(" in path.read_text(encoding="utf-8")
     ]
     assert readers == ["leadbridge/clock.py"]
+
+
+def test_there_is_one_way_to_a_contact() -> None:
+    """Every path to a mail passes the gate, because one function alone calls the platform (reliability pattern 7)."""
+    call = re.compile(r"\bplatform\.enrol\(|\b_journeys\.enrol\(|members\.tags|journeys\.trigger\b")
+    callers = sorted(
+        path.relative_to(ROOT).as_posix()
+        for room in ("leadbridge", "connectors", "scoring", "nurture", "sync", "webhooks")
+        for path in (ROOT / room).rglob("*.py")
+        if "sandbox" not in path.parts and call.search(path.read_text(encoding="utf-8"))
+    )
+    assert callers == ["connectors/mailchimp/connector.py", "connectors/mailchimp/journeys.py", "sync/enrol.py"]
+    sender = (ROOT / "sync" / "enrol.py").read_text(encoding="utf-8")
+    assert sender.count("platform.enrol(") == 1
+    assert "gate.before_call(" in sender

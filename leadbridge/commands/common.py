@@ -53,6 +53,16 @@ def parts_of(path: Path, *, worker: bool = False) -> Iterator[Parts]:
         parts.close()
 
 
+def operator() -> str:
+    """Who gives the command, for the audit: the name this machine knows them by."""
+    import getpass
+
+    try:
+        return getpass.getuser()
+    except (KeyError, OSError):  # a container may run under a number that has no name
+        return "unknown"
+
+
 def emit(as_json: bool, figures: dict[str, Any], show: Callable[[], None]) -> None:
     if as_json:
         typer.echo(json.dumps(figures, default=str, ensure_ascii=False))

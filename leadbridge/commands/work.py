@@ -22,12 +22,22 @@ from leadbridge.commands.common import (
 def sync(
     config: ConfigFile = DEFAULT_CONFIG,
     full: Annotated[bool, typer.Option("--full", help="read everything again")] = False,
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="read, and show what would be done; change nothing")
+    ] = False,
     as_json: AsJson = False,
 ) -> None:
     """Pull, rescore, write back, enrol: once, then stop."""
     from leadbridge import report
     from sync import cycle
 
+    if dry_run:
+        from sync.preview import preview
+
+        with parts_of(config, worker=True) as parts, report.progress(quiet=as_json) as tell:
+            would = preview(parts, full=full, tell=tell)
+        emit(as_json, would.as_dict(), lambda: report.show_preview(would))
+        return
     with parts_of(config, worker=True) as parts, report.progress(quiet=as_json) as tell:
         done = cycle.sync(parts, full=full, tell=tell)
     figures = report.figures(done)

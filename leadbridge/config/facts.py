@@ -118,6 +118,7 @@ class Facts:
             return Fact()
         if name in self.all:
             what = {
+                "consent": "is worked out from what is scored, and consent comes before",
                 "personas": "is worked out after the personas, so that a persona cannot look at it",
                 "scores": "is worked out from these rules, so that a rule cannot look at it",
                 "stages": "is worked out after the stages, so that a stage cannot look at it",
@@ -132,7 +133,9 @@ class Facts:
         key = part, of if part == "scores" else ""
         if key not in self._by_part:
             later = {"stages": ("stage", "buyer_journey"), "buyer_journey": ("buyer_journey",)}.get(part, ())
-            seen = {"personas": self.attributes, "scores": self.of_rules}.get(part, self.all)
+            seen = {"consent": self.attributes, "personas": self.attributes, "scores": self.of_rules}.get(
+                part, self.all
+            )
             if part == "scores":  # a score may take the others up, never itself; `whole` refuses circles
                 seen = seen | of_scores({name: parts for name, parts in self.scores.items() if name != of})
             self._by_part[key] = {fact: kind for fact, kind in seen.items() if fact not in later}

@@ -1,18 +1,23 @@
 """The part of the file that says who is contacted, how, and how often at most."""
 
-from typing import Any, ClassVar
+from typing import Literal
 
 from pydantic import Field, model_validator
 
-from leadbridge.config.conditions import Duration, When
+from leadbridge.config.conditions import AllOf, Condition, Duration, FieldTest, When
 from leadbridge.config.kinds import (
     DAY,
     FieldStart,
+    Name,
     Section,
     Share,
     TriggerAddress,
     across,
 )
+from leadbridge.types import ActivityKind, BuyerJourney
+
+ExitOn = Literal["conversion", "stage_change"]
+ReEnter = Literal["never", "after_exit", "new_reason"]
 
 
 class MailchimpTrigger(Section):
@@ -48,66 +53,61 @@ class Journey(Section):
     name: str = Field(min_length=1, max_length=100, description="name in the ledger and in reports")
     mailchimp: MailchimpTrigger = Field(description="how it is started")
     when: When = Field(description="who gets it")
+    track: Name = Field("main", description="of the journeys of one track a person is in at most one at a time")
+    priority: int = Field(0, description="the highest that fits is taken; among equals, the first in the file")
+    phase: BuyerJourney | None = Field(
+        None, description="what its mails are about; default: the buyer_journey that `when` asks for"
+    )
+    urgent: bool = Field(False, description="true: goes before everybody else who waits (pricing, demo, cart)")
+    until: When | None = Field(None, description="who is in it leaves when this holds")
+    exit_on: list[ExitOn] = Field(
+        default=["conversion"], description="what else ends it: conversion (opportunity or customer), stage_change"
+    )
+    lasts: Duration | None = Field(
+        None, description="over by itself after so long, which its mails take; default: quiet_after_enrolment"
+    )
+    re_enter: ReEnter = Field(
+        "never", description="may be entered again: never, after_exit, or new_reason (a rule that gave no points then)"
+    )
     re_enter_after: Duration | None = Field(None, description="may be entered again after this long; default: never")
+    rest: Duration | None = Field(None, description="no other journey of its track this soon after it is over")
+    offers: list[str] = Field(default=[], description="assets of the catalogue that its mails offer")
     holdout: Share = Field(0.0, description="share kept out, to measure what the journey does")
+
+    @property
+    def about(self) -> BuyerJourney | None:
+        """The phase its mails speak to: as stated, or the one that its condition asks for."""
+        return self.phase or _asked_for(self.when)
+
+
+def _asked_for(when: Condition) -> BuyerJourney | None:
+    """The only phase in which a condition can hold, when it says so plainly."""
+    match when:
+        case FieldTest(field="buyer_journey", test=test) if isinstance(test.equals, str):
+            return BuyerJourney(test.equals)
+        case AllOf():
+            return next((found for part in when.parts if (found := _asked_for(part))), None)
+    return None
 
 
 class Pressure(Section):
     """How much a person is written to."""
 
-    quiet_after_enrolment: Duration = Field(7 * DAY, description="no second journey this soon after one")
+    quiet_after_enrolment: Duration = Field(7 * DAY, description="no second journey of a track this soon after one")
+    low_commitment: list[ActivityKind] = Field(
+        default=[
+            ActivityKind.SOCIAL_FOLLOWED,
+            ActivityKind.SOCIAL_LIKED,
+            ActivityKind.EMAIL_OPENED,
+            ActivityKind.LIST_JOINED,
+        ],
+        description="who did nothing but these gets no decision mail, and sales no alert about them",
+    )
 
 
 class Nurture(Section):
-    """Who gets which journey: the first whose `when` holds."""
+    """Who gets which journey: of each track, the first whose `when` holds."""
 
     enabled: bool = Field(True, description="false: score only, enrol nobody")
     journeys: list[Journey] = Field(default=[], description="in order of preference: the first that fits is taken")
     pressure: Pressure = Field(Pressure(), description="how much a person is written to")
-
-
-class Cap(Section):
-    """The larger of a count and a share of the audience."""
-
-    short_form: ClassVar[tuple[str, ...]] = ("count", "share")
-
-    count: int = Field(ge=0, description="people")
-    share: Share = Field(description="share of the audience")
-
-    @model_validator(mode="before")
-    @classmethod
-    def _from_pair(cls, raw: Any) -> Any:
-        if isinstance(raw, list):
-            if len(raw) != 2:
-                raise ValueError("write a count and a share, such as [100, 1%]")
-            return {"count": raw[0], "share": raw[1]}
-        return raw
-
-
-class Guards(Section):
-    """Caps on contact (reliability G23): beyond them intents wait, nobody is mailed."""
-
-    per_hour: Cap = Field(Cap(count=100, share=0.01), description="enrolments in any hour: [count, share], the larger")
-    per_day: Cap = Field(Cap(count=500, share=0.05), description="enrolments in any day: [count, share], the larger")
-    loosened_on_purpose: bool = Field(False, description="true: I know that my caps are above the defaults")
-    intents_expire_after: Duration = Field(DAY, description="an enrolment not made by then is dropped")
-
-    @model_validator(mode="after")
-    def _loosened_out_loud(self) -> "Guards":
-        looser = [
-            name
-            for name, cap, default in (
-                ("per_hour", self.per_hour, Cap(count=100, share=0.01)),
-                ("per_day", self.per_day, Cap(count=500, share=0.05)),
-            )
-            if cap.count > default.count or cap.share > default.share
-        ]
-        if looser and not self.loosened_on_purpose:
-            raise across(
-                f"{' and '.join(looser)} above the default, which guards people against a mistake of ours; "
-                "if that is meant, add loosened_on_purpose: true",
-                "per_hour",
-                "per_day",
-                "loosened_on_purpose",
-            )
-        return self

@@ -5,7 +5,7 @@ from collections import Counter
 from collections.abc import Iterable
 
 from leadbridge.config.conditions import fields_of
-from leadbridge.config.nurture import Cap
+from leadbridge.config.guards import Cap
 from leadbridge.config.schema import Config, conditions_of
 from leadbridge.config.scores import Rule
 

@@ -13,14 +13,16 @@ from pydantic import Field, SecretStr
 from leadbridge.config.behaviour import Behaviour
 from leadbridge.config.conditions import Condition, When
 from leadbridge.config.connections import Connections
+from leadbridge.config.consent import Consent
 from leadbridge.config.fields import FieldMapping, WriteBackTarget
+from leadbridge.config.guards import Guards
 from leadbridge.config.kinds import (
     HttpAddress,
     Name,
     Section,
     StoreAddress,
 )
-from leadbridge.config.nurture import Guards, Nurture
+from leadbridge.config.nurture import Nurture
 from leadbridge.config.queue import QueueAddress
 from leadbridge.config.scores import Persona, ScoreModel, StageRule
 from leadbridge.types import BuyerJourney, LifecycleStage
@@ -31,6 +33,7 @@ BUILT_IN_FIELDS = {
     "lifecycle_stage": "text",
     "opted_out": "boolean",
     "created_at": "datetime",
+    "objects_to_profiling": "boolean",
 }
 """Fields every person has without being mapped."""
 
@@ -71,6 +74,7 @@ class Config(Section):
     buyer_journey: dict[BuyerJourney, When] = Field(default={}, description="the furthest phase that holds")
     segments: dict[str, When] = Field(default={}, description="named conditions")
     nurture: Nurture = Field(Nurture(), description="who gets which journey")
+    consent: Consent = Field(Consent(), description="who agreed to marketing mail, and who objects to profiling")
     guards: Guards = Field(Guards(), description="caps on contact: beyond them people wait, nobody is mailed")
     web: Web = Field(Web(), description="the web process")
 
@@ -147,6 +151,9 @@ def _outline(config: Config) -> Outline:
 
 def conditions_of(config: Config) -> Iterator[tuple[tuple[str | int, ...], Condition, bool]]:
     """(path in the file, condition, may look at scores and stage) for every condition on a person."""
+    for key, consent_rule in (("given", config.consent.given), ("objection", config.consent.objection)):
+        if consent_rule is not None:
+            yield ("consent", key), consent_rule, False
     for name, persona in config.personas.items():
         for index, trait in enumerate(persona.traits):
             yield ("personas", name, "traits", index, "when"), trait.when, False
@@ -166,3 +173,5 @@ def conditions_of(config: Config) -> Iterator[tuple[tuple[str | int, ...], Condi
         yield ("segments", segment), when, True
     for index, journey in enumerate(config.nurture.journeys):
         yield ("nurture", "journeys", index, "when"), journey.when, True
+        if journey.until is not None:
+            yield ("nurture", "journeys", index, "until"), journey.until, True

@@ -255,6 +255,16 @@ def _write_back(tree: Node, facts: Facts) -> Found:
                 yield place, "holds data of the vendor's own, which would be overwritten; choose a property of your own"
 
 
+def _fields_named(tree: Node, _facts: Facts) -> Found:
+    """Keys whose value is the name of a field."""
+    fields = tree.below("fields")
+    places = [tree.at("consent", key) for key in ("at", "source_field", "wording_field")]
+    places += [tree.at("guards", "quiet_hours", key) for key in ("timezone", "country")]
+    for place in places:
+        if place and place.kind == "text" and place.text and place.text not in fields:
+            yield place, f"is not a field; there is: {listed(fields)}", did_you_mean(place.text, fields)
+
+
 def _journeys(tree: Node, _facts: Facts) -> Found:
     journeys = tree.each("nurture", "journeys")
     yield from _twice(journeys, "name", "is the name of another journey")
@@ -301,5 +311,6 @@ CHECKS: tuple[Callable[[Node, Facts], Found], ...] = (
     _segments,
     _connections,
     _write_back,
+    _fields_named,
     _journeys,
 )

@@ -10,13 +10,16 @@ from datetime import datetime
 from functools import cached_property
 from typing import Any
 
-from sqlalchemy import BigInteger, Connection, Text, select, type_coerce, update
+from sqlalchemy import BigInteger, Connection, Text, case, func, select, type_coerce, update
 
 from leadbridge.store.columns import from_json
 from leadbridge.store.engine import among, upsert
 from leadbridge.store.tables import activities, activity_changes, person_keys
 from leadbridge.store.text import clean_key, from_micros
-from leadbridge.types import Activity
+from leadbridge.types import Activity, ActivityKind
+
+OF_OTHERS = frozenset({ActivityKind.EMAIL_SENT, ActivityKind.EMAIL_BOUNCED, ActivityKind.TASK})
+"""What others do about a person."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -130,6 +133,22 @@ def adopt(tx: Connection, keys: Collection[str] | None = None) -> set[int]:
     gained = set(adopted.scalars())
     note_changes(tx, gained)
     return gained
+
+
+def only_of(tx: Connection, person_ids: Collection[int], kinds: Collection[ActivityKind]) -> set[int]:
+    """Those of these people who did something, and nothing but activities of these kinds.
+
+    What happens to a person (`OF_OTHERS`) is nothing they did.
+    """
+    low, others = sorted(kinds), sorted(OF_OTHERS)
+    committing = case((activities.c.kind.in_(low), 0), else_=1)
+    query = (
+        select(activities.c.person_id)
+        .where(among(tx, activities.c.person_id, sorted(set(person_ids))), activities.c.kind.not_in(others))
+        .group_by(activities.c.person_id)
+        .having(func.max(committing) == 0)
+    )
+    return set(tx.execute(query).scalars())
 
 
 def activities_of(tx: Connection, person_ids: Sequence[int], since: datetime | None = None) -> ActivityRows:

@@ -141,6 +141,12 @@ def renew(tx: Connection, claims: Sequence[Claim], lease_seconds: float = SECOND
     return [claim for claim in claims if claim.person_id in ids]
 
 
+def due_people(tx: Connection, now: datetime, *, after: int = 0, limit: int = 500) -> list[int]:
+    """People who are due now, claimed ones included, with ids above `after`, in order of id. Claims nobody."""
+    query = select(due.c.person_id).where(due.c.due_at <= now, due.c.person_id > after)
+    return list(tx.execute(query.order_by(due.c.person_id).limit(limit)).scalars())
+
+
 def due_count(tx: Connection) -> int:
     """How many people are due now, claimed ones included."""
     return tx.execute(select(func.count()).select_from(due).where(due.c.due_at <= database_now(tx))).scalar_one()

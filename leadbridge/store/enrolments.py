@@ -12,6 +12,7 @@ from typing import Any
 
 from sqlalchemy import ColumnElement, Connection, Row, func, select, update
 
+from leadbridge.store.due import Lane
 from leadbridge.store.engine import among, database_now, update_each, upsert
 from leadbridge.store.leases import SECONDS, UNHELD, claim_rows, held_ids, renew_rows
 from leadbridge.store.tables import enrolments, holdouts
@@ -24,6 +25,9 @@ WAITING = frozenset({S.WANTED, S.CHECKED, S.HELD})
 
 CONTACT = frozenset({S.CALLING, S.DONE, S.UNCERTAIN})
 """A mail may have been caused."""
+
+USUAL_FROM = 100
+"""Calls in four weeks from which on there is a usual: fewer say nothing."""
 
 NOT_CALLED = frozenset({S.CHECKED, S.CANCELLED})
 """Where a call under way goes when it is proven that nothing happened."""
@@ -66,6 +70,10 @@ class Intent:
     reason_in: str
     expires_at: datetime
     score: int | None = None
+    track: str = "main"
+    lane: int = Lane.NORMAL
+    grounds: tuple[str, ...] = ()  # names of the rules that give points now
+    stage: str | None = None  # the person's, now
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,6 +97,12 @@ class EnrolmentRow:
     due_at: datetime
     expires_at: datetime
     token: int
+    track: str = "main"
+    grounds: tuple[str, ...] = ()
+    stage: str | None = None
+    left_at: datetime | None = None  # when the person was out of the journey again
+    reason_out: str = ""
+    exit_state: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -134,6 +148,10 @@ def intend(tx: Connection, rows: Sequence[Intent], now: datetime) -> set[int]:
                 "state_at": now,
                 "due_at": now,
                 "expires_at": row.expires_at,
+                "track": row.track,
+                "lane": int(row.lane),
+                "grounds": row.grounds,
+                "stage": row.stage,
             }
             for _, row in sorted(unique.items())
         ],
@@ -152,7 +170,7 @@ def claim_enrolments(
     lease_seconds: float = SECONDS,
     now: datetime | None = None,
 ) -> list[EnrolmentRow]:
-    """Claim rows in these states that are due, oldest first; waiting ones only while not expired.
+    """Claim rows in these states that are due, by lane, then oldest first; waiting ones only while not expired.
 
     Raises ValueError for `calling`: such a row is somebody's, or else to be stranded.
     """
@@ -168,7 +186,7 @@ def claim_enrolments(
             enrolments.c.due_at <= now,
             (enrolments.c.expires_at > now) | enrolments.c.state.in_(sorted(lasting)),
         ],
-        [enrolments.c.due_at, enrolments.c.id],
+        [enrolments.c.lane, enrolments.c.due_at, enrolments.c.id],
         limit=limit, owner=owner, seconds=lease_seconds, now=now,
     )  # fmt: skip
     return [_row(row) for row in claimed]
@@ -294,6 +312,46 @@ def _set_all(tx: Connection, which: ColumnElement[bool], to_state: EnrolmentStat
     return tx.execute(update(enrolments).where(which).values(values)).rowcount
 
 
+# --- out of a journey again ------------------------------------------------------------------------------------------
+
+TO_TELL, TOLD = "wanted", "told"
+"""States of an exit that the platform has to hear of; none: there is nothing to tell."""
+
+
+@dataclass(frozen=True, slots=True)
+class Exit:
+    """One row whose journey is over for the person. `tell`: the platform has to take them out of it."""
+
+    id: int
+    why: str
+    tell: bool
+
+
+def leave(tx: Connection, rows: Sequence[Exit], now: datetime) -> int:
+    """Note that these are over, and why; what is noted already stays. Returns how many were new."""
+    fresh = among(tx, enrolments.c.id, sorted({row.id for row in rows})) & enrolments.c.left_at.is_(None)
+    open_now = set(tx.execute(select(enrolments.c.id).where(fresh).with_for_update()).scalars())
+    by_id = {row.id: row for row in rows if row.id in open_now}
+    changes = [
+        {"id": row.id, "left_at": now, "reason_out": row.why, "exit_state": TO_TELL if row.tell else None}
+        for _, row in sorted(by_id.items())
+    ]
+    update_each(tx, enrolments, changes, key=["id"])
+    return len(changes)
+
+
+def to_tell(tx: Connection, *, after: int = 0, limit: int = 100) -> list[EnrolmentRow]:
+    """Exits that the platform has not heard of, with ids above `after`, in order of id."""
+    query = select(enrolments).where(enrolments.c.exit_state == TO_TELL, enrolments.c.id > after)
+    return [_row(row) for row in tx.execute(query.order_by(enrolments.c.id).limit(limit))]
+
+
+def told(tx: Connection, ids: Collection[int], *, needless: bool = False) -> None:
+    """The platform has heard of these exits; `needless`: it need not any more, a later entry has overtaken them."""
+    mine = among(tx, enrolments.c.id, sorted(ids)) & (enrolments.c.exit_state == TO_TELL)
+    tx.execute(update(enrolments).where(mine).values(exit_state=None if needless else TOLD))
+
+
 # --- reading -------------------------------------------------------------------------------------------------------
 
 
@@ -326,12 +384,54 @@ def made_since(tx: Connection, instant: datetime) -> int:
     ).scalar_one()  # fmt: skip
 
 
+def one(tx: Connection, enrolment_id: int) -> EnrolmentRow | None:
+    """The row of this id; None when there is none."""
+    row = tx.execute(select(enrolments).where(enrolments.c.id == enrolment_id)).first()
+    return None if row is None else _row(row)
+
+
+def is_calling(tx: Connection, row: EnrolmentRow) -> bool:
+    """Is this call still the claim's to make? Not when the person was erased, or the row taken over."""
+    mine = (enrolments.c.id == row.id) & (enrolments.c.lease_token == row.token) & (enrolments.c.state == S.CALLING)
+    return tx.execute(select(enrolments.c.id).where(mine)).first() is not None
+
+
+def usual_day(tx: Connection, now: datetime) -> float | None:
+    """Calls on a usual day, over the four weeks before this day; None while there is no usual: fewer than two weeks
+    since the first call, or fewer than `USUAL_FROM` calls (G23)."""
+    start, end = now - timedelta(days=29), now - timedelta(days=1)
+    lately = enrolments.c.called_at.between(start, end)
+    count, first = tx.execute(
+        select(func.count(), func.min(enrolments.c.called_at)).select_from(enrolments).where(lately)
+    ).one()
+    if count < USUAL_FROM or end - first < timedelta(days=13):
+        return None
+    return float(count / max((end - first).total_seconds() / 86400, 1))
+
+
+def hold_waiting(tx: Connection, why: str, now: datetime) -> int:
+    """Hold whatever waits and nobody works on, until a release (G23); returns how many."""
+    free = enrolments.c.state.in_([S.WANTED, S.CHECKED]) & (enrolments.c.lease_until <= database_now(tx))
+    return _set_all(tx, free, S.HELD, why, now)
+
+
+def release_all_held(tx: Connection, words: str, now: datetime) -> int:
+    """Let every held row be wanted again; returns how many."""
+    return _set_all(tx, enrolments.c.state == S.HELD, S.WANTED, words, now)
+
+
 def counts(tx: Connection) -> dict[EnrolmentState, int]:
     """How many rows are in each state."""
     found = {
         row[0]: row[1] for row in tx.execute(select(enrolments.c.state, func.count()).group_by(enrolments.c.state))
     }
     return {state: found.get(state.value, 0) for state in S}
+
+
+def held_by_journey(tx: Connection) -> dict[str, int]:
+    """How many rows are held, by journey."""
+    query = select(enrolments.c.journey, func.count()).where(enrolments.c.state == S.HELD)
+    return dict(tx.execute(query.group_by(enrolments.c.journey).order_by(enrolments.c.journey)).all())
 
 
 def by_state(tx: Connection, state: EnrolmentState, *, after: int = 0, limit: int = 100) -> list[EnrolmentRow]:
@@ -344,7 +444,7 @@ def _row(row: Row[Any]) -> EnrolmentRow:
     return EnrolmentRow(
         row.id, row.person_id, row.journey, row.entry, S(row.state), row.vendor, row.address, row.trigger, row.score,
         row.reason_in, row.words, row.created_at, row.state_at, row.called_at, row.due_at, row.expires_at,
-        row.lease_token,
+        row.lease_token, row.track, tuple(row.grounds), row.stage, row.left_at, row.reason_out, row.exit_state,
     )  # fmt: skip
 
 

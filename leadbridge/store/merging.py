@@ -5,9 +5,9 @@ from collections.abc import Collection
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Connection, Row, Table, delete, select, update
+from sqlalchemy import Connection, Row, Table, delete, func, select, update
 
-from leadbridge.store import audit, enrolments, history
+from leadbridge.store import audit, consents, enrolments, history
 from leadbridge.store.activities import note_changes
 from leadbridge.store.due import Lane, mark_due
 from leadbridge.store.engine import exclusive, update_each, upsert
@@ -16,6 +16,8 @@ from leadbridge.store.tables import (
     attribute_history,
     due,
     holdouts,
+    objections,
+    offers,
     person_keys,
     persons,
     records,
@@ -61,8 +63,10 @@ def merge_people(tx: Connection, keep: int, lose: int, now: datetime) -> None:
     for table in _MOVED_AS_THEY_ARE:
         tx.execute(update(table).where(table.c.person_id == lose).values(person_id=keep))
     note_changes(tx, [keep, lose])
-    for table in (suppressed_people, holdouts):
+    for table in (suppressed_people, holdouts, objections):
         _merge_notes(tx, table, keep, lose)
+    _merge_offers(tx, keep, lose)
+    consents.merge(tx, keep, lose)
     _merge_scores(tx, keep, lose)
     _merge_standings(tx, keep, lose)
     _merge_enrolments(tx, keep, lose, now)
@@ -97,9 +101,22 @@ def _taken(tx: Connection, table: Table, lose: int) -> list[Row[Any]]:
 
 
 def _merge_notes(tx: Connection, table: Table, keep: int, lose: int) -> None:
-    """What either has, both have: suppressions and hold-outs."""
+    """What either has, both have: suppressions, hold-outs, objections."""
     rows = [{**row._mapping, "person_id": keep} for row in _taken(tx, table, lose)]
     upsert(tx, table, rows, key=[column.name for column in table.primary_key])
+
+
+def _merge_offers(tx: Connection, keep: int, lose: int) -> None:
+    """What either was offered, both were: nothing is offered to one person twice."""
+    upsert(
+        tx,
+        offers,
+        [{**row._mapping, "person_id": keep} for row in _taken(tx, offers, lose)],
+        key=["person_id", "asset"],
+        change=lambda new: {
+            name: func.coalesce(offers.c[name], new[name]) for name in ("journey", "offered_at", "used_at")
+        },
+    )
 
 
 def _merge_scores(tx: Connection, keep: int, lose: int) -> None:

@@ -82,6 +82,13 @@ def contactable(tx: Connection) -> int:
     ).scalar_one()
 
 
+def all_alike(tx: Connection, score: str, least: int) -> bool:
+    """Have at least so many people this score, and all of them the same? Then it tells nobody from anybody (G23)."""
+    query = select(func.count(scores.c.value), func.min(scores.c.value), func.max(scores.c.value))
+    count, low, high = tx.execute(query.where(scores.c.name == score)).one()
+    return bool(count >= least and low == high)
+
+
 def journeys(tx: Connection) -> dict[str, dict[str, int]]:
     """For each journey that anybody was matched to: how many rows are in each state, and how many were held out."""
     found: dict[str, dict[str, int]] = {}

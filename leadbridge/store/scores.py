@@ -7,7 +7,7 @@ written again only when the number, the grade, the model or a category's whole n
 
 from collections import defaultdict
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from datetime import datetime
 from typing import Any
 
@@ -17,6 +17,9 @@ from leadbridge.store.engine import among, insert_all, upsert
 from leadbridge.store.tables import score_history, scores, stage_history
 from leadbridge.store.tables import standings as standings_table
 from leadbridge.types import BuyerJourney, Contribution, LifecycleStage, Score
+
+MUCH = 10
+"""Points by which a score moves noticeably."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -201,6 +204,45 @@ def versions(tx: Connection, person_ids: Collection[int]) -> dict[int, int]:
     rows = tx.execute(select(both.c.person_id, func.sum(both.c.version)).group_by(both.c.person_id))
     found = {person: int(version) for person, version in rows}
     return {person: found.get(person, 0) for person in ids}
+
+
+@dataclass(frozen=True, slots=True)
+class Difference:
+    """One score before and after an instant, on the people who had it at both times."""
+
+    people: int
+    mean_before: float
+    mean_after: float
+    up: int  # by ten points and more
+    down: int
+
+    def as_dict(self) -> dict[str, float]:
+        return asdict(self)
+
+
+def difference(tx: Connection, name: str, instant: datetime) -> Difference | None:
+    """What changed since the instant; None when nobody had the score before it."""
+    last = (
+        select(func.max(score_history.c.id))
+        .where(score_history.c.name == name, score_history.c.at < instant)
+        .group_by(score_history.c.person_id)
+    )
+    old = select(score_history.c.person_id, score_history.c.value).where(score_history.c.id.in_(last)).subquery()
+    moved = scores.c.value - old.c.value
+    query = (
+        select(
+            func.count(),
+            func.avg(old.c.value),
+            func.avg(scores.c.value),
+            func.count().filter(moved >= MUCH),
+            func.count().filter(moved <= -MUCH),
+        )
+        .select_from(scores)
+        .join(old, old.c.person_id == scores.c.person_id)
+        .where(scores.c.name == name, scores.c.value.is_not(None), old.c.value.is_not(None))
+    )
+    people, before, after, up, down = tx.execute(query).one()
+    return Difference(people, float(before), float(after), up, down) if people else None
 
 
 # --- standings -----------------------------------------------------------------------------------------------------

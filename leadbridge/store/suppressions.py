@@ -111,6 +111,16 @@ def is_suppressed(tx: Connection, vault: Vault, address: str) -> SuppressionReas
     return _strictest(reasons)
 
 
+def owners(tx: Connection, addresses: Collection[str]) -> set[int]:
+    """Everybody who has one of these canonical addresses: by key, as their own, or on one of their records."""
+    return {person for people in _owners(tx, set(addresses)).values() for person in people}
+
+
+def addresses_of(tx: Connection, person_ids: Collection[int]) -> set[str]:
+    """Every canonical address of these people: by key, as their own, or on one of their records."""
+    return {address for _, address in _addresses(tx, sorted(set(person_ids)))}
+
+
 def _strictest(reasons: Collection[str]) -> SuppressionReason | None:
     return next((reason for reason in STRICTEST_FIRST if reason in reasons), None)
 

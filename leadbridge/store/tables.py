@@ -360,12 +360,20 @@ enrolments = Table(
     Column("called_at", Instant),  # when the call left; none while it is proven that none did
     _must("due_at", Instant),
     _must("expires_at", Instant),
+    _must("track", Key, "'main'"),
+    _must("lane", SmallInteger, "1"),
+    _must("grounds", Json, "'[]'"),  # names of the rules that gave points when this was decided
+    Column("stage", Key),  # of the person, then
+    Column("left_at", Instant),  # when the person was out of the journey again; none while in it
+    _must("reason_out", CleanText, "''"),
+    Column("exit_state", Key),  # of the exit told to the platform: wanted, told; none: nothing to tell
     *_lease(),
     UniqueConstraint("person_id", "journey", "entry"),
     **NEVER_REUSED,
 )
 Index("ix_enrolments_state", enrolments.c.state, enrolments.c.due_at)
 Index("ix_enrolments_address", enrolments.c.address)
+partial_index("ix_enrolments_exit", enrolments.c.id, where=enrolments.c.exit_state == "wanted")
 partial_index("ix_enrolments_called_at", enrolments.c.called_at, where=enrolments.c.called_at.is_not(None))
 
 holdouts = Table(
@@ -392,6 +400,63 @@ suppressed_people = Table(
     Column("reason", Key, primary_key=True),
     _must("source", CleanText),
     _must("at", Instant),
+)
+
+consents = Table(
+    "consents",
+    metadata,
+    _id(),
+    _person(),
+    _must("source", CleanText),  # where it was given: "HubSpot form newsletter"
+    _must("wording", CleanText),  # what the person agreed to
+    _must("at", Instant),
+    _must("digest", Key),  # of all of it, so that it is noted once
+    UniqueConstraint("person_id", "digest"),
+    **NEVER_REUSED,
+)
+
+objections = Table(
+    "objections",
+    metadata,
+    _person(primary_key=True),
+    _must("source", CleanText),
+    _must("at", Instant),
+)
+
+offers = Table(
+    "offers",
+    metadata,
+    _person(primary_key=True),
+    Column("asset", Key, primary_key=True),
+    Column("journey", Key),  # which offered it; none: the person found it alone
+    Column("offered_at", Instant),
+    Column("used_at", Instant),  # when the person first took it up
+)
+Index("ix_offers_asset", offers.c.asset)
+
+forgotten = Table(
+    "forgotten",
+    metadata,
+    Column("digest", Key, primary_key=True),  # keyed hash of a key of somebody who was erased
+    _must("at", Instant),
+)
+
+stops = Table(
+    "stops",
+    metadata,
+    Column("name", Key, primary_key=True),  # what is stopped: "contact"
+    _must("who", CleanText),
+    _must("why", CleanText),
+    _must("at", Instant),
+)
+
+policies = Table(
+    "policies",
+    metadata,
+    Column("digest", Key, primary_key=True),  # of everything that decides who is contacted
+    _must("began_at", Instant),  # when it was last put into force
+    Column("released_at", Instant),  # none: still a canary
+    Column("released_by", CleanText),
 )
 
 # --- the store itself ----------------------------------------------------------------------------------------------

@@ -20,9 +20,9 @@ from leadbridge.config.conditions import (
     parse_duration,
 )
 from leadbridge.config.countries import SPELLINGS
+from leadbridge.config.guards import Cap, Guards
 from leadbridge.config.kinds import HttpAddress, Share
 from leadbridge.config.lists import NAMED_LISTS, WORD_LISTS, free_mail_domains
-from leadbridge.config.nurture import Cap, Guards
 from leadbridge.config.schema import Config
 from leadbridge.config.wording import in_words, listed, nearest, path_text
 

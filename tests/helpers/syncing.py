@@ -24,7 +24,8 @@ from tests.helpers.rooms import Skipping
 TAG, TRIGGER = "guides", "demo"
 TRIGGER_ADDRESS = "https://us1.api.mailchimp.com/3.0/customer-journeys/journeys/12/steps/34/actions/trigger"
 FITS = {"score.lead": {"at_least": 10}}
-MANY = {"per_hour": [10_000, "100%"], "per_day": [10_000, "100%"], "loosened_on_purpose": True}
+MANY = {"per_hour": [10_000, "100%"], "per_day": [10_000, "100%"], "surge": 10_000, "all_alike_from": 100_000,
+        "loosened_on_purpose": True}  # fmt: skip
 
 BASE: dict[str, Any] = {
     "fields": {"job_title": {"hubspot": "jobtitle"}, "budget": {"hubspot": "budget_amount", "type": "number"}},
@@ -146,7 +147,7 @@ class Stage:
     def enrol(self, parts: wiring.Parts | None = None) -> enrol.Enrolled:
         parts = parts or self.parts
         assert parts.platform is not None
-        return enrol.enrol(self.store, parts.platform, self.config.guards, owner=parts.owner)
+        return enrol.enrol(self.store, parts.platform, self.config, owner=parts.owner)
 
     def until_enrol(self) -> None:
         """A round up to the intents: nobody is called yet."""

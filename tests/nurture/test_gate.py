@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from connectors.base import MemberStatus
-from leadbridge.config.nurture import Cap, Guards
+from leadbridge.config.guards import Cap, Guards
 from leadbridge.types import SuppressionReason
 from nurture import gate
 
@@ -78,4 +78,32 @@ GUARDS = Guards(per_hour=Cap(count=100, share=0.01), per_day=Cap(count=500, shar
 def test_the_larger_of_count_and_share_bounds_each_hour_and_day(
     audience: int, last_hour: int, last_day: int, allowed: int
 ) -> None:
-    assert gate.allowance(GUARDS, audience=audience, last_hour=last_hour, last_day=last_day) == allowed
+    assert gate.allowance(GUARDS, gate.Made(audience, last_hour, last_day)).count == allowed
+
+
+def test_three_times_the_usual_is_a_bound_once_there_is_a_usual() -> None:
+    assert gate.allowance(GUARDS, gate.Made(1_000, 0, 5, usual_day=10.0)).count == 25
+    assert gate.allowance(GUARDS, gate.Made(1_000, 0, 30, usual_day=10.0)).count == 0
+    assert gate.allowance(GUARDS, gate.Made(1_000, 0, 5, usual_day=None)).count == 100
+
+
+def test_a_canary_lets_few_through_and_holds_the_rest_for_a_release() -> None:
+    first = gate.allowance(GUARDS, gate.Made(1_000, 0, 0, canary=0))
+    over = gate.allowance(GUARDS, gate.Made(1_000, 20, 20, canary=20))
+    assert (first.count, first.hold) == (20, True)
+    assert (over.count, over.hold) == (0, True)
+    assert gate.allowance(GUARDS, gate.Made(100_000, 0, 0, canary=0)).count == 1_000  # 1 % of many
+    assert not gate.allowance(GUARDS, gate.Made(1_000, 20, 20)).hold
+
+
+@pytest.mark.parametrize("trouble", [{"stopped": "stopped by olga"}, {"unusable": "the scores are all alike"}])
+def test_a_stop_and_scores_that_cannot_be_trusted_leave_nothing(trouble: dict[str, str]) -> None:
+    found = gate.allowance(GUARDS, gate.Made(1_000, 0, 0, **trouble))  # type: ignore[arg-type]
+    assert found.count == 0
+    assert next(iter(trouble.values())) in found.why
+
+
+def test_at_night_nobody_is_called_and_the_morning_is_named() -> None:
+    morning = NOW + timedelta(hours=8)
+    verdict = ask(quiet_until=morning)
+    assert (verdict.go, verdict.final, verdict.again) == (False, False, morning)

@@ -1,5 +1,6 @@
 """One journey at a time, never twice, and the first that fits."""
 
+from collections.abc import Collection
 from datetime import UTC, datetime, timedelta
 
 import numpy as np
@@ -11,7 +12,8 @@ from leadbridge.config.nurture import Journey, MailchimpTrigger, Nurture
 from leadbridge.types import BuyerJourney, EnrolmentState
 from nurture.buyer_journey import phases
 from nurture.holdout import held_out
-from nurture.journeys import TAKEN, Past, match
+from nurture.journeys import TAKEN, Candidate, Match, Past
+from nurture.journeys import match as match_all
 from nurture.segments import expand
 
 NOW = datetime(2026, 11, 22, 12, tzinfo=UTC)
@@ -28,6 +30,14 @@ def journey(name: str, re_enter_after: str | None = None) -> Journey:
 
 NURTURE = Nurture(journeys=[journey("first"), journey("second", re_enter_after="90d")])
 BOTH = {"first": True, "second": True}
+
+
+def match(
+    nurture: Nurture, holds: dict[str, bool], past: list[Past], kept_out: Collection[str], at: datetime
+) -> Match | None:
+    """The only track's match."""
+    found, _ = match_all(nurture, Candidate(holds, past, kept_out), at)
+    return found[0] if found else None
 
 
 def past(name: str, days: float, state: EnrolmentState = EnrolmentState.DONE, entry: int = 1) -> Past:

@@ -11,9 +11,9 @@ import pytest
 from connectors.base import Member, MemberStatus
 from leadbridge import clock
 from leadbridge.errors import NeedsOperator
-from leadbridge.store import Store, due, enrolments, leads, suppressions
+from leadbridge.store import Store, due, enrolments, leads, stops, suppressions
 from leadbridge.types import EnrolmentState, SuppressionReason
-from sync import enrol
+from sync import bounds, enrol
 from tests.helpers import rooms
 from tests.helpers.syncing import BASE, TAG, TRIGGER, Stage, journey, moving, stage
 
@@ -473,7 +473,7 @@ def test_who_leaves_while_the_call_waits_for_its_turn_is_not_called(store: Store
                 return [call(row) for row in rows]
 
         done = enrol.Enrolled()
-        enrol._one_batch(store, platform, made.config.guards, "w1", 1, Pool(), done, lambda *_: None)  # type: ignore[arg-type]
+        enrol._one_batch(store, platform, bounds.rules_of(store, made.config), "w1", 1, Pool(), done, lambda *_: None)  # type: ignore[arg-type]
         assert made.calls("journeys.trigger") == 0
         assert made.states() == {S.CANCELLED: 1}  # at once (G22), and never counted as a call
         assert only(made).called_at is None
@@ -482,6 +482,47 @@ def test_who_leaves_while_the_call_waits_for_its_turn_is_not_called(store: Store
         made.enrol()
         assert made.states() == {S.CANCELLED: 1}
         assert made.calls("journeys.trigger") == 0
+
+
+def test_the_stop_switch_holds_everywhere_until_it_is_lifted(one: Stage, kind: str) -> None:
+    """Pulled while calls wait for their turn, it stops those; it lives in the store, so that every worker and every
+    restart finds it (G24)."""
+    with moving(one) as time:
+        for _ in range(3):
+            one.lead()
+        one.until_enrol()
+
+        class Pool:
+            """Somebody pulls the switch once the first call was made."""
+
+            def map(self, call: Any, rows: Any) -> Any:
+                first = call(rows[0])
+                with one.store.writing() as tx:
+                    stops.stop(tx, stops.CONTACT, "olga", "wrong model", clock.now())
+                return [first, *(call(row) for row in rows[1:])]
+
+        done = enrol.Enrolled()
+        assert one.parts.platform is not None
+        enrol._one_batch(
+            one.store,
+            one.parts.platform,
+            bounds.rules_of(one.store, one.config),
+            "w1",
+            4,
+            Pool(),  # type: ignore[arg-type]
+            done,
+            lambda *_: None,
+        )
+        assert one.calls(operation(kind)) == 1
+        time.on(seconds=61)
+        later = one.enrol(one.worker("w2"))
+        assert (later.enrolled, later.waiting) == (0, 2)
+        assert later.reasons == {"contact is stopped by olga: wrong model": 1}
+        with one.store.writing() as tx:
+            stops.resume(tx, stops.CONTACT, "olga", clock.now())
+        one.enrol()
+        assert one.states() == {S.DONE: 3}
+        assert set(one.entered().values()) == {1}
 
 
 def test_the_operator_error_is_of_the_right_kind(one: Stage, kind: str) -> None:

@@ -1,0 +1,78 @@
+"""Telling the platform who is out of a journey again. Safe to repeat: setting an exit tag twice is setting it once."""
+
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+
+from connectors.base import EmailPlatform
+from leadbridge import logs
+from leadbridge.errors import FeatureMissing, NeedsOperator, VendorError
+from leadbridge.store import enrolments
+from leadbridge.store.engine import Store
+
+log = logs.logger(__name__)
+
+PAGE = 100
+
+
+@dataclass(slots=True)
+class Left:
+    """What became of the exits."""
+
+    told: int = 0
+    needless: int = 0  # overtaken by a later entry, or without a way out
+
+
+def tell_exits(store: Store, platform: EmailPlatform, *, simultaneous: int = 4) -> Left:
+    """Take everybody whose journey is over out of it at the platform. What fails stays to be told.
+
+    An exit that a later entry into the same journey has overtaken is not told: it would end the new one.
+    """
+    done, after = Left(), 0
+    with ThreadPoolExecutor(simultaneous) as pool:
+        while True:
+            with store.reading() as tx:
+                rows = enrolments.to_tell(tx, after=after, limit=PAGE)
+                later = _overtaken(enrolments.history(tx, [row.person_id for row in rows]), rows)
+            if not rows:
+                return done
+            after = rows[-1].id
+            telling = [row for row in rows if row.id not in later and platform.can_leave(row.journey)]
+            try:
+                heard = list(pool.map(lambda row: _tell(platform, row), telling))
+            except NeedsOperator as error:
+                log.warning("exits paused", vendor=error.vendor, why=error.problem)
+                return done
+            ended = [row.id for row, ok in zip(telling, heard, strict=True) if ok]
+            needless = [row.id for row in rows if row not in telling]
+            with store.writing() as tx:
+                enrolments.told(tx, ended)
+                enrolments.told(tx, needless, needless=True)
+            done.told += len(ended)
+            done.needless += len(needless)
+
+
+def _overtaken(history: dict[int, list[enrolments.EnrolmentRow]], rows: list[enrolments.EnrolmentRow]) -> set[int]:
+    """Ids of those rows whose person has a later entry into the same journey that may still go, or went."""
+    alive = enrolments.WAITING | enrolments.CONTACT
+    return {
+        row.id
+        for row in rows
+        if any(
+            other.journey == row.journey and other.entry > row.entry and other.state in alive
+            for other in history.get(row.person_id, ())
+        )
+    }
+
+
+def _tell(platform: EmailPlatform, row: enrolments.EnrolmentRow) -> bool:
+    """Has the platform heard of it, or is nobody there to hear of? False: to be told again."""
+    try:
+        platform.leave(row.journey, row.address)
+    except NeedsOperator:
+        raise
+    except FeatureMissing:
+        return True
+    except VendorError as error:
+        log.warning("exit not told", vendor=error.vendor, enrolment=row.id, why=error.problem)
+        return False
+    return True

@@ -1,0 +1,139 @@
+"""What an operator does about contact at a keyboard: stop, resume, suppress, forget, and the ledger."""
+
+import json
+from collections.abc import Callable, Iterator
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+from typer.testing import CliRunner, Result
+
+from leadbridge import cli, clock, logs
+from leadbridge.store import Store, audit, enrolments, leads, open_store, suppressions
+from leadbridge.types import EnrolmentState
+from tests.helpers.config_files import ENVIRONMENT, SOUND
+from tests.helpers.databases import KEY
+from tests.helpers.store_people import person
+
+S = EnrolmentState
+ADA = "ada@acme.example"
+Run = Callable[..., Result]
+
+
+@pytest.fixture
+def store(tmp_path: Path, _sqlite_template: Path) -> Iterator[Store]:
+    file = tmp_path / "leadbridge.db"
+    file.write_bytes(_sqlite_template.read_bytes())
+    opened = open_store(f"sqlite:///{file}", key=KEY)
+    yield opened
+    opened.close()
+
+
+@pytest.fixture
+def run(store: Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Run:
+    config = tmp_path / "leadbridge.yaml"
+    config.write_text(f"store: sqlite:///{tmp_path}/leadbridge.db\n{SOUND}")
+    for name, value in {**ENVIRONMENT, "LEADBRIDGE_KEY": KEY.hex(), "LOGNAME": "olga"}.items():
+        monkeypatch.setenv(name, value)
+
+    monkeypatch.setattr(logs, "configure", lambda **_: None)  # to the runner's stream, which it closes
+
+    def command(*words: str, code: int = 0) -> Result:
+        found = CliRunner().invoke(cli.app, [*words, "--config", str(config)])
+        assert found.exit_code == code, found.output
+        return found
+
+    return command
+
+
+def told(found: Result) -> dict[str, Any]:
+    answer: dict[str, Any] = json.loads(found.stdout)
+    return answer
+
+
+def row_in(store: Store, state: EnrolmentState) -> int:
+    """A row of the ledger brought to this state."""
+    way = {S.WANTED: [], S.UNCERTAIN: [S.CHECKED, S.CALLING, S.UNCERTAIN]}[state]
+    with store.writing() as tx:
+        now = clock.now()
+        ada = person(tx, "1", ADA)
+        wish = enrolments.Intent(ada, "guides", 1, "mailchimp", ADA, "tag", "boss +40", now + timedelta(days=1))
+        (row,) = enrolments.intend(tx, [wish], now)
+        (claim,) = enrolments.claim_enrolments(tx, [S.WANTED], limit=1, owner="w", now=now)
+        at = S.WANTED
+        for to in way:
+            assert enrolments.move(tx, row, claim.token, at, to)
+            at = to
+    return row
+
+
+def test_the_stop_switch_names_who_and_why_and_the_first_stop_stays(run: Run) -> None:
+    first = told(run("stop", "contact", "--why", "wrong model", "--json"))
+    again = told(run("stop", "contact", "--why", "another word", "--json"))
+    assert (first["who"], first["why"]) == ("olga", "wrong model")
+    assert again["why"] == "wrong model"
+    assert told(run("resume", "contact", "--json")) == {"resumed": "contact", "was_stopped": True}
+    assert told(run("resume", "contact", "--json")) == {"resumed": "contact", "was_stopped": False}
+    run("stop", "everything", code=2)
+
+
+def test_the_switch_is_audited(run: Run, store: Store) -> None:
+    run("stop", "contact", "--why", "wrong model")
+    run("resume", "contact")
+    with store.reading() as tx:
+        assert [(note.who, note.what) for note in audit.listing(tx)] == [
+            ("olga", "contact resumed"),
+            ("olga", "contact stopped"),
+        ]
+
+
+def test_a_suppressed_address_is_never_mailed_whether_somebody_has_it_or_not(run: Run, store: Store) -> None:
+    row_in(store, S.WANTED)
+    assert told(run("suppress", "ADA@acme.example", "--json")) == {"suppressed": ADA, "people": 1}
+    assert told(run("suppress", "nobody@acme.example", "--json"))["people"] == 0
+    with store.reading() as tx:
+        assert suppressions.is_suppressed(tx, store.vault, "nobody@acme.example")
+    assert told(run("enrolments", "list", "--state", "cancelled", "--json"))["enrolments"][0]["words"] == "suppressed"
+    run("suppress", "no address", code=2)
+
+
+def test_forgetting_asks_first_and_reports_what_was_erased(run: Run, store: Store) -> None:
+    row_in(store, S.WANTED)
+    run("forget", ADA, code=1)  # nobody said yes
+    with store.reading() as tx:
+        assert leads.person_by_email(tx, ADA)
+    report = told(run("forget", ADA, "--yes", "--json"))
+    assert report["people"] == 1
+    assert report["rows"]["persons"] == report["rows"]["enrolments"] == 1
+    with store.reading() as tx:
+        assert leads.person_by_email(tx, ADA) is None
+    run("forget", "no address", "--yes", code=2)
+
+
+@pytest.mark.parametrize(
+    ("ending", "state"),
+    [("done", S.DONE), ("refused", S.REFUSED), ("cancelled", S.CANCELLED), ("nothing-happened", S.CHECKED)],
+)
+def test_an_uncertain_enrolment_is_settled_by_a_person_who_is_named(
+    run: Run, store: Store, ending: str, state: EnrolmentState
+) -> None:
+    row = row_in(store, S.UNCERTAIN)
+    listed = told(run("enrolments", "--json"))["enrolments"]
+    assert [(one["id"], one["state"]) for one in listed] == [(row, "uncertain")]
+    run("enrolments", "settle", str(row), "--as", ending, "--why", "seen in the app")
+    shown = told(run("enrolments", "show", str(row), "--json"))
+    assert (shown["state"], shown["words"]) == (state.value, "settled by olga: seen in the app")
+    run("enrolments", "settle", str(row), "--as", ending, code=1)  # settled once
+    with store.reading() as tx:
+        (note,) = audit.listing(tx)
+        assert (note.who, note.detail["as"]) == ("olga", state.value)
+
+
+def test_only_what_waits_can_be_cancelled(run: Run, store: Store) -> None:
+    row = row_in(store, S.WANTED)
+    run("enrolments", "cancel", str(row))
+    assert "cancelled by olga" in told(run("enrolments", "show", str(row), "--json"))["words"]
+    assert "only what waits" in run("enrolments", "cancel", str(row), code=1).output
+    assert "There is no row 99" in run("enrolments", "show", "99", code=1).output
+    run("enrolments", "list", "--state", "lost", code=2)

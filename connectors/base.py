@@ -11,7 +11,7 @@ from datetime import datetime
 from enum import StrEnum
 from typing import ClassVar, Generic, TypeVar
 
-from leadbridge.errors import FeatureMissing
+from leadbridge.errors import Fault, FeatureMissing
 from leadbridge.types import Activity, Lead, RecordRef, SuppressionReason, Value
 
 T = TypeVar("T")
@@ -169,6 +169,13 @@ class Crm(ABC):
     @abstractmethod
     def specs(self) -> list[PropertySpec]:
         """The properties the configuration's write-back needs at this vendor. Pure."""
+
+    def faults(self) -> list[Fault]:
+        """Where the account and the configuration do not agree, each with its cure; reads only.
+
+        `Fault.where` is a path of keys in the file. What `missing` tells is not told again.
+        """
+        return []
 
     def create_tasks(self, tasks: Sequence[SalesTask]) -> Mapping[str, Made]:  # noqa: ARG002 - a blank
         """Make these tasks, each at most once: one whose key an earlier task bears is found, not made again.

@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from connectors.base import PropertySpec
+from leadbridge.errors import Fault
 from sync import accounts
 from sync.wiring import Parts
 
@@ -22,6 +23,11 @@ class Missing:
 def plan(parts: Parts) -> list[Missing]:
     """Every property the configuration writes that its account does not have. Reads only."""
     return [Missing(room.vendor, spec) for room in parts.rooms for spec in room.missing(room.specs())]
+
+
+def faults(parts: Parts) -> list[Fault]:
+    """Where the accounts and the configuration do not agree, each with its cure. Reads only."""
+    return [fault for crm in parts.crms for fault in crm.faults()]
 
 
 def apply(parts: Parts) -> list[Missing]:

@@ -23,6 +23,7 @@ from connectors.salesforce.wire import (
     VENDOR,
     Expired,
     Token,
+    Versions,
     by_status,
     name_error,
     problems_of,
@@ -193,6 +194,15 @@ class Api:
             return response
 
         return self.ask(operation, call, as_it_is, spend=spend)
+
+    def versions(self) -> list[str]:
+        """Versions of the API the org serves, the oldest first."""
+
+        def call(library: Library) -> object:
+            return {"versions": self._session.get(f"https://{library.sf_instance}/services/data/").json()}
+
+        known = self.ask("versions", call, lambda answer: shaped(Versions, answer))
+        return [one.version for one in known.versions]
 
     def _library(self, grant: Grant) -> Library:
         """The library over our session. It holds a token and nothing to sign in with."""

@@ -4,6 +4,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from datetime import timedelta
 
 from connectors.base import Change, Crm, Made, Page, Progress, PropertySpec, Reading, SalesTask, Settled, TaskState
+from connectors.salesforce.agreement import Agreement
 from connectors.salesforce.auth import Api
 from connectors.salesforce.describe import Objects
 from connectors.salesforce.leads import Leads
@@ -17,6 +18,7 @@ from connectors.salesforce.writing import BATCH, Writes
 from leadbridge.call import Pace
 from leadbridge.config.connections import SalesforceConnection
 from leadbridge.config.schema import Config
+from leadbridge.errors import Fault
 from leadbridge.types import Activity, Lead, RecordRef, Value
 
 
@@ -39,6 +41,7 @@ class Salesforce(Crm):
         self._properties = Properties(self._api, objects, self._fields)
         self._streams = Streams(objects, walks, self._sources, history=history, lookback=lookback)
         self._tasks = Tasks(self._api, walks)
+        self._agreement = Agreement(self._api, objects, self._fields, connection, config)
 
     def account(self) -> str:
         """The organisation's id: to be pinned, so that a wrong token never writes into another org."""
@@ -70,6 +73,9 @@ class Salesforce(Crm):
 
     def create(self, specs: Sequence[PropertySpec]) -> None:
         self._properties.create(specs)
+
+    def faults(self) -> list[Fault]:
+        return self._agreement.faults()
 
     def create_tasks(self, tasks: Sequence[SalesTask]) -> Mapping[str, Made]:
         return self._tasks.create(tasks)

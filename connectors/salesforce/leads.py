@@ -11,7 +11,7 @@ from datetime import datetime, timedelta
 
 from connectors.base import Page, Progress, Reading
 from connectors.salesforce.describe import FieldInfo, Objects
-from connectors.salesforce.mapping import CONTACT, DEAL, LEAD, PREFIXES, ROLE, Fields, long_id
+from connectors.salesforce.mapping import CONTACT, DEAL, LEAD, OWNER, PREFIXES, ROLE, Fields, long_id
 from connectors.salesforce.soql import Where
 from connectors.salesforce.walk import Row, Stand, Walks, stand_in
 from connectors.salesforce.wire import OPTIONAL, VENDOR
@@ -29,11 +29,6 @@ LONGEST_CHAIN = 8
 """Merges of merges that are followed."""
 
 ACCOUNT = "Account"
-_NAMES = {
-    name.lower(): FieldInfo(name=name, type="string") for name in ("Id", "Name", "FirstName", "LastName", "Email")
-}
-"""Fields of an owner, who may be a user or a queue, that both have (section 2.1)."""
-
 _DEAL_COLUMNS = ("IsClosed", "IsWon", "CloseDate")
 _NOT_DELETED = Where("IsDeleted", "=", False)
 
@@ -254,7 +249,7 @@ class Leads:
             cure = "make it visible to leadbridge's user by field-level security, or name another as opt_out"
             problem = f"{kind}.{self._fields.opt_out} is not there or hidden, so nobody's consent is known; {cure}"
             raise NeedsOperator(VENDOR, f"describe.{kind}", problem)
-        parents: dict[str, Mapping[str, FieldInfo]] = {"Owner": _NAMES}
+        parents: dict[str, Mapping[str, FieldInfo]] = {"Owner": OWNER}
         if kind == CONTACT and self._fields.reads_accounts:
             parents[ACCOUNT] = self._objects.fields(ACCOUNT)
         return self._fields.columns(kind, fields, parents)

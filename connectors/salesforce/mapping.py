@@ -36,6 +36,9 @@ _ALWAYS: Mapping[str, tuple[str, ...]] = {
 _COMMON = ("Id", "MasterRecordId", "IsDeleted", "CreatedDate", "SystemModstamp")
 _SUFFIXES = "ABCDEFGHIJKLMNOPQRSTUVWXYZ012345"
 
+OWNER = {name.lower(): FieldInfo(name=name, type="string") for name in ("Id", "Name", "FirstName", "LastName", "Email")}
+"""Fields of an owner, who may be a user or a queue, that both have (section 2.1)."""
+
 Row = Mapping[str, str]
 """A record as text by path; what has no value is absent."""
 

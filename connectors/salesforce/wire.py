@@ -93,6 +93,13 @@ class Job(Shape):
     failed: int = Field(0, alias="numberRecordsFailed")
 
 
+class Versions(Shape):
+    class One(Shape):
+        version: str
+
+    versions: list[One]
+
+
 class Counts(Shape):
     class Count(Shape):
         name: str

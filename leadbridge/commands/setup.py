@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import json
 from dataclasses import asdict
-from typing import Any
+from pathlib import Path
+from typing import Annotated, Any
 
 import typer
 
@@ -17,11 +18,15 @@ from leadbridge.commands.common import (
     load,
     parts_of,
 )
-from leadbridge.errors import ConfigError
+from leadbridge.errors import ConfigError, Fault
 
 
-def check(config: ConfigFile = DEFAULT_CONFIG, as_json: AsJson = False) -> None:
-    """Read the configuration and say what it means. Contacts nobody.
+def check(
+    config: ConfigFile = DEFAULT_CONFIG,
+    live: Annotated[bool, typer.Option("--live", help="also ask the accounts whether they agree with it")] = False,
+    as_json: AsJson = False,
+) -> None:
+    """Read the configuration and say what it means. Contacts nobody, unless --live; reads only.
 
     Judges the file wherever it is: variables that are not set here are named, and are no fault of the file.
     """
@@ -36,19 +41,34 @@ def check(config: ConfigFile = DEFAULT_CONFIG, as_json: AsJson = False) -> None:
             raise typer.Exit(WRONG_USE) from None
         raise
     lines = describe(found)
+    faults = _live_faults(config) if live else []
 
     def show() -> None:
         width = max(len(name) for name, _ in lines)
         for name, text in lines:
             typer.echo(f"{name:<{width}}  {text}")
-        typer.echo(f"\n{config} is right.")
+        for fault in faults:
+            typer.echo(f"{fault}", err=True)
+        if not faults:
+            typer.echo(f"\n{config} is right" + (", and the accounts agree with it." if live else "."))
         if unset:
             typer.echo(
                 f"Not set here: {', '.join(unset)}. Every other command needs each of them, "
                 f"or the name of a file that holds it in {unset[0]}_FILE and so on."
             )
 
-    emit(as_json, {"file": str(config), "faults": [], "unset": unset, "says": dict(lines)}, show)
+    told = [asdict(fault) for fault in faults]
+    emit(as_json, {"file": str(config), "faults": told, "unset": unset, "says": dict(lines)}, show)
+    if faults:
+        raise typer.Exit(WRONG_USE)
+
+
+def _live_faults(config: Path) -> list[Fault]:
+    """What the accounts say against the file; a field still to be created is no fault, `plan` shows it."""
+    from sync import setup
+
+    with parts_of(config) as parts:
+        return setup.faults(parts)
 
 
 def plan(config: ConfigFile = DEFAULT_CONFIG, as_json: AsJson = False) -> None:

@@ -149,6 +149,20 @@ def fields_of(condition: Condition) -> set[str]:
             return set().union(*(fields_of(part) for part in condition.parts))
 
 
+def values_of(condition: Condition, field: str) -> list[str]:
+    """Texts that the condition compares a field with as a whole; names of lists are not among them."""
+    match condition:
+        case FieldTest():
+            test = condition.test
+            several = [one for given in (test.in_, test.not_in) if isinstance(given, list) for one in given]
+            given = [test.equals, test.is_not, *several] if condition.field == field else []
+            return [one for one in given if isinstance(one, str)]
+        case Not():
+            return values_of(condition.part, field)
+        case AllOf() | AnyOf():
+            return [one for part in condition.parts for one in values_of(part, field)]
+
+
 def all_of(parts: list[Condition]) -> Condition:
     """The tree of "all of these"; one part stands for itself."""
     return parts[0] if len(parts) == 1 else AllOf(tuple(parts))

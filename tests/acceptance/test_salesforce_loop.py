@@ -88,7 +88,7 @@ def test_a_second_round_writes_nothing_and_contacts_nobody(first: Any) -> None:
     made, _, _ = first
     before = len(made.sandbox.journal())
     said = made.figures("sync")
-    assert said["written"] == said["enrolled"] == said["activities"] == 0
+    assert said["written"] == said["enrolled"] == 0
     calls = calls_of(made.sandbox.journal(before))["salesforce"]
     assert not set(calls) & {"collections.update", "collections.create", "bulk.ingest.create"}
 
@@ -112,3 +112,14 @@ def test_a_lead_that_is_converted_lives_on_as_the_contact_and_is_mailed_once(fir
 def test_plan_has_nothing_left_to_do(first: Any) -> None:
     made, _, _ = first
     assert made.figures("plan") == {"missing": []}
+
+
+def test_the_accounts_agree_with_the_file_until_a_field_goes(first: Any) -> None:
+    made, _, _ = first
+    assert made.figures("check", "--live")["faults"] == []
+    text = made.config.read_text(encoding="utf-8")
+    made.config.write_text(text.replace("salesforce: Title", "salesforce: Titel"), encoding="utf-8")
+    try:
+        assert "fields.job_title.salesforce: Titel" in made.run("check", "--live", code=2)
+    finally:
+        made.config.write_text(text, encoding="utf-8")

@@ -134,6 +134,13 @@ class Crm(ABC):
     def read_leads(self, refs: Sequence[RecordRef]) -> Reading:
         """Read these records as they are now, in batches of the vendor's size. Only types in `people` are asked for."""
 
+    def people_behind(self, refs: Sequence[RecordRef]) -> Sequence[RecordRef]:  # noqa: ARG002 - a blank
+        """Records of people whose leads show something of these other records, such as the contacts of a company.
+
+        For webhook events about records that are no people. What is left out here a pull notices.
+        """
+        return ()
+
     @abstractmethod
     def streams(self) -> Sequence[str]:
         """Names of the activity sources configured, e.g. ("forms", "events")."""

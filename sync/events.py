@@ -51,6 +51,7 @@ class _Reads:
     """What is to be read again at one vendor."""
 
     refs: set[RecordRef] = field(default_factory=set)
+    others: set[RecordRef] = field(default_factory=set)  # records that are no people, such as companies
     merged_into: dict[RecordRef, set[RecordRef]] = field(default_factory=dict)  # surviving record: old ones
 
 
@@ -111,6 +112,7 @@ def _reread(store: Store, crm: Crm, events: Claimed, done: Worked) -> None:
         return
     reads = _reads((event for _, event in events), crm.people)
     try:
+        reads.refs.update(crm.people_behind(sorted(reads.others)))
         done.due += pull.reread(store, crm, sorted(reads.refs), due.Lane.HOT, reads.merged_into)
     except RecordRefused as error:
         problem = error.problem
@@ -139,9 +141,10 @@ def _reread(store: Store, crm: Crm, events: Claimed, done: Worked) -> None:
 def _reads(events: Iterator[WebhookEvent], people: Collection[str]) -> _Reads:
     reads = _Reads()
     for event in events:
-        # Events about other objects are passed over: a pull notices what they changed.
         refs = [ref for ref in event.refs if ref.object_type in people]
         reads.refs.update(refs)
+        if not refs:  # otherwise the event names the people itself
+            reads.others.update(event.refs)
         if event.kind is EventKind.MERGED and refs:
             old = (replace(refs[0], record_id=one) for one in event.merged)
             reads.merged_into.setdefault(refs[0], set()).update(old)

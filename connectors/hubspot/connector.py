@@ -7,6 +7,7 @@ from pydantic import Field
 
 from connectors.base import Change, Crm, Made, Page, Progress, PropertySpec, Reading, SalesTask, Settled, TaskState
 from connectors.grants import Grants
+from connectors.hubspot.around import Around
 from connectors.hubspot.auth import Api
 from connectors.hubspot.leads import Leads
 from connectors.hubspot.mapping import CONTACT, Fields
@@ -41,6 +42,7 @@ class HubSpot(Crm):
         self._fields = Fields(config)
         lookback = timedelta(seconds=connection.lookback)
         self._leads = Leads(self._api, self._fields, lookback)
+        self._around = Around(self._api, self._fields, self._leads, lookback)
         self._writes = Writes(self._api, self._leads)
         self._properties = Properties(self._api, self._fields)
         self._tasks = Tasks(self._api)
@@ -53,10 +55,13 @@ class HubSpot(Crm):
         return self._api.ask("account.details", Account).portal_id
 
     def pull_leads(self, progress: Progress | None, *, full: bool = False) -> Iterator[Page[Lead]]:
-        return self._leads.pull(progress, full=full)
+        return self._around.pull(progress, full=full)
 
     def read_leads(self, refs: Sequence[RecordRef]) -> Reading:
         return self._leads.read([ref.record_id for ref in refs])
+
+    def people_behind(self, refs: Sequence[RecordRef]) -> Sequence[RecordRef]:
+        return self._around.people_behind(refs)
 
     def streams(self) -> Sequence[str]:
         return self._sources

@@ -102,6 +102,13 @@ class Leads:
         skipped["record without an answer"] += len(batch.unanswered)
         return list(batch.records.values())
 
+    def of(self, record_ids: Sequence[str], skipped: Counter[str]) -> list[Lead]:
+        """These contacts as leads, as they are now; those that are gone meanwhile, and counted so, are left out."""
+        batch = self._read(record_ids)
+        skipped["gone meanwhile"] += len(batch.gone)
+        skipped["record without an answer"] += len(batch.unanswered)
+        return self._leads(batch.records.values(), skipped)
+
     # --- single ones -------------------------------------------------------------------------------------------------
 
     def read(self, record_ids: Sequence[str]) -> Reading:

@@ -24,6 +24,10 @@ HISTORY_BATCH = 50
 """Records one read gives with their history."""
 
 
+ASSOCIATIONS = 1000
+"""Records whose associations one call gives."""
+
+
 class End(Shape):
     id: Id
 
@@ -110,22 +114,27 @@ class Logged:
         return found
 
 
-def contacts_of(api: Api, source: str, ids: Sequence[str]) -> dict[str, list[str]]:
-    """Contacts of each record; one without any is missing here and listed among the errors (section 7)."""
-    found: dict[str, list[str]] = {}
+def contacts_of(api: Api, source: str, ids: Sequence[str], *, whole: bool = True) -> dict[str, list[str]]:
+    """Contacts of each record; one without any is missing here and listed among the errors (section 7).
+
+    Unless `whole`, a record with more contacts than one page shows is missing too.
+    """
+    found: dict[str, dict[str, None]] = {}
     inputs = [{"id": one} for one in ids]
     while inputs:
-        answer = api.ask(f"{source}.contacts", BatchAnswer, body={"inputs": inputs})
-        inputs = []
+        answer = api.ask(f"{source}.contacts", BatchAnswer, body={"inputs": inputs[:ASSOCIATIONS]})
+        inputs = inputs[ASSOCIATIONS:]
         for raw in answer.results:
             one = row(AssociationRow, raw)
             if one is None:
                 continue
-            known = found.setdefault(one.origin.id, [])
-            known += [end.to for end in one.to if end.to not in known]
-            if one.paging and one.paging.next:
-                inputs.append({"id": one.origin.id, "after": one.paging.next.after})
-    return found
+            more = one.paging.next if one.paging else None
+            if more is not None and not whole:
+                continue
+            found.setdefault(one.origin.id, {}).update((end.to, None) for end in one.to)
+            if more is not None:
+                inputs.append({"id": one.origin.id, "after": more.after})
+    return {origin: list(contacts) for origin, contacts in found.items()}
 
 
 def page_of(rows: Sequence[Activity | str], progress: Progress, skipped: Counter[str] | None = None) -> Page[Activity]:

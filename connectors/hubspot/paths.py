@@ -59,6 +59,8 @@ ROUTES = {
     "contacts.search": Route("POST", "objects", "/contacts/search", search=True),
     "contacts.batch.read": Route("POST", "objects", "/contacts/batch/read"),
     "contacts.batch.update": Route("POST", "objects", "/contacts/batch/update"),
+    "companies.search": Route("POST", "objects", "/companies/search", search=True),
+    "companies.contacts": Route("POST", "associations", "/companies/contacts/batch/read"),
     "companies.batch.read": Route("POST", "objects", "/companies/batch/read"),
     "tasks.batch.create": Route("POST", "objects", "/tasks/batch/create", repeatable=False),
     "tasks.batch.read": Route("POST", "objects", "/tasks/batch/read"),

@@ -127,7 +127,7 @@ def test_pulling_an_empty_account_is_no_trouble(stage: Stage, room: Crm) -> None
     pages = list(room.pull_leads(None))
     assert ids(pages) == []
     late = stage.add(1)
-    assert ids(room.pull_leads(pages[-1].progress if pages else None)) == late
+    assert set(ids(room.pull_leads(pages[-1].progress if pages else None))) == set(late)  # repeats are possible
 
 
 def test_every_record_asked_for_is_found_gone_or_moved(stage: Stage, room: Crm) -> None:

@@ -299,3 +299,21 @@ def test_the_events_body_is_gone_once_it_is_worked(made: Stage) -> None:
     work(made)
     with made.store.reading() as tx:
         assert tx.execute(select(tables.inbox.c.body)).scalars().all() == [None]
+
+
+def test_a_change_of_a_company_scores_its_people_again(store: Store) -> None:
+    fields = {"employees": {"hubspot": "company.numberofemployees", "type": "integer"}}
+    rule = {"name": "large", "category": "fit", "when": {"employees": {"at_least": 500}}, "points": 40}
+    scores = {"lead": {"categories": {"fit": {"max": 60}}, "rules": [rule], "grades": {"A": 40, "B": 10}}}
+    with stage(store, fields=fields, scores=scores, stages={}) as made:
+        company = made.sandbox.hubspot.add_company({"name": "Acme", "numberofemployees": "20"})
+        people = [
+            made.sandbox.hubspot.add_contact({"email": f"p{n}@acme.example"}, company_id=company) for n in range(3)
+        ]
+        made.apply()
+        made.sync()
+        made.sandbox.hubspot.edit_company(company, {"numberofemployees": "900"})
+        event = {"subscriptionType": "company.propertyChange", "objectId": int(company)}
+        made.event(event | {"propertyName": "numberofemployees", "propertyValue": "900"})
+        made.act()
+        assert {made.held(one)["leadbridge_score"] for one in people} == {"40"}

@@ -11,6 +11,7 @@ from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
 from typing import Any
 
+from connectors.values import moment
 from leadbridge.addresses import canonical
 from leadbridge.types import EventKind, RecordRef, SuppressionReason, WebhookEvent
 
@@ -156,4 +157,19 @@ def _text(value: Any) -> str | None:
     return value if isinstance(value, str) and value else None
 
 
-_READERS: Mapping[str, Callable[[Mapping[str, Any]], WebhookEvent]] = {"hubspot": _hubspot, "mailchimp": _mailchimp}
+def _salesforce(event: Mapping[str, Any]) -> WebhookEvent:
+    type_, record = _text(event.get("type")), _text(event.get("record"))
+    return WebhookEvent(
+        "salesforce",
+        EventKind.CHANGED,
+        refs=(RecordRef("salesforce", type_, record),) if type_ and record else (),
+        occurred_at=moment(_text(event.get("sentAt"))),
+        source=_text(event.get("event")),
+    )
+
+
+_READERS: Mapping[str, Callable[[Mapping[str, Any]], WebhookEvent]] = {
+    "hubspot": _hubspot,
+    "mailchimp": _mailchimp,
+    "salesforce": _salesforce,
+}

@@ -67,6 +67,10 @@ WEBHOOK_REFUSED = Counter("webhook_refused", "Requests refused at the door, by r
 WEBHOOK_UNAVAILABLE = Counter(
     "webhook_unavailable", "Genuine deliveries answered 503 for a fault of ours, by reason", "vendor", "reason"
 )
+INTAKE_LEFT_OUT = Counter(
+    "intake_left_out", "Events or traits of the intake not stored, by reason: forgotten, nobody, no_consent, "
+    "unreadable_trait", "reason"
+)  # fmt: skip
 VENDOR_CALLS = Counter(
     "vendor_calls", "Tries of vendor calls, by outcome: ok, retry_later, unknown, record_refused, feature_missing, "
     "needs_operator", "vendor", "operation", "outcome"

@@ -50,7 +50,7 @@ def act(parts: Parts, *, tell: Tell = quiet) -> Round:
     """Work through what is waiting in the store: webhook events, rescoring, write-back, enrolment."""
     done = Round()
     store, owner = parts.store, parts.owner
-    done.events = events.work(store, parts.crms, owner=owner, tell=tell)
+    done.events = events.work(store, parts.crms, owner=owner, wanted=parts.intake, tell=tell)
     done.rescored = rescore.rescore(store, parts.scorer, parts.crms, parts.platform, owner=owner, tell=tell)
     passes.note_rules(parts)
     while passes.step(parts, done.rescored, tell=tell):  # a pass over everybody gives way to what is urgent

@@ -55,7 +55,7 @@ def cut(store: Store) -> int:
 
 def _parts(one: inbox.Delivery) -> Sequence[Event | Unfit]:
     try:
-        return split(one.vendor, one.body, one.account)
+        return split(one.vendor, one.body, one.account, one.received_at or clock.now())
     except WebhookRefused as unreadable:
         return [Unfit(unreadable.reason, one.body)]
     except Exception as bug:  # whatever a body can do to its reader, it does to itself only

@@ -13,12 +13,13 @@ from sqlalchemy import Connection
 
 from connectors.base import Crm
 from connectors.events import read_event
+from connectors.intake.mapping import VENDOR, Wanted
 from leadbridge import clock, logs
 from leadbridge.errors import LeadbridgeError, RecordRefused, VendorError
 from leadbridge.store import due, inbox, suppressions
 from leadbridge.store.engine import Store
 from leadbridge.types import EventKind, RecordRef, WebhookEvent
-from sync import deliveries, forget, pull
+from sync import deliveries, forget, intake, pull
 
 log = logs.logger(__name__)
 
@@ -60,9 +61,13 @@ def work(
     crms: Sequence[Crm],
     *,
     owner: str,
+    wanted: Wanted | None = None,
     tell: Callable[[str, int], None] = lambda _what, _count: None,
 ) -> Worked:
-    """Work through the inbox. Killed anywhere, an event not marked as done is worked again."""
+    """Work through the inbox. Killed anywhere, an event not marked as done is worked again.
+
+    `wanted` is what the configuration says about intake; without it, events of trackers are set aside.
+    """
     done = Worked()
     while True:
         done.failed += deliveries.cut(store)
@@ -72,6 +77,12 @@ def work(
             )
         if not claimed:
             return done
+        if wanted is not None:
+            mine = [row for row in claimed if row.vendor == VENDOR]
+            taken = intake.work(store, mine, wanted)
+            done.done, done.due, done.failed = done.done + taken.done, done.due + taken.due, done.failed + taken.failed
+            done.left += taken.left
+            claimed = [row for row in claimed if row.vendor != VENDOR]
         events = _understood(store, claimed, done)
         now = clock.now()
         with store.writing() as tx:  # first of all and whether or not any vendor can be read (G22)

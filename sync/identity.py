@@ -13,6 +13,7 @@ from datetime import datetime
 from sqlalchemy import Connection
 
 from connectors.base import Reading
+from connectors.intake.mapping import VENDOR as INTAKE
 from leadbridge import addresses
 from leadbridge.store import leads as lead_store
 from leadbridge.store.leads import StoredRecord
@@ -139,7 +140,8 @@ def unite(person: PersonId, records: Sequence[StoredRecord]) -> lead_store.Perso
     """One person from the records they live in: the newest known value of each attribute, the strictest consent."""
     attributes: dict[str, Value] = {}
     email: str | None = None
-    for record in sorted(records, key=lambda r: (r.modified_at, r.ref), reverse=True):
+    # What people or trackers say of themselves fills what no CRM knows, and overrides nothing.
+    for record in sorted(records, key=lambda r: (r.ref.vendor != INTAKE, r.modified_at, r.ref), reverse=True):
         email = email or record.email
         for name, value in record.attributes.items():
             if attributes.get(name) is None:

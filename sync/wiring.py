@@ -10,6 +10,7 @@ from pathlib import Path
 
 from connectors import registry
 from connectors.base import Crm, EmailPlatform
+from connectors.intake.mapping import Wanted, wanted
 from leadbridge.call import Pace
 from leadbridge.config.schema import Config
 from leadbridge.errors import StoreError
@@ -29,6 +30,7 @@ class Parts:
     crms: list[Crm] = field(default_factory=list)
     platform: EmailPlatform | None = None
     owner: str = ""
+    intake: Wanted | None = None
     stop: threading.Event = field(default_factory=threading.Event)  # set: finish the step at hand, wait for nothing
     rules_noted: bool = False  # `passes.note_rules` was here
 
@@ -55,7 +57,7 @@ def build(config: Config, *, migrate: bool = True) -> Parts:
         (registry.email_platform(name, config, pace=pace, grants=grants) for name in registry.email_platforms(config)),
         None,
     )
-    return Parts(config, store, Scorer(config), crms, platform, owner=me, stop=stop)
+    return Parts(config, store, Scorer(config), crms, platform, owner=me, intake=wanted(config), stop=stop)
 
 
 def owner() -> str:

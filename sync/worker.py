@@ -69,7 +69,7 @@ class Rounds:
     def _waiting(self, *, whole: bool = True) -> None:
         parts = self._parts
         if whole and not pull.complete(parts.store):
-            events.work(parts.store, parts.crms, owner=parts.owner, tell=self._between)
+            events.work(parts.store, parts.crms, owner=parts.owner, wanted=parts.intake, tell=self._between)
             return
         for why in cycle.act(parts, tell=self._between).paused:
             log.error("connection paused", why=why)

@@ -7,6 +7,7 @@ G2, G4, G8).
 """
 
 from abc import ABC, abstractmethod
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import ClassVar
 
@@ -34,6 +35,7 @@ class Delivery:
     headers: Headers
     body: bytes
     path_secret: str = ""  # the part of the path that is a secret, where the vendor's proof is one
+    kind: str = ""  # the part of the path that says what is delivered, where one door takes several kinds
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,12 +45,15 @@ class Answer:
     status: int
     reason: str = ""
     retry_after: int | None = None
+    body: bytes = b""  # on success, where the sender expects one
+    content_type: str = "application/json"
 
 
 class Receiver(ABC):
     """One vendor's door. Fill in `vendor`, `verify` and `read`; leave `receive` alone."""
 
     vendor: ClassVar[str]
+    packed: ClassVar[tuple[str, ...]] = ()  # content encodings the room unpacks itself, within its own bounds
 
     def __init__(self, writer: Writer) -> None:
         self._writer = writer
@@ -64,13 +69,17 @@ class Receiver(ABC):
         Raises WebhookRefused (400, 413) when the delivery as a whole is not readable: trying again would not help.
         """
 
+    def accepted(self) -> Answer:
+        """What a sender takes for success."""
+        return Answer(204)
+
     def receive(self, delivery: Delivery) -> Answer:
-        """204 once the delivery is committed and synced; 4xx for what is not genuine or not readable; 503 for us.
+        """`accepted` once the delivery is committed and synced; 4xx when it is not genuine or readable; 503 for us.
 
         Never raises, never answers 410 (Mailchimp would switch the webhook off), never 4xx for a fault of ours.
         """
         try:
-            check_limits(delivery)
+            check_limits(delivery, self.packed)
             self.verify(delivery)
             raw = self.read(delivery)
             if raw.events:
@@ -84,7 +93,7 @@ class Receiver(ABC):
             place = _place(error)
             log.error("delivery not handled", vendor=self.vendor, kind=type(error).__name__, place=place)  # noqa: TRY400
             return self.unavailable("internal")
-        return Answer(204)
+        return self.accepted()
 
     def refuse(self, refused: WebhookRefused) -> Answer:
         """The answer to a refused request, counted."""
@@ -97,14 +106,14 @@ class Receiver(ABC):
         return Answer(503, reason, RETRY_AFTER)
 
 
-def check_limits(delivery: Delivery) -> None:
+def check_limits(delivery: Delivery, packed: Sequence[str] = ()) -> None:
     """Refuse what is too large or packed; the same for every vendor and before any proof is computed.
 
-    Raises WebhookRefused: too_large (413), packed (415). No vendor compresses; a packed body could grow without bound.
+    Raises WebhookRefused: too_large (413), packed (415). Only trackers pack; a packed body could grow without bound.
     """
     if len(delivery.body) > MAX_BODY:
         raise WebhookRefused("too_large", 413)
-    if (delivery.headers.get("Content-Encoding") or "identity").strip().lower() != "identity":
+    if (delivery.headers.get("Content-Encoding") or "identity").strip().lower() not in ("identity", *packed):
         raise WebhookRefused("packed", 415)
 
 

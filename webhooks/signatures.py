@@ -4,6 +4,7 @@ Only the newest scheme of each vendor is accepted, whatever else a request carri
 wrong ends in WebhookRefused with a stable reason; no input raises anything else.
 
 HubSpot: vendors/hubspot.md section 11 (v3). Mailchimp: vendors/mailchimp.md section 11 (`X-Mailchimp-Signature`).
+Salesforce: vendors/salesforce.md section 6.3 (`X-Leadbridge-Signature`).
 """
 
 import base64
@@ -102,6 +103,29 @@ def verify_mailchimp(secrets: Sequence[str], header: str | None, body: bytes, no
     _within_window(times[0], now, unit=1)
     wanted = [digest(secret, f"{times[0]}.".encode(), body).hex().encode() for secret in secrets]
     if not any([_one_of(one.encode(), wanted) for one in given]):  # noqa: C419 - all are compared, found or not
+        raise WebhookRefused("bad_signature")
+
+
+def verify_callout(secrets: Sequence[str], headers: Headers, body: bytes, now: datetime) -> None:
+    """Return when one of `secrets` signed `{timestamp}.{body}`: `X-Leadbridge-Signature: v1=<hex or base64>`, seconds
+    since 1970 in `X-Leadbridge-Timestamp` (vendors/salesforce.md section 6.3).
+
+    Raises WebhookRefused: missing_signature, missing_timestamp, bad_signature_header, bad_timestamp, too_old,
+    from_the_future, bad_signature.
+    """
+    signature, timestamp = headers.get("X-Leadbridge-Signature"), headers.get("X-Leadbridge-Timestamp")
+    if signature is None:
+        raise WebhookRefused("missing_signature")
+    if timestamp is None:
+        raise WebhookRefused("missing_timestamp")
+    scheme, _, given = signature.strip(" ").partition("=")
+    if scheme != "v1" or len(signature) > _LONGEST_HEADER:
+        raise WebhookRefused("bad_signature_header")
+    _within_window(timestamp, now, unit=1)
+    found = [digest(secret, f"{timestamp}.".encode(), body) for secret in secrets]
+    # Apex writes a digest either way (`EncodingUtil.convertToHex`, `base64Encode`).
+    wanted = [text for one in found for text in (one.hex().encode(), base64.b64encode(one))]
+    if not _one_of(given.encode("latin-1", errors="replace"), wanted):
         raise WebhookRefused("bad_signature")
 
 

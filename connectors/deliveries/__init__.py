@@ -5,24 +5,31 @@ same for every try of one event and different for two events, so that the inbox 
 """
 
 from collections.abc import Callable, Mapping, Sequence
+from datetime import datetime
 from typing import TypeAlias
 
-from connectors.deliveries import hubspot, mailchimp
+from connectors.deliveries import hubspot, intake, mailchimp, salesforce
 from connectors.deliveries.reading import Event, Unfit
 
-Splitter: TypeAlias = Callable[[bytes, str | None], Sequence[Event | Unfit]]
+Splitter: TypeAlias = Callable[[bytes, str | None, datetime], Sequence[Event | Unfit]]
 
-_SPLITTERS: Mapping[str, Splitter] = {"hubspot": hubspot.split, "mailchimp": mailchimp.split}
+_SPLITTERS: Mapping[str, Splitter] = {
+    "hubspot": hubspot.split,
+    "intake": intake.split,
+    "mailchimp": mailchimp.split,
+    "salesforce": salesforce.split,
+}
 
 
-def split(vendor: str, body: bytes, account: str | None) -> Sequence[Event | Unfit]:
+def split(vendor: str, body: bytes, account: str | None, received_at: datetime) -> Sequence[Event | Unfit]:
     """The events of a genuine delivery, those that cannot be handled as `Unfit`.
 
-    `account` is the only account of the vendor we work for, None while it is not known. Raises WebhookRefused when the
+    `account` is the only account of the vendor we work for, None while it is not known; `received_at` is when the
+    delivery came. Raises WebhookRefused when the
     bytes cannot be read as a whole, which the door has ruled out, and ValueError for a vendor without a door.
     """
     try:
         cut = _SPLITTERS[vendor]
     except KeyError:
         raise ValueError(f"no deliveries of {vendor!r} are known; one of: {', '.join(_SPLITTERS)}") from None
-    return cut(body, account)
+    return cut(body, account, received_at)

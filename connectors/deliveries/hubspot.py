@@ -2,6 +2,7 @@
 
 import hashlib
 from collections.abc import Callable, Mapping, Sequence
+from datetime import datetime
 from typing import Any
 
 from connectors.deliveries.reading import Event, Unfit, canonical, items
@@ -92,7 +93,7 @@ def fault_of(event: Any, portal: str | None) -> str | None:
     return None
 
 
-def split(body: bytes, portal: str | None) -> Sequence[Event | Unfit]:
+def split(body: bytes, portal: str | None, _received_at: datetime) -> Sequence[Event | Unfit]:
     """The events of a delivery; `portal` is the only account we work for, where it is known."""
     return [_part(value, raw, portal) for value, raw in items(body)]
 

@@ -2,6 +2,7 @@
 
 import hashlib
 from collections.abc import Mapping, Sequence
+from datetime import datetime
 from urllib.parse import parse_qsl
 
 from connectors.deliveries.reading import MAX_FIELDS, Event, Unfit, canonical
@@ -57,7 +58,7 @@ def fault_of(fields: Mapping[str, str | list[str]], audience: str | None) -> str
     return None
 
 
-def split(body: bytes, audience: str | None) -> Sequence[Event | Unfit]:
+def split(body: bytes, audience: str | None, _received_at: datetime) -> Sequence[Event | Unfit]:
     """The one event of a delivery; `audience` is the only one we work for."""
     fields = form_fields(body)
     kept = canonical(fields)

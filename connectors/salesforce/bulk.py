@@ -10,7 +10,8 @@ from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 
 from connectors.salesforce.auth import WRITES, Api
-from connectors.salesforce.mapping import Fields, long_id
+from connectors.salesforce.ids import long_id
+from connectors.salesforce.mapping import Fields
 from connectors.salesforce.walk import from_csv, until_done
 from connectors.salesforce.wire import Job, Problem, shaped
 from leadbridge.types import RecordRef

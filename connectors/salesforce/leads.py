@@ -11,7 +11,8 @@ from datetime import datetime, timedelta
 
 from connectors.base import Page, Progress, Reading
 from connectors.salesforce.describe import FieldInfo, Objects
-from connectors.salesforce.mapping import CONTACT, DEAL, LEAD, OWNER, PREFIXES, ROLE, Fields, long_id
+from connectors.salesforce.ids import long_id
+from connectors.salesforce.mapping import CONTACT, DEAL, LEAD, OWNER, PREFIXES, ROLE, Fields
 from connectors.salesforce.soql import Where
 from connectors.salesforce.walk import Row, Stand, Walks, stand_in
 from connectors.salesforce.wire import OPTIONAL, VENDOR

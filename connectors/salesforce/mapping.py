@@ -12,6 +12,7 @@ from datetime import datetime
 
 from connectors.base import PropertySpec
 from connectors.salesforce.describe import FieldInfo
+from connectors.salesforce.ids import long_id
 from connectors.salesforce.wire import VENDOR
 from connectors.values import Unreadable, clean, moment, number_text, typed
 from connectors.written import difference, targets
@@ -34,7 +35,6 @@ _ALWAYS: Mapping[str, tuple[str, ...]] = {
     CONTACT: ("Email", "AccountId"),
 }
 _COMMON = ("Id", "MasterRecordId", "IsDeleted", "CreatedDate", "SystemModstamp")
-_SUFFIXES = "ABCDEFGHIJKLMNOPQRSTUVWXYZ012345"
 
 OWNER = {name.lower(): FieldInfo(name=name, type="string") for name in ("Id", "Name", "FirstName", "LastName", "Email")}
 """Fields of an owner, who may be a user or a queue, that both have (section 2.1)."""
@@ -66,17 +66,6 @@ def places(text: str) -> list[Place]:
         of, _, name = part.strip().rpartition(".")
         found.append(Place(of or None, name))
     return found
-
-
-def long_id(text: str) -> str | None:
-    """An id in its 18 characters, which survive changes of case; None when it is none (section 2.1)."""
-    text = text.strip()
-    if len(text) not in (15, 18) or not text.isascii() or not text.isalnum():
-        return None
-    parts = [text[n : n + 5] for n in (0, 5, 10)]
-    sums = (sum(1 << bit for bit, letter in enumerate(part) if letter.isupper()) for part in parts)
-    suffix = "".join(_SUFFIXES[one] for one in sums)
-    return text[:15] + suffix if len(text) == 15 or text[15:] == suffix else None
 
 
 def ref_of(record_id: str) -> RecordRef | None:

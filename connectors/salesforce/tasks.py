@@ -12,7 +12,8 @@ from connectors.base import Made, Outcome, SalesTask, TaskState
 from connectors.batches import in_batches
 from connectors.salesforce.activities import STAMP
 from connectors.salesforce.auth import WRITES, Api
-from connectors.salesforce.mapping import long_id, ref_of
+from connectors.salesforce.ids import long_id
+from connectors.salesforce.mapping import ref_of
 from connectors.salesforce.soql import Where
 from connectors.salesforce.walk import Walks
 from connectors.salesforce.wire import LOCKS, RowAnswer, rows_of

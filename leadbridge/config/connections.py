@@ -129,6 +129,22 @@ class SalesforceConnection(Section):
     on_duplicate: Literal["save", "refuse"] = Field(
         "save", description="what a duplicate rule that only alerts does to our writes (one that blocks, blocks)"
     )
+    organization: (
+        Annotated[str, Shape(r"00D[A-Za-z0-9]{12}([A-Z0-5]{3})?", "is not an organisation's id; it begins with 00D")]
+        | None
+    ) = Field(None, description="id of your org, others are refused; default: that of the first sign-in")
+    webhook_secret: SecretStr | None = Field(
+        None, min_length=22, description="secret with which Apex signs its callouts (docs/intake.md)"
+    )
+    webhook_secret_previous: SecretStr | None = Field(
+        None, min_length=22, description="the old secret, valid too while you rotate"
+    )
+    flow_secret: SecretStr | None = Field(
+        None, min_length=22, description="secret that a Flow's HTTP callout sends in X-Leadbridge-Secret; Apex is safer"
+    )
+    flow_secret_previous: SecretStr | None = Field(None, min_length=22, description="the old one, while you rotate")
+    outbound_secret: PathSecret | None = Field(None, description="random part of the path of our outbound messages")
+    outbound_secret_previous: PathSecret | None = Field(None, description="the old one, valid too while you rotate")
     simultaneous: int = Field(5, ge=1, le=20, description="calls in flight at once")
     bulk_read_above: int = Field(10_000, ge=0, description="rows from which everything is read by the Bulk API")
     bulk_write_above: int = Field(

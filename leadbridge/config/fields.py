@@ -11,6 +11,7 @@ from leadbridge.config.kinds import (
     SalesforceSource,
     SalesforceTarget,
     Section,
+    Trait,
     across,
 )
 
@@ -26,14 +27,20 @@ class FieldMapping(Section):
     salesforce: SalesforceSource | None = Field(
         None, description="field of leads and contacts, or OBJECT.FIELD; | between places to look one after another"
     )
+    intake: Trait | None = Field(
+        None, description="trait of identify calls, company.TRAIT of group calls; what a CRM knows goes first"
+    )
     type: FieldType = Field("text", description="what the value is")
     empty: list[str] = Field(default=[], description='values that mean "not known", such as Select')
 
     @model_validator(mode="after")
     def _somewhere(self) -> "FieldMapping":
-        if self.hubspot is None and self.salesforce is None:
+        if self.hubspot is None and self.salesforce is None and self.intake is None:
             raise across(
-                "does not say where to read it; add hubspot: PROPERTY or salesforce: FIELD", "hubspot", "salesforce"
+                "does not say where to read it; add hubspot: PROPERTY or salesforce: FIELD",
+                "hubspot",
+                "salesforce",
+                "intake",
             )
         return self
 

@@ -116,6 +116,11 @@ SalesforceTarget: TypeAlias = Annotated[
 ]
 """Vendor page, section 5.1. One name for both objects, or the field could not be mapped on conversion (2.3)."""
 
+Trait: TypeAlias = Annotated[
+    str,
+    Shape(r"[A-Za-z_][\w -]{0,99}(\.[A-Za-z_][\w -]{0,99}){0,4}", "is not a trait; write its name, such as jobTitle"),
+]
+
 MyDomain: TypeAlias = Annotated[
     str,
     Shape(

@@ -16,6 +16,7 @@ from leadbridge.config.connections import Connections
 from leadbridge.config.consent import Consent
 from leadbridge.config.fields import FieldMapping, WriteBackTarget
 from leadbridge.config.guards import Guards
+from leadbridge.config.intake import Intake
 from leadbridge.config.kinds import (
     HttpAddress,
     Name,
@@ -76,6 +77,7 @@ class Config(Section):
     nurture: Nurture = Field(Nurture(), description="who gets which journey")
     consent: Consent = Field(Consent(), description="who agreed to marketing mail, and who objects to profiling")
     guards: Guards = Field(Guards(), description="caps on contact: beyond them people wait, nobody is mailed")
+    intake: Intake | None = Field(None, description="events from web analytics, product, social and survey tools")
     web: Web = Field(Web(), description="the web process")
 
 

@@ -51,6 +51,8 @@ def _fields(tree: Node, _facts: Facts) -> Found:
     for name, node in tree.below("fields").items():
         if name in RESERVED:
             yield node, f"is a word of leadbridge's own; call the field something else than {listed(RESERVED)}"
+        if (trait := node.at("intake")) is not None and tree.at("intake") is None:
+            yield trait, "is read from intake, which is not set up; add intake: {write_key: …}"
 
 
 def _behaviour(tree: Node, _facts: Facts) -> Found:

@@ -10,8 +10,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from connectors.salesforce import activities
+from connectors.salesforce.ids import long_id
 from connectors.salesforce.limits import Quota, Usage
-from connectors.salesforce.mapping import Place, Row, long_id, main_deal, places, ref_of
+from connectors.salesforce.mapping import Place, Row, main_deal, places, ref_of
 from connectors.salesforce.soql import LONGEST, Where, by_ids, select
 from connectors.salesforce.wire import by_status, flat, problems_of
 from leadbridge.errors import NeedsOperator, RetryLater, VendorError

@@ -82,7 +82,7 @@ PROPERTIES = (
     "source", "medium", "form", "form_name", "file", "file_name", "survey", "score", "seconds", "pages", "scroll",
     "subject", "link", "channel",
 )  # fmt: skip
-"""Properties kept of any event; `intake.properties` adds to them (reliability G27)."""
+"""Properties kept of any event; `intake.keep` adds to them (reliability G27)."""
 
 _SECONDS = ("duration", "duration_seconds", "time_on_page", "time_on_site", "session_duration")
 _NPS = ("nps", "rating", "answer")
@@ -141,7 +141,7 @@ def wanted(config: Config) -> Wanted | None:
     return Wanted(
         kinds={plain_name(name): kind for name, kind in intake.events.items()},
         ignored=frozenset(map(plain_name, intake.ignore)),
-        properties=(*PROPERTIES, *intake.properties),
+        properties=(*PROPERTIES, *intake.keep),
         traits={name: (field.intake, field.type, field.empty) for name, field in config.fields.items() if field.intake},
         consent=tuple(intake.consent),
     )

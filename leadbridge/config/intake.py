@@ -17,7 +17,7 @@ class Intake(Section):
         default={}, description="kind of activity by name of event, beside and before the built-in table"
     )
     ignore: list[str] = Field(default=[], description="names of events that are no activity")
-    properties: list[str] = Field(
+    keep: list[str] = Field(
         default=[], description="further properties of events to keep; what is not named anywhere is not stored"
     )
     consent: list[str] = Field(

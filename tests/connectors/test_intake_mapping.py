@@ -131,7 +131,7 @@ intake:
   write_key: "${INTAKE_KEY}"
   events: {Pricing Calculator Used: product_used, Order Completed: other}
   ignore: [Heartbeat]
-  properties: [seats]
+  keep: [seats]
 """
     environ = {"HUBSPOT_TOKEN": "t", "MAILCHIMP_KEY": "0-us6", "INTAKE_KEY": "0123456789abcdef"}
     found = wanted(loaded(text, environ))

@@ -16,13 +16,13 @@ from leadbridge import clock, logs
 from leadbridge.addresses import canonical
 from leadbridge.errors import LeadbridgeError
 from leadbridge.metrics import INTAKE_LEFT_OUT, VENDOR_WORDS
-from leadbridge.store import activities, due, inbox, suppressions
+from leadbridge.store import activities, due, forgetting, inbox, suppressions
 from leadbridge.store import leads as lead_store
 from leadbridge.store.columns import from_json
 from leadbridge.store.engine import Store
 from leadbridge.store.leads import StoredRecord
 from leadbridge.store.text import clean_key
-from leadbridge.types import ActivityKind, Lead, PersonId, RecordRef, SuppressionReason
+from leadbridge.types import ActivityKind, Lead, PersonId, RecordRef
 from sync import identity
 
 log = logs.logger(__name__)
@@ -93,12 +93,10 @@ def take_in(tx: Connection, store: Store, told: Sequence[Said], now: datetime) -
 
 def _heard(tx: Connection, store: Store, told: Sequence[Said]) -> Iterator[Said]:
     """The events that may be stored."""
-    gone = suppressions.erased(tx, store.vault, {address for one in told if (address := canonical(one.email))})
-    owners = lead_store.people_by_key(tx, {key for one in told for key in (one.user, one.anonymous) if key})
-    barred = suppressions.suppressed(tx, store.vault, set(owners.values()))
+    keys = {id(one): {key for key in (one.user, one.anonymous, one.address, *one.previous) if key} for one in told}
+    gone = forgetting.known_forgotten(tx, store.vault, set().union(*keys.values()))
     for one in told:
-        keys = [owners[key] for key in (one.user, one.anonymous) if key in owners]
-        if canonical(one.email) in gone or any(barred.get(person) is SuppressionReason.ERASED for person in keys):
+        if keys[id(one)] & gone:
             INTAKE_LEFT_OUT.add(reason="forgotten")
         elif one.subject is None:
             INTAKE_LEFT_OUT.add(reason="nobody")

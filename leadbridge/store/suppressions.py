@@ -121,15 +121,6 @@ def addresses_of(tx: Connection, person_ids: Collection[int]) -> set[str]:
     return {address for _, address in _addresses(tx, sorted(set(person_ids)))}
 
 
-def erased(tx: Connection, vault: Vault, addresses: Collection[str]) -> set[str]:
-    """Those of these canonical addresses whose owner was forgotten: nothing may be stored of them (reliability G25)."""
-    by_digest = {_digest(vault, _canonical(address)): address for address in addresses}
-    found = select(suppressions.c.digest).where(
-        among(tx, suppressions.c.digest, sorted(by_digest)), suppressions.c.reason == SuppressionReason.ERASED
-    )
-    return {by_digest[digest] for digest in tx.execute(found).scalars()}
-
-
 def _strictest(reasons: Collection[str]) -> SuppressionReason | None:
     return next((reason for reason in STRICTEST_FIRST if reason in reasons), None)
 

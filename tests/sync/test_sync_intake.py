@@ -12,7 +12,7 @@ from leadbridge import metrics
 from leadbridge.metrics import INTAKE_LEFT_OUT
 from leadbridge.store import Store, activities, due, inbox, leads, suppressions, tables
 from leadbridge.types import Lead, RecordRef, SuppressionReason, email_key
-from sync import deliveries, events, identity
+from sync import deliveries, events, forget, identity
 
 NOW = datetime(2026, 11, 22, 12, tzinfo=UTC)
 WANTED = Wanted(traits={"job_title": ("job", "text", ()), "employees": ("company.size", "integer", ())})
@@ -158,15 +158,16 @@ def test_of_one_trait_the_newest_counts_and_a_call_without_it_leaves_it(site: Si
 
 
 def test_nothing_is_stored_of_somebody_who_was_forgotten(site: Site) -> None:
-    with site.store.writing() as tx:
-        row = (ANN, SuppressionReason.ERASED, "test", NOW)
-        suppressions.suppress(tx, site.store.vault, [row], NOW)
+    site.send(identify(userId="u1", anonymousId="a1", traits={"email": ANN}), view(userId="u1"))
+    forget.forget(site.store, ANN, "test")
     site.send(
-        identify(userId="u1", traits={"email": ANN}),
-        {"type": "track", "event": "Signed Up", "anonymousId": "a", "properties": {"email": ANN}},
+        identify(userId="u1", traits={"email": "new@acme.example"}),
+        identify(userId="u2", traits={"email": ANN}),
+        view(anonymousId="a1"),
+        {"type": "track", "event": "Signed Up", "anonymousId": "a2", "properties": {"email": ANN}},
     )
     assert [site.rows(table) for table in (tables.persons, tables.records, tables.activities)] == [0, 0, 0]
-    assert INTAKE_LEFT_OUT.value(reason="forgotten") == 2
+    assert INTAKE_LEFT_OUT.value(reason="forgotten") == 4
 
 
 def test_who_unsubscribes_elsewhere_must_not_be_mailed_here(site: Site) -> None:

@@ -14,14 +14,14 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from email.utils import parsedate_to_datetime
-from typing import Protocol, TypeVar
+from typing import TypeVar
 
 import urllib3
-from pyrate_limiter import InMemoryBucket, Rate, RateItem
 from tenacity import RetryCallState, Retrying, retry_if_exception, wait_random_exponential
 from urllib3.exceptions import ConnectTimeoutError, NewConnectionError
 
 from leadbridge import clock, logs, metrics
+from leadbridge.budgets import Budget, Budgets, OwnBudgets
 from leadbridge.errors import FeatureMissing, NeedsOperator, RecordRefused, RetryLater, Unknown, VendorError
 
 T = TypeVar("T")
@@ -61,6 +61,12 @@ class Pace:
     stop: threading.Event = field(default_factory=threading.Event)  # set: the process is to end
     sleep: Callable[[float], object] | None = None  # default: until `stop` is set, or the time is over
     ticks: Callable[[], float] = time.monotonic  # durations are never read off the wall clock
+    shared: Budgets | None = None  # where several workers meet within the vendor's limits; None: this is the only one
+
+    @property
+    def budgets(self) -> Budgets:
+        """The limits of a connection: shared with every other worker, or this process's own."""
+        return self.shared or OwnBudgets(self.ticks)
 
     def wait(self, seconds: float) -> None:
         (self.sleep or self.stop.wait)(seconds)
@@ -76,82 +82,6 @@ class TooLong(Exception):
 
 class Garbled(Exception):
     """The answer is not what the vendor's contract says, e.g. a page of HTML with status 200."""
-
-
-# --- budgets ---------------------------------------------------------------------------------------------------------
-
-
-class Budget(Protocol):
-    """A limit that the calls of one connection share. Thread-safe."""
-
-    def take(self, patience: float) -> float:
-        """0.0 when the call may go; otherwise seconds after which to ask again. May wait for `patience` itself."""
-
-    def give_back(self) -> None:
-        """The call is over."""
-
-    def hold(self, seconds: float) -> None:
-        """The vendor wants quiet: let nothing through for this long."""
-
-
-class RatePerSpan:
-    """At most `limit` calls in any `seconds`, for each of the pairs given.
-
-    The span is a hundredth longer than asked for: calls are counted when they leave, the vendor counts them when they
-    arrive, and the way is not always equally long.
-    """
-
-    def __init__(self, *rates: tuple[int, float], ticks: Callable[[], float] = time.monotonic) -> None:
-        self._bucket = InMemoryBucket([Rate(limit, round(seconds * 1010)) for limit, seconds in rates])
-        self._lock = threading.Lock()
-        self._ticks = ticks
-        self._quiet_until = 0.0
-
-    def take(self, patience: float) -> float:  # noqa: ARG002 - never waits itself
-        with self._lock:
-            now = self._ticks()
-            if now < self._quiet_until:
-                return self._quiet_until - now
-            ms = round(now * 1000)
-            self._bucket.leak(ms)
-            item = RateItem("call", ms)
-            if self._bucket.put(item):
-                return 0.0
-            wait = self._bucket.waiting(item)
-            return max(wait, 1) / 1000 if isinstance(wait, int) else 1.0
-
-    def give_back(self) -> None:
-        """What left has left."""
-
-    def hold(self, seconds: float) -> None:
-        with self._lock:
-            self._quiet_until = max(self._quiet_until, self._ticks() + seconds)
-
-
-def per_second(rate: float, ticks: Callable[[], float] = time.monotonic) -> RatePerSpan:
-    """A budget of so many calls a second; fractions too: 0.5 is one call in two seconds."""
-    limit = max(1, int(rate))
-    return RatePerSpan((limit, limit / rate), ticks=ticks)
-
-
-class Simultaneous:
-    """At most `count` calls in flight."""
-
-    def __init__(self, count: int, ticks: Callable[[], float] = time.monotonic) -> None:
-        self._free = threading.BoundedSemaphore(count)
-        self._ticks = ticks
-        self._quiet_until = 0.0
-
-    def take(self, patience: float) -> float:
-        if (quiet := self._quiet_until - self._ticks()) > 0:
-            return quiet
-        return 0.0 if self._free.acquire(timeout=max(0.0, patience)) else max(patience, 0.01)
-
-    def give_back(self) -> None:
-        self._free.release()
-
-    def hold(self, seconds: float) -> None:
-        self._quiet_until = max(self._quiet_until, self._ticks() + seconds)
 
 
 # --- breaker ---------------------------------------------------------------------------------------------------------

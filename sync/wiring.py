@@ -15,6 +15,7 @@ from leadbridge.call import Pace
 from leadbridge.config.schema import Config
 from leadbridge.errors import StoreError
 from leadbridge.store import leases
+from leadbridge.store.budgets import SharedBudgets
 from leadbridge.store.engine import Store, open_store
 from sync.grants import StoredGrants
 from sync.outlook import Scorer
@@ -49,8 +50,8 @@ def build(config: Config, *, migrate: bool = True) -> Parts:
     if migrate:
         store.migrate()
     stop = threading.Event()
-    pace = Pace(stop=stop)
     me = owner()
+    pace = Pace(stop=stop, shared=None if store_file(config) else SharedBudgets(store, me))
     grants = StoredGrants(store, me, pace.wait)
     crms = [registry.crm(name, config, pace=pace, grants=grants) for name in registry.crms(config)]
     platform = next(

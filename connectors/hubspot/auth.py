@@ -19,7 +19,8 @@ from connectors.grants import Grant, Grants, MemoryGrants
 from connectors.hubspot.paths import ROUTES, path_of
 from connectors.hubspot.wire import VENDOR, Shape, name_error, parsed
 from leadbridge import __version__, clock, logs
-from leadbridge.call import Caller, Pace, RatePerSpan, per_second, read_within
+from leadbridge.budgets import Quota, Usage
+from leadbridge.call import Caller, Pace, read_within
 from leadbridge.config.connections import HubSpotConnection
 from leadbridge.errors import VendorError
 
@@ -39,9 +40,11 @@ class Api:
         pace = pace or Pace()
         self._version = connection.api_version
         self._client = _client(connection)
+        self._usage = Usage()
         budgets = {
-            "calls": RatePerSpan((connection.requests_per_10s, 10.0), ticks=pace.ticks),
-            "searches": per_second(connection.searches_per_second, ticks=pace.ticks),
+            "day": Quota(self._usage, connection.day_until, ticks=pace.ticks),
+            "calls": pace.budgets.rate("hubspot calls", connection.requests_per_10s, 10.0),
+            "searches": pace.budgets.rate("hubspot searches", connection.searches_per_second, 1.0),
         }
         self._caller = Caller(VENDOR, name_error, budgets, pace=pace)
         self._access: _Fixed | _Renewed
@@ -77,7 +80,7 @@ class Api:
             operation,
             send,
             repeatable=route.repeatable,
-            spend=("calls", "searches") if route.search else ("calls",),
+            spend=("day", "calls", "searches") if route.search else ("day", "calls"),
             failures=failures,
         )
 
@@ -116,7 +119,14 @@ class Api:
             _preload_content=False,
             _request_timeout=(min(self._caller.pace.patience.connect, seconds), seconds),
         )
+        self._note_usage(response.headers)
         return read_within(response, seconds)
+
+    def _note_usage(self, headers: Mapping[str, str]) -> None:
+        """The account's daily quota, which all private apps and service keys share; OAuth has none (section 13)."""
+        limit, left = headers.get("X-HubSpot-RateLimit-Daily"), headers.get("X-HubSpot-RateLimit-Daily-Remaining")
+        if limit and left and limit.isdecimal() and left.isdecimal():
+            self._usage.note(int(limit) - int(left), int(limit))
 
 
 # --- access ----------------------------------------------------------------------------------------------------------

@@ -31,7 +31,7 @@ from requests.adapters import HTTPAdapter
 from connectors.mailchimp.wire import VENDOR, Empty, accepted, name_error, shaped
 from connectors.mailchimp.wire import Shape as _Shape
 from leadbridge import __version__, logs
-from leadbridge.call import Caller, Garbled, Pace, Simultaneous, TooLong, TooSlow, read_within
+from leadbridge.call import Caller, Garbled, Pace, TooLong, TooSlow, read_within
 from leadbridge.config.connections import MailchimpConnection
 from leadbridge.errors import NeedsOperator, VendorError
 
@@ -155,7 +155,7 @@ class Api:
             pair = b64encode(f"leadbridge:{secret}".encode()).decode()
             logs.hide(pair)
         # A call counts as one in flight at Mailchimp until it is answered, so places are what is rationed (section 12).
-        budgets = {"calls": Simultaneous(connection.simultaneous, ticks=pace.ticks)}
+        budgets = {"calls": pace.budgets.places("mailchimp calls", connection.simultaneous)}
         self._caller = Caller(VENDOR, name_error, budgets, pace=pace)
         authorization = f"Basic {pair}" if key is not None else f"Bearer {secret}"
         host = _host(connection, secret if key is not None else None)

@@ -18,7 +18,6 @@ import requests
 from requests.adapters import HTTPAdapter
 from simple_salesforce import Salesforce as Library
 
-from connectors.salesforce.limits import Quota, Usage
 from connectors.salesforce.wire import (
     VENDOR,
     Expired,
@@ -30,7 +29,8 @@ from connectors.salesforce.wire import (
     shaped,
 )
 from leadbridge import __version__, clock, logs
-from leadbridge.call import Budget, Caller, Pace, Simultaneous, read_within
+from leadbridge.budgets import Budget, Quota, Usage
+from leadbridge.call import Caller, Pace, read_within
 from leadbridge.config.connections import SalesforceConnection
 from leadbridge.errors import NeedsOperator
 
@@ -49,6 +49,9 @@ _CURES = {
     "audience validation failed": "use the production domain for production and a sandbox domain for sandboxes",
     "request not supported on this domain": "write your My Domain as domain, not login or test",
 }
+
+_USED = re.compile(r"(?:^|;)\s*api-usage=(\d+)/(\d+)")
+"""In `Sforce-Limit-Info`, with more parts before or after it or not (vendors/salesforce.md, section 7)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,8 +88,14 @@ class _Adapter(HTTPAdapter):
         response = super().send(request, **options)
         # The library asks the response for its whole body later; given here, it was read within the deadline.
         response._content = read_within(response.raw, seconds)
-        self._usage.note(response.headers.get("Sforce-Limit-Info", ""))
+        note_usage(self._usage, response.headers.get("Sforce-Limit-Info", ""))
         return response
+
+
+def note_usage(usage: Usage, header: str) -> None:
+    """Read `Sforce-Limit-Info`: the calls of all the org's apps over a rolling day."""
+    if found := _USED.search(header):
+        usage.note(int(found[1]), int(found[2]))
 
 
 class _Session(requests.Session):
@@ -106,7 +115,7 @@ class Api:
         self._usage = Usage()
         ticks = self.pace.ticks
         budgets: dict[str, Budget] = {
-            "calls": Simultaneous(connection.simultaneous, ticks=ticks),
+            "calls": self.pace.budgets.places("salesforce calls", connection.simultaneous),
             "reads": Quota(self._usage, connection.read_until, ticks=ticks),
             "writes": Quota(self._usage, connection.write_until, ticks=ticks),
         }

@@ -56,6 +56,9 @@ class HubSpotConnection(Section):
     )
     history: Duration = Field(180 * DAY, description="how far back the first pull reads activity")
     requests_per_10s: int = Field(80, ge=1, le=10000, description="calls we allow ourselves in any ten seconds")
+    day_until: Share = Field(
+        0.8, description="share of the account's daily calls at which ours end; the rest is left to humans"
+    )
     searches_per_second: float = Field(3, gt=0, le=5, description="searches we allow ourselves (HubSpot: 5)")
     lookback: Duration = Field(10 * 60, description="overlap of two pulls: HubSpot's search index lags")
 

@@ -356,6 +356,11 @@ def database_now(tx: Connection) -> datetime:
     replay has replaced it."""
     if (replaced := clock.replaced()) is not None:
         return replaced
+    return running_now(tx)
+
+
+def running_now(tx: Connection) -> datetime:
+    """The database's own clock even while time is replaced: for spans between calls that really leave."""
     if tx.dialect.name == "sqlite":
         return datetime.fromisoformat(
             tx.exec_driver_sql("SELECT strftime('%Y-%m-%dT%H:%M:%f+00:00', 'now')").scalar_one()

@@ -262,6 +262,14 @@ leases = Table(
     *_lease(),
 )
 
+budgets = Table(
+    "budgets",
+    metadata,
+    Column("name", Key, primary_key=True),  # vendor, account, which limit
+    _must("next_at", Instant),  # when the next call may go
+    _must("quiet_until", Instant),  # the vendor's own wish
+)
+
 watermarks = Table(
     "watermarks",
     metadata,

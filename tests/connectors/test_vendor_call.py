@@ -11,18 +11,16 @@ import urllib3
 from urllib3.exceptions import NewConnectionError, ProtocolError
 
 from leadbridge import metrics
+from leadbridge.budgets import OwnBudgets, Quota, RatePerSpan, Simultaneous, Usage
 from leadbridge.call import (
     Breaker,
     Caller,
     Garbled,
     Pace,
     Patience,
-    RatePerSpan,
-    Simultaneous,
     TooSlow,
     calls_made,
     masked,
-    per_second,
     read_within,
     retry_after,
     transport_error,
@@ -212,8 +210,8 @@ def test_the_budget_is_used_nearly_in_full_while_there_is_a_backlog() -> None:
 
 def test_a_call_that_costs_two_budgets_waits_for_both() -> None:
     clock = Skipping()
-    budgets = {"calls": RatePerSpan((100, 10.0), ticks=clock.ticks), "searches": per_second(0.5, ticks=clock.ticks)}
-    send = caller(clock, budgets)  # type: ignore[arg-type]
+    own = OwnBudgets(clock.ticks)
+    send = caller(clock, {"calls": own.rate("calls", 100, 10.0), "searches": own.rate("searches", 0.5, 1.0)})
     begin = clock.ticks()
     for _ in range(3):
         send("search", lambda _: None, repeatable=True, spend=("calls", "searches"))
@@ -249,6 +247,19 @@ def test_a_failed_call_gives_its_place_back() -> None:
         with pytest.raises(RecordRefused):
             send("write", failing(RecordRefused("vendor", "write", "no")), repeatable=True)
     assert send("write", failing(), repeatable=True) == "done"
+
+
+def test_a_quota_slows_down_stops_and_looks_again_now_and_then() -> None:
+    now, usage = [0.0], Usage()
+    quota = Quota(usage, 0.8, ticks=lambda: now[0])
+    assert [quota.take(0) for _ in range(3)] == [0.0, 0.0, 0.0]
+    usage.share = 0.75
+    assert [quota.take(0) for _ in range(2)] == [0.0, 1.0]
+    now[0] = 1.0
+    usage.share = 0.85
+    assert [quota.take(0) for _ in range(2)] == [0.0, 300.0]
+    now[0], usage.share = 400.0, 0.1
+    assert quota.take(0) == 0.0
 
 
 # --- breaker ---------------------------------------------------------------------------------------------------------

@@ -10,11 +10,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from connectors.salesforce import activities
+from connectors.salesforce.auth import note_usage
 from connectors.salesforce.ids import long_id
-from connectors.salesforce.limits import Quota, Usage
 from connectors.salesforce.mapping import Place, Row, main_deal, places, ref_of
 from connectors.salesforce.soql import LONGEST, Where, by_ids, select
 from connectors.salesforce.wire import by_status, flat, problems_of
+from leadbridge.budgets import Usage
 from leadbridge.errors import NeedsOperator, RetryLater, VendorError
 from leadbridge.sandbox.salesforce import ids
 from leadbridge.sandbox.salesforce.soql import parse
@@ -203,21 +204,8 @@ def test_a_won_deal_is_one_purchase_of_each_who_had_a_role() -> None:
 )
 def test_the_figure_of_the_quota_is_found_wherever_it_stands(header: str, share: float) -> None:
     usage = Usage()
-    usage.note(header)
+    note_usage(usage, header)
     assert usage.share == share
-
-
-def test_a_quota_slows_down_stops_and_looks_again_now_and_then() -> None:
-    now, usage = [0.0], Usage()
-    quota = Quota(usage, 0.8, ticks=lambda: now[0])
-    assert [quota.take(0) for _ in range(3)] == [0.0, 0.0, 0.0]
-    usage.share = 0.75
-    assert [quota.take(0) for _ in range(2)] == [0.0, 1.0]
-    now[0] = 1.0
-    usage.share = 0.85
-    assert [quota.take(0) for _ in range(2)] == [0.0, 300.0]
-    now[0], usage.share = 400.0, 0.1
-    assert quota.take(0) == 0.0
 
 
 ODD: list[Any] = [None, [], {}, "<html>", [1], [{"errorCode": None}], {"error": "x"}, [{"message": {}}], 3]

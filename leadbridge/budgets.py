@@ -1,0 +1,154 @@
+"""Limits of an account: calls in a span, calls in flight, a share of the day (reliability pattern 13).
+
+A room names each of its limits once and takes from it before every try. Whether a limit is this process's own or one
+that all workers share is decided where the room is built (`call.Pace.shared`); the room does not know.
+"""
+
+import threading
+import time
+from collections.abc import Callable
+from typing import Protocol
+
+from pyrate_limiter import InMemoryBucket, Rate, RateItem
+
+
+class Budget(Protocol):
+    """A limit that the calls of one connection share. Thread-safe."""
+
+    def take(self, patience: float) -> float:
+        """0.0 when the call may go; otherwise seconds after which to ask again. May wait for `patience` itself."""
+
+    def give_back(self) -> None:
+        """The call is over."""
+
+    def hold(self, seconds: float) -> None:
+        """The vendor wants quiet: let nothing through for this long."""
+
+
+class RatePerSpan:
+    """At most `limit` calls in any `seconds`, for each of the pairs given.
+
+    The span is a hundredth longer than asked for: calls are counted when they leave, the vendor counts them when they
+    arrive, and the way is not always equally long.
+    """
+
+    def __init__(self, *rates: tuple[int, float], ticks: Callable[[], float] = time.monotonic) -> None:
+        self._bucket = InMemoryBucket([Rate(limit, round(seconds * 1010)) for limit, seconds in rates])
+        self._lock = threading.Lock()
+        self._ticks = ticks
+        self._quiet_until = 0.0
+
+    def take(self, patience: float) -> float:  # noqa: ARG002 - never waits itself
+        with self._lock:
+            now = self._ticks()
+            if now < self._quiet_until:
+                return self._quiet_until - now
+            ms = round(now * 1000)
+            self._bucket.leak(ms)
+            item = RateItem("call", ms)
+            if self._bucket.put(item):
+                return 0.0
+            wait = self._bucket.waiting(item)
+            return max(wait, 1) / 1000 if isinstance(wait, int) else 1.0
+
+    def give_back(self) -> None:
+        """What left has left."""
+
+    def hold(self, seconds: float) -> None:
+        with self._lock:
+            self._quiet_until = max(self._quiet_until, self._ticks() + seconds)
+
+
+class Simultaneous:
+    """At most `count` calls in flight."""
+
+    def __init__(self, count: int, ticks: Callable[[], float] = time.monotonic) -> None:
+        self._free = threading.BoundedSemaphore(count)
+        self._ticks = ticks
+        self._quiet_until = 0.0
+
+    def take(self, patience: float) -> float:
+        if (quiet := self._quiet_until - self._ticks()) > 0:
+            return quiet
+        return 0.0 if self._free.acquire(timeout=max(0.0, patience)) else max(patience, 0.01)
+
+    def give_back(self) -> None:
+        self._free.release()
+
+    def hold(self, seconds: float) -> None:
+        self._quiet_until = max(self._quiet_until, self._ticks() + seconds)
+
+
+class Budgets(Protocol):
+    """Makes the limits of one connection. The same name is the same limit, for everyone who shares it."""
+
+    def rate(self, name: str, calls: float, seconds: float) -> Budget:
+        """At most `calls` in any `seconds`; fractions too: 0.5 a second is one call in two."""
+
+    def places(self, name: str, count: int) -> Budget:
+        """At most `count` calls in flight."""
+
+
+class OwnBudgets:
+    """Limits of this process alone: the only worker there is, or one cut off from the others."""
+
+    def __init__(self, ticks: Callable[[], float] = time.monotonic) -> None:
+        self._ticks = ticks
+
+    def rate(self, name: str, calls: float, seconds: float) -> Budget:  # noqa: ARG002 - nobody else to be told apart
+        limit = max(1, int(calls))
+        return RatePerSpan((limit, seconds * limit / calls), ticks=self._ticks)
+
+    def places(self, name: str, count: int) -> Budget:  # noqa: ARG002
+        return Simultaneous(count, self._ticks)
+
+
+# --- a share of the day ----------------------------------------------------------------------------------------------
+
+PROBE = 300.0
+"""Seconds between calls that only look how things stand."""
+
+SLOW_BEFORE = 0.1
+"""Share of the daily calls before the end of ours in which calls go one a second."""
+
+
+class Usage:
+    """The share of the account's daily calls that is used, by all of its apps, as the last answer told it."""
+
+    def __init__(self) -> None:
+        self.share = 0.0
+
+    def note(self, used: int, limit: int) -> None:
+        """What an answer's headers say. A limit of nothing is no limit we could keep."""
+        if limit > 0:
+            self.share = used / limit
+
+
+class Quota:
+    """A budget that ends where the account's use reaches a share: the rest is left to humans. Thread-safe.
+
+    The figure is the vendor's, over all of the account's apps, and every answer tells it: so it is a brake that all
+    workers feel, not a count of our own. Past our share one call in five minutes looks whether it has fallen.
+    """
+
+    def __init__(self, usage: Usage, until: float, *, ticks: Callable[[], float] = time.monotonic) -> None:
+        self._usage, self._until, self._ticks = usage, until, ticks
+        self._lock = threading.Lock()
+        self._next = 0.0
+
+    def take(self, patience: float) -> float:  # noqa: ARG002 - never waits itself
+        with self._lock:
+            share, now = self._usage.share, self._ticks()
+            if share < self._until - SLOW_BEFORE:
+                return 0.0
+            if now < self._next:
+                return self._next - now
+            self._next = now + (PROBE if share >= self._until else 1.0)
+            return 0.0
+
+    def give_back(self) -> None:
+        """What left has left."""
+
+    def hold(self, seconds: float) -> None:
+        with self._lock:
+            self._next = max(self._next, self._ticks() + seconds)

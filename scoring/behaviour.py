@@ -85,13 +85,13 @@ def measured(behaviour: tuple[CompiledBehaviour, ...], n: int, activities: Activ
 
 
 def _column(each: CompiledBehaviour, n: int, activities: Activities, t: int) -> Column:
-    rows = _rows(each.counted, activities, t)
+    rows = counted_rows(each.counted, activities, t)
     person, at = activities.person[rows], activities.at[rows]
     if each.take == "count":
         count = np.bincount(person, minlength=n).astype(np.float64)
         if each.per is None:
             return Numbers(count)
-        whole = np.bincount(activities.person[_rows(each.per, activities, t)], minlength=n)
+        whole = np.bincount(activities.person[counted_rows(each.per, activities, t)], minlength=n)
         return Numbers(np.where(whole > 0, count / np.maximum(whole, 1), np.nan))
     if each.take in ("first_at", "last_at"):
         return Instants(_extreme(person, at, n, last=each.take == "last_at"))
@@ -109,7 +109,7 @@ def _column(each: CompiledBehaviour, n: int, activities: Activities, t: int) -> 
     return Numbers(_of_numbers(each.take, person[known], at[known], parts, n))
 
 
-def _rows(counted: CompiledCount, activities: Activities, t: int) -> NDArray[np.intp]:
+def counted_rows(counted: CompiledCount, activities: Activities, t: int) -> NDArray[np.intp]:
     """Places of the activities that count, in the order of the frame."""
     kind: Mask = activities.kind == counted.kinds[0]
     for another in counted.kinds[1:]:

@@ -162,7 +162,7 @@ def rule_points(model: CompiledModel, people: People, activities: Activities, t:
     """Fill the first lines of the table, shape (lines, people), with what each rule gives by itself, at t."""
     if any(rule.at_most is not None for rule in model.rules):
         activities = activities.in_order()
-    matching = _Matching(activities, t)
+    matching = Matching(activities, t)
     for index, rule in enumerate(model.rules):
         table[index] = _contribution(rule, people, matching, t)
 
@@ -196,7 +196,7 @@ def combined(model: CompiledModel, table: Units) -> tuple[dict[str, Units], NDAr
 
 def counted(rule: CompiledRule, activities: Activities, at: datetime) -> NDArray[np.intp]:
     """The activities behind a rule's points, as rows of a frame that is in order; of silence, those that break it."""
-    matching = _Matching(activities, micros(at))
+    matching = Matching(activities, micros(at))
     rows = matching.rows(rule) if rule.sort == "silence" else _chosen(rule, matching)[0]
     return np.sort(rows.row)
 
@@ -204,7 +204,7 @@ def counted(rule: CompiledRule, activities: Activities, at: datetime) -> NDArray
 def points_of(rule: CompiledRule, people: People, activities: Activities, at: datetime) -> Units:
     """What one rule by itself gives each person, in units; the activities are in order."""
     t = micros(at)
-    return _contribution(rule, people, _Matching(activities, t), t)
+    return _contribution(rule, people, Matching(activities, t), t)
 
 
 def score_facts(frames: Iterable[ScoreFrame]) -> dict[str, Column]:
@@ -241,7 +241,7 @@ class _Rows:
         return self.at(np.flatnonzero(mask))
 
 
-class _Matching:
+class Matching:
     """Which activities a rule sees. They are put in order of kind once, so that a rule's kind is a slice."""
 
     def __init__(self, activities: Activities, t: int) -> None:
@@ -297,7 +297,7 @@ class _Matching:
         return self._of_kinds[kinds]
 
 
-def _contribution(rule: CompiledRule, people: People, matching: _Matching, t: int) -> Units:
+def _contribution(rule: CompiledRule, people: People, matching: Matching, t: int) -> Units:
     """What the rule gives each person, in units."""
     n = len(people)
     if rule.sort == "attribute":
@@ -322,7 +322,7 @@ def _multiplied(rule: CompiledRule, people: People) -> Units:
         return _clipped(np.rint(_clipped(rule.points * each, _WORTH_MAX)), rule.bound).astype(np.int64)
 
 
-def _activity_points(rule: CompiledRule, n: int, matching: _Matching) -> Units:
+def _activity_points(rule: CompiledRule, n: int, matching: Matching) -> Units:
     rows, each = _chosen(rule, matching)
     if rule.at_least is not None:
         sums = np.where(np.bincount(rows.person, minlength=n) >= rule.at_least, float(rule.points), 0.0)
@@ -331,7 +331,7 @@ def _activity_points(rule: CompiledRule, n: int, matching: _Matching) -> Units:
     return _clipped(sums, rule.bound).astype(np.int64)
 
 
-def _chosen(rule: CompiledRule, matching: _Matching) -> tuple[_Rows, NDArray[np.float64] | None]:
+def _chosen(rule: CompiledRule, matching: Matching) -> tuple[_Rows, NDArray[np.float64] | None]:
     """The activities that count, with the number each is multiplied by."""
     rows = matching.rows(rule)
     each = None
@@ -356,7 +356,7 @@ def _first(rule: CompiledRule, rows: _Rows, each: NDArray[np.float64] | None) ->
     return first if rule.within is None else first & (rows.age < rule.within)
 
 
-def _distinct(rule: CompiledRule, rows: _Rows, each: NDArray[np.float64] | None, matching: _Matching) -> Mask:
+def _distinct(rule: CompiledRule, rows: _Rows, each: NDArray[np.float64] | None, matching: Matching) -> Mask:
     """The newest row of each person and value; of equally new ones that with the largest value of `each`."""
     value = matching.values(str(rule.distinct), rows.row)
     return _last_of_run((-rows.age, value, rows.person), each) & (value >= 0)

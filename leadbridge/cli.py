@@ -12,7 +12,7 @@ from typing import Annotated
 import typer
 
 from leadbridge import __version__
-from leadbridge.commands import contact, serve, setup, trial, work
+from leadbridge.commands import contact, score, serve, setup, trial, work
 from leadbridge.commands.common import FAILED, WRONG_USE
 from leadbridge.errors import ConfigError, Fault, LeadbridgeError
 
@@ -71,6 +71,7 @@ for command in (
     setup.apply,
     setup.migrate,
     work.sync,
+    score.score,
     work.explain,
     work.status,
     serve.run,

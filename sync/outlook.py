@@ -1,8 +1,9 @@
 """All that follows for a person from what is stored: scores, stage, phase, journeys that fit. Pure but for `load`."""
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -10,7 +11,7 @@ from numpy.typing import NDArray
 from sqlalchemy import Connection
 
 from leadbridge import addresses
-from leadbridge.columns import Column, Columns, Mask, coded, micros, taken, values_of
+from leadbridge.columns import MICROS, Column, Columns, Mask, coded, micros, taken, values_of
 from leadbridge.conditions import Prepared, holds, prepare
 from leadbridge.config.conditions import AnyOf, Condition, FieldTest, Not, Test, fields_of
 from leadbridge.config.schema import BUILT_IN_FIELDS, Config, conditions_of
@@ -21,7 +22,7 @@ from leadbridge.store import scores as score_store
 from leadbridge.types import BuyerJourney, LifecycleStage, PersonId, Score, Value
 from nurture import buyer_journey
 from nurture.segments import expand
-from scoring import engine
+from scoring import engine, horizon
 from scoring import explain as words
 from scoring.behaviour import compile_behaviour, measured
 from scoring.compile import CompiledModel, compile_model, in_order
@@ -47,6 +48,7 @@ class Outlook:
     segments: tuple[str, ...]  # of the configuration, in its order
     reasons: Mapping[str, str]  # by score name
     wanted: Mapping[str, Value]  # our write-back names
+    unchanged_until: datetime | None = None  # nothing changes by time alone before then; None: nothing can
 
 
 @dataclass(frozen=True, eq=False)
@@ -64,6 +66,18 @@ class View:
     inside: Mapping[str, Mask]  # segment: are they in it?
     near: PersonaFrame
     behaviour: Mapping[str, Column]
+    activities: Activities
+    at: datetime
+    work_out: Callable[["View"], list[datetime | None]] = field(repr=False)
+
+    @cached_property
+    def unchanged_until(self) -> list[datetime | None]:
+        """For each person: before when nothing changes by time alone; None: nothing can. Worked out when asked for."""
+        return self.work_out(self)
+
+
+_FAR = round(timedelta(days=36500) / timedelta(microseconds=1))
+"""Microseconds; what is further off than this is never."""
 
 
 class Scorer:
@@ -84,6 +98,7 @@ class Scorer:
         self.consent = None if config.consent.given is None else prepare(config.consent.given)
         by_name = {model.name: model for model in self.models}
         self._in_order = tuple(by_name[name] for name in in_order(config.scores))
+        self._works = horizon.clockwork(config)
         segments = config.segments
 
         def ready(condition: Any) -> Prepared:
@@ -166,7 +181,29 @@ class Scorer:
             inside={name: holds(test, facts, at) for name, test in self._segments.items()},
             near=near,
             behaviour=done,
+            activities=activities,
+            at=at,
+            work_out=self._unchanged_until,
         )
+
+    def _unchanged_until(self, view: View) -> list[datetime | None]:
+        t = micros(view.at)
+        until = horizon.unchanged_until(
+            self._works,
+            self.models,
+            {frame.model.name: frame for frame in view.frames},
+            self.behaviour,
+            People(view.ids, view.facts),
+            view.activities,
+            t,
+        )
+        for row, (stay, stage) in enumerate(zip(view.current, view.stages, strict=True)):
+            kept = None if stage is None else self._stages.get(stage)
+            if kept is not None and kept.keep_for is not None:
+                since = t if stay is None or stay.stage is not stage else micros(stay.since)
+                end = since + round(kept.keep_for * MICROS)
+                until[row] = min(until[row], end) if end > t else until[row]
+        return [None if end > t + _FAR else view.at + timedelta(microseconds=end - t) for end in until.tolist()]
 
     def outlooks(self, view: View, rows: NDArray[np.intp] | None = None) -> list[Outlook]:
         """What is in view of these rows (rising; default: of all), person by person."""
@@ -179,6 +216,7 @@ class Scorer:
         inside = {name: mask[rows].tolist() for name, mask in view.inside.items()}
         crm = values_of(taken(view.facts.by_name["lifecycle_stage"], rows))
         scores = [frame.of(rows) for frame in view.frames]
+        unchanged = view.unchanged_until
         return [
             self._one(
                 person,
@@ -191,6 +229,7 @@ class Scorer:
                 {name: held[place] for name, held in until.items()},
                 tuple(name for name, held in inside.items() if held[place]),
                 {**view.near.values(row), **{name: values[place] for name, values in behaviour.items()}},
+                unchanged[row],
             )
             for place, (row, person) in enumerate(zip(rows.tolist(), view.ids[rows].tolist(), strict=True))
         ]
@@ -207,6 +246,7 @@ class Scorer:
         until: Mapping[str, bool],
         segments: tuple[str, ...],
         more: Mapping[str, Value],
+        unchanged: datetime | None,
     ) -> Outlook:
         wanted: dict[str, Value] = {"stage": stage, "buyer_journey": phase, "segments": "; ".join(segments), **more}
         first = next(iter(self.config.scores))
@@ -226,7 +266,7 @@ class Scorer:
         shown = {name: wanted.get(name) for name in self.config.write_back}
         told = {score.name: score.value for score in scores} | {"lifecycle_stage": crm}
         why = cause(None if stay is None else stay.stage, stage, told)
-        return Outlook(person, scores, stage, why, phase, journeys, until, segments, reasons, shown)
+        return Outlook(person, scores, stage, why, phase, journeys, until, segments, reasons, shown, unchanged)
 
 
 def _shown(value: Value) -> Value:

@@ -11,14 +11,15 @@ from datetime import datetime, timedelta
 from sqlalchemy import Connection
 
 from connectors.base import Crm, EmailPlatform
-from leadbridge import addresses, clock, logs
+from leadbridge import clock, logs
 from leadbridge.errors import LeadbridgeError
 from leadbridge.store import due, models, outbox, policies, quarantine
 from leadbridge.store import leads as lead_store
 from leadbridge.store import scores as score_store
 from leadbridge.store.engine import Store
-from leadbridge.types import PersonId, RecordRef
+from leadbridge.types import PersonId
 from nurture import policy
+from sync import wishes
 from sync.consent import record_consents
 from sync.intents import want_journeys
 from sync.outlook import Loaded, Outlook, Scorer, load
@@ -30,14 +31,17 @@ BATCH = 500
 
 LEASE = 60.0
 
-MEMBER = "member"
-"""Object type of an e-mail platform's record in the outbox."""
-
 QUARANTINE = "rescore"
 """How the quarantine names people who cannot be scored; the reference is the person's id."""
 
 LOOK_AGAIN = timedelta(days=1)
-"""When somebody whose score depends on time is looked at again, although nothing happened."""
+"""When somebody is looked at again who could not be scored, or fits a journey that a rest keeps them from."""
+
+LOOK_AGAIN_AT_LAST = timedelta(days=30)
+"""When everybody is looked at again, although by our arithmetic nothing can have changed."""
+
+NOT_BEFORE = timedelta(hours=1)
+"""Nobody is looked at more often than this without news: a score of one decimal more is not worth the work."""
 
 
 @dataclass(slots=True)
@@ -47,6 +51,7 @@ class Rescored:
     people: int = 0
     changed: int = 0  # of them, whose score moved
     writes: int = 0  # records whose CRM properties have to change
+    drifting: int = 0  # people whose score drifted so little that the write waits
     intents: int = 0  # people who should enter a journey
     held_out: int = 0
     failed: int = 0  # people who cannot be scored: now in quarantine
@@ -162,7 +167,6 @@ def save(
     """Store all that follows from these outlooks, as of `at`, of those who are held; settle their claims."""
     mine = {claim.person_id for claim in held}
     outlooks = [outlook for outlook in outlooks if outlook.person_id in mine]
-    known = [outlook.person_id for outlook in outlooks]
     changed = score_store.save_scores(tx, [score for outlook in outlooks for score in outlook.scores], at)
     changed |= _unscore(tx, scorer, outlooks, at)
     score_store.save_standings(
@@ -182,15 +186,17 @@ def save(
         ],
         at,
     )
-    done.writes += _want_writes(tx, crms, platform, loaded.rows, outlooks, at)
-    record_consents(tx, scorer, loaded, known, at)
+    quiet = frozenset(claim.person_id for claim in held if claim.lane == due.Lane.BACKGROUND)
+    writes, drifts = _want_writes(tx, scorer, crms, platform, loaded.rows, outlooks, quiet, at)
+    done.writes += writes
+    done.drifting += len(drifts)
+    record_consents(tx, scorer, loaded, [outlook.person_id for outlook in outlooks], at)
     if scorer.config.nurture.enabled and scorer.config.nurture.journeys:
         intents, held_out = want_journeys(tx, store, scorer, loaded, outlooks, at)
         done.intents += intents
         done.held_out += held_out
     due.settle_due(tx, held)
-    if scorer.depends_on_time:
-        due.mark_due(tx, known, at + LOOK_AGAIN, due.Lane.BACKGROUND)
+    _look_again(tx, scorer, outlooks, drifts, at)
     done.people += len(outlooks)
     done.changed += len(changed)
 
@@ -206,51 +212,40 @@ def _unscore(tx: Connection, scorer: Scorer, outlooks: Sequence[Outlook], at: da
 
 def _want_writes(
     tx: Connection,
+    scorer: Scorer,
     crms: Sequence[Crm],
     platform: EmailPlatform | None,
     rows: Mapping[PersonId, lead_store.PersonRow],
     outlooks: Sequence[Outlook],
+    quiet: frozenset[PersonId],
     at: datetime,
-) -> int:
-    """Put into the outbox what each record does not show yet; take out what it shows already."""
-    versions = score_store.versions(tx, [outlook.person_id for outlook in outlooks])
-    wanted: list[outbox.Wanted] = []
-    for crm in crms:
-        records = lead_store.refs_of(tx, [outlook.person_id for outlook in outlooks], crm.vendor)
-        for outlook in outlooks:
-            for record in records.get(outlook.person_id, ()):
-                values = crm.changes(outlook.wanted, record.written)
-                wanted.append(outbox.Wanted(record.ref, outlook.person_id, values, versions[outlook.person_id]))
-    if platform is not None and platform.specs():
-        wanted += _want_members(tx, platform, rows, outlooks, versions)
+) -> tuple[int, dict[PersonId, datetime]]:
+    """Put into the outbox what each record does not show yet; take out what it shows already.
+
+    Returns how many records have to change, and until when whose small drift waits.
+    """
+    wanted = wishes.wishes(tx, crms, platform, rows, outlooks)
+    waiting = wishes.drifting(tx, scorer.config, wanted, quiet, at)
+    person_of = {wish.ref: wish.person_id for wish in wanted}
+    wanted = [wish for wish in wanted if wish.ref not in waiting]
     for ref in outbox.want(tx, wanted, at):
         log.warning("record paused: too many writes in an hour", record=ref.key)
-    return sum(1 for row in wanted if row.values)
+    until: dict[PersonId, datetime] = {}
+    for ref, end in waiting.items():
+        until[person_of[ref]] = min(end, until.get(person_of[ref], end))
+    return sum(1 for wish in wanted if wish.values), until
 
 
-def _want_members(
-    tx: Connection,
-    platform: EmailPlatform,
-    rows: Mapping[PersonId, lead_store.PersonRow],
-    outlooks: Sequence[Outlook],
-    versions: Mapping[PersonId, int],
-) -> list[outbox.Wanted]:
-    """The same for the e-mail platform's merge fields, by address."""
-    refs = {
-        outlook.person_id: RecordRef(platform.vendor, MEMBER, address)
-        for outlook in outlooks
-        if (address := addresses.canonical(rows[outlook.person_id].email)) is not None
-    }
-    confirmed = outbox.confirmed(tx, refs.values())
-    return [
-        outbox.Wanted(
-            refs[outlook.person_id],
-            outlook.person_id,
-            platform.changes(
-                outlook.wanted, confirmed[ref].written if (ref := refs[outlook.person_id]) in confirmed else {}
-            ),
-            versions[outlook.person_id],
-        )
-        for outlook in outlooks
-        if outlook.person_id in refs
-    ]
+def _look_again(
+    tx: Connection, scorer: Scorer, outlooks: Sequence[Outlook], drifts: Mapping[PersonId, datetime], at: datetime
+) -> None:
+    """Have each person looked at again when time alone may next change something about them, at the latest."""
+    again: dict[PersonId, datetime] = {}
+    for outlook in outlooks:
+        # Whoever fits a journey may enter it once a rest is over, which the ledger knows and not the score.
+        soonest = at + LOOK_AGAIN if any(outlook.journeys.values()) else at + LOOK_AGAIN_AT_LAST
+        wishes_to_wait = (outlook.unchanged_until, drifts.get(outlook.person_id))
+        found = min([soonest, *(end for end in wishes_to_wait if end is not None)])
+        again[outlook.person_id] = max(found, at + NOT_BEFORE)
+    if scorer.depends_on_time:
+        due.mark_due_each(tx, again, due.Lane.BACKGROUND)

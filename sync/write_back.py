@@ -16,7 +16,7 @@ from leadbridge.store import leads as lead_store
 from leadbridge.store.engine import Store
 from leadbridge.types import RecordRef
 from sync import identity, pull, retry
-from sync.rescore import MEMBER
+from sync.wishes import MEMBER, MEMBERS_AT_ONCE
 
 log = logs.logger(__name__)
 
@@ -35,9 +35,6 @@ class Written:
     waiting: int = 0  # to be tried again later
     paused: list[str] = field(default_factory=list)  # connections that need an operator, with the reason
     reasons: Counter[str] = field(default_factory=Counter)
-
-
-MEMBERS_AT_ONCE = 100
 
 
 def write_back(

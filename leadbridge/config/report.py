@@ -24,6 +24,9 @@ def describe(config: Config) -> list[tuple[str, str]]:
         categories = ", ".join(f"{key} {part.min:g} to {part.max:g}" for key, part in model.categories.items())
         grades = f"; grades {', '.join(model.grades)} by {model.grade_from}" if model.grades else ""
         lines.append((f"score {name}", f"{_count(len(model.rules), 'rule')} ({told}); {categories}{grades}"))
+    drift = config.drift
+    small = f"a move by time of less than {drift.points:g} points waits up to {_length(drift.wait)}"
+    lines.append(("drift", small if drift.points else "every move is written at once"))
     lines.append(("stages", ", ".join(stage.value for stage in config.stages) or "none"))
     lines.append(("buyer's journey", ", ".join(phase.value for phase in config.buyer_journey) or "none"))
     lines.append(("segments", ", ".join(config.segments) or "none"))
@@ -82,6 +85,13 @@ def _kind(rule: Rule) -> str:
     if rule.no_activity_for is not None:
         return "on silence"
     return "on activity" if rule.activity else "on attributes"
+
+
+def _length(seconds: float) -> str:
+    unit, size = next(
+        ((unit, size) for unit, size in (("d", 86400), ("h", 3600), ("m", 60)) if seconds >= size), ("s", 1)
+    )
+    return f"{seconds / size:g}{unit}"
 
 
 def _held(share: float) -> str:

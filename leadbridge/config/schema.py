@@ -25,7 +25,7 @@ from leadbridge.config.kinds import (
 )
 from leadbridge.config.nurture import Nurture
 from leadbridge.config.queue import QueueAddress
-from leadbridge.config.scores import Persona, ScoreModel, StageRule
+from leadbridge.config.scores import Drift, Persona, ScoreModel, StageRule
 from leadbridge.types import BuyerJourney, LifecycleStage
 
 BUILT_IN_FIELDS = {
@@ -71,6 +71,7 @@ class Config(Section):
         default={}, description="kinds of buyers; each person is taken for the nearest"
     )
     scores: dict[Name, ScoreModel] = Field(min_length=1, description="score by name; the first is the main one")
+    drift: Drift = Field(Drift(), description="when a small move of a score is shown to the vendors")
     stages: dict[LifecycleStage, StageRule] = Field(default={}, description="first match from the top")
     buyer_journey: dict[BuyerJourney, When] = Field(default={}, description="the furthest phase that holds")
     segments: dict[str, When] = Field(default={}, description="named conditions")

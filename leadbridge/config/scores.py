@@ -6,6 +6,7 @@ from pydantic import Field, model_validator
 
 from leadbridge.config.conditions import Duration, When
 from leadbridge.config.kinds import (
+    DAY,
     Name,
     OneOrMany,
     Section,
@@ -167,6 +168,17 @@ class Persona(Section):
 
     traits: list[Trait] = Field(min_length=1, description="what is typical; nearness is the share of weights that hold")
     at_least: float = Field(50, gt=0, le=100, description="nearness (0 to 100) from which a person is taken for one")
+
+
+class Drift(Section):
+    """When a small move of a score is shown to the vendors.
+
+    Decay moves a quarter of all scores by a point each day. A change of stage, grade, journey or segment is written at
+    once, and so is whatever follows from news; only a small move that time alone has made waits.
+    """
+
+    points: float = Field(3, ge=0, description="a move of this much is written at once; 0: every move")
+    wait: Duration = Field(DAY, description="a smaller one waits until the record has not been written for this long")
 
 
 class StageRule(Section):

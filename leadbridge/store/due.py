@@ -33,6 +33,7 @@ class Claim:
     person_id: int
     version: int
     token: int
+    lane: Lane = Lane.NORMAL  # BACKGROUND: nothing new is known of the person, only time went by
 
     @property
     def id(self) -> int:
@@ -44,7 +45,12 @@ def mark_due(tx: Connection, person_ids: Iterable[int], at: datetime, lane: int 
 
     To set the next look while settling a claim, settle first and mark then: the mark makes a new row.
     """
-    rows = [_row(person, at, lane) for person in sorted(set(person_ids))]
+    mark_due_each(tx, dict.fromkeys(person_ids, at), lane)
+
+
+def mark_due_each(tx: Connection, at: Mapping[int, datetime], lane: int = Lane.NORMAL) -> None:
+    """The same, for each person an instant of their own."""
+    rows = [_row(person, at[person], lane) for person in sorted(at)]
     upsert(
         tx,
         due,
@@ -77,7 +83,7 @@ def claim_due(
                 tx, due, [due.c.lane == int(lane), due.c.due_at <= now], [due.c.due_at, due.c.person_id],
                 limit=limit - len(claims), owner=owner, seconds=lease_seconds, now=now,
             )  # fmt: skip
-            claims += [Claim(row.person_id, row.version, row.lease_token) for row in rows]
+            claims += [Claim(row.person_id, row.version, row.lease_token, lane) for row in rows]
     return claims
 
 

@@ -289,6 +289,11 @@ def _record_id(table: Table) -> Any:
     return table.c.address if table is members else table.c.record_id
 
 
+def on_the_way(tx: Connection, refs: Collection[RecordRef]) -> set[RecordRef]:
+    """Of these records, those with a wish that has not reached the vendor yet."""
+    return {ref for ref, row in _waiting(tx, refs).items() if row.state == PENDING}
+
+
 def _waiting(tx: Connection, refs: Collection[RecordRef]) -> dict[RecordRef, Row[Any]]:
     """The wishes for these records, whatever their state; locked on PostgreSQL until the transaction ends."""
     found = {}

@@ -191,6 +191,15 @@ def score_changes(tx: Connection, person_id: int, *, name: str | None = None, li
     ]  # fmt: skip
 
 
+def models_in_use(tx: Connection) -> dict[str, set[str]]:
+    """By score: the hashes of the models that gave the current values."""
+    query = select(scores.c.name, scores.c.model).where(scores.c.value.is_not(None)).distinct()
+    found: dict[str, set[str]] = defaultdict(set)
+    for name, model in tx.execute(query):
+        found[name].add(model)
+    return dict(found)
+
+
 def versions(tx: Connection, person_ids: Collection[int]) -> dict[int, int]:
     """A number per person that grows with each change of a score or of the standing, through merges too: the version
     of what is written back (`outbox.Wanted`)."""

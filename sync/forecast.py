@@ -1,0 +1,224 @@
+"""Who would move, and how far, before anything is written: this configuration beside what is stored, or beside another.
+
+Reads the store only and calls no vendor. People are worked in batches, so that memory does not grow with the audience.
+"""
+
+import heapq
+from collections import Counter
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from itertools import count
+from typing import Any
+
+from sqlalchemy import Connection
+
+from connectors.base import Crm, EmailPlatform
+from leadbridge import clock
+from leadbridge.store import leads as lead_store
+from leadbridge.store import scores as score_store
+from leadbridge.store.engine import Store
+from leadbridge.types import LifecycleStage, PersonId, Value
+from sync.outlook import Outlook, Scorer, facts_of, load
+from sync.wishes import MEMBERS_AT_ONCE, wishes
+
+BATCH = 2000
+BANDS = 10
+"""Equal parts of a score's scale that people are counted in."""
+
+MOVERS = 10
+"""Largest moves shown."""
+
+NOBODY = "none"
+
+
+@dataclass(slots=True)
+class Spread:
+    """How people spread over one score, before and now, in equal bands of its scale from the lowest."""
+
+    scale: tuple[int, int]
+    before: list[int] = field(default_factory=lambda: [0] * BANDS)
+    now: list[int] = field(default_factory=lambda: [0] * BANDS)
+    moved: int = 0  # people whose score is another, or whom it begins or ceases to apply to
+    up: int = 0
+    down: int = 0
+
+    def add(self, before: int | None, now: int | None) -> None:
+        for bands, value in ((self.before, before), (self.now, now)):
+            if value is not None:
+                low, high = self.scale
+                bands[min(BANDS - 1, max(0, BANDS * (value - low) // (high - low)))] += 1
+        self.moved += before != now
+        if before is not None and now is not None:
+            self.up += now > before
+            self.down += now < before
+
+
+@dataclass(slots=True)
+class Crossings:
+    """People who would go to a higher or a lower stage."""
+
+    up: int = 0
+    down: int = 0
+
+
+@dataclass(frozen=True, slots=True, order=True)
+class Mover:
+    """One person whose main score moves far."""
+
+    by: int
+    email: str
+    before: int
+    now: int
+    reasons: str
+
+
+@dataclass(slots=True)
+class Forecast:
+    """What this configuration would do."""
+
+    models: Mapping[str, tuple[str | None, str]]  # score: hash of the model before (None: several, or none), and now
+    people: int = 0
+    scores: dict[str, Spread] = field(default_factory=dict)
+    stages: Counter[tuple[str, str]] = field(default_factory=Counter)  # (before, now) of those who change
+    by: dict[str, Crossings] = field(default_factory=dict)  # value of the field asked for
+    by_segment: dict[str, Crossings] = field(default_factory=dict)
+    movers: list[Mover] = field(default_factory=list)  # the largest first
+    writes: Counter[str] = field(default_factory=Counter)  # records to write, by vendor
+    calls: dict[str, int] = field(default_factory=dict)  # vendor calls for them, at least
+
+    def as_dict(self) -> dict[str, Any]:
+        return {
+            "people": self.people,
+            "models": {name: {"before": old, "now": new} for name, (old, new) in self.models.items()},
+            "scores": {
+                name: {"scale": list(one.scale), "before": one.before, "now": one.now, "moved": one.moved,
+                       "up": one.up, "down": one.down}
+                for name, one in self.scores.items()
+            },
+            "stages": [{"before": old, "now": new, "people": many} for (old, new), many in self.stages.most_common()],
+            "by": {value: {"up": one.up, "down": one.down} for value, one in self.by.items()},
+            "by_segment": {name: {"up": one.up, "down": one.down} for name, one in self.by_segment.items()},
+            "movers": [
+                {"email": one.email, "before": one.before, "now": one.now, "reasons": one.reasons}
+                for one in self.movers
+            ],
+            "writes": dict(self.writes),
+            "calls": self.calls,
+        }  # fmt: skip
+
+
+@dataclass(frozen=True, slots=True)
+class _Was:
+    """How one person stood before."""
+
+    scores: Mapping[str, int]
+    stage: LifecycleStage | None
+
+
+def forecast(
+    store: Store,
+    scorer: Scorer,
+    crms: Sequence[Crm] = (),
+    platform: EmailPlatform | None = None,
+    *,
+    old: Scorer | None = None,
+    by: str | None = None,
+    tell: Callable[[str, int], None] = lambda _what, _count: None,
+) -> Forecast:
+    """What the configuration of `scorer` would do to everybody now.
+
+    Compared with what is stored, or with what the configuration of `old` would do at the same instant. `by`: a field
+    whose values people who change stage are counted by, such as the owner. Raises ValueError when it is no field.
+    """
+    if by is not None and by not in scorer.types:
+        raise ValueError(f"{by} is no field; there is: {', '.join(sorted(scorer.types))}")
+    at = clock.now()
+    with store.reading() as tx:
+        found = Forecast(_models(tx, scorer, old))
+    found.scores = {model.name: Spread(model.scale) for model in scorer.models}
+    movers: list[tuple[int, int, Mover]] = []
+    order = count()
+    after = 0
+    while True:
+        with store.reading() as tx:  # one for each batch: a long look holds up the cleaning of the store
+            ids = lead_store.all_person_ids(tx, after, BATCH)
+            if not ids:
+                break
+            after = ids[-1]
+            loaded = load(tx, scorer, ids, at)
+            was = _stored(tx, ids) if old is None else _by_the_old(tx, old, ids, at)
+            outlooks = scorer.outlook(loaded.people, loaded.activities, loaded.stages, at)
+            for wish in wishes(tx, crms, platform, loaded.rows, outlooks):
+                found.writes[wish.ref.vendor] += bool(wish.values)
+        for outlook in outlooks:
+            before = was.get(outlook.person_id, _Was({}, None))
+            row = loaded.rows[outlook.person_id]
+            _add(found, outlook, before, None if by is None else facts_of(row).get(by), counted_by=by is not None)
+            mover = _mover(scorer, outlook, before, row.email)
+            if mover is not None:
+                heapq.heappush(movers, (abs(mover.by), -next(order), mover))
+                if len(movers) > MOVERS:
+                    heapq.heappop(movers)
+        found.people += len(outlooks)
+        tell("people", found.people)
+    found.movers = [mover for _, _, mover in sorted(movers, reverse=True)]
+    sizes = {crm.vendor: crm.write_batch for crm in crms} | ({platform.vendor: MEMBERS_AT_ONCE} if platform else {})
+    found.calls = {vendor: -(-found.writes[vendor] // size) for vendor, size in sizes.items()}
+    return found
+
+
+def _models(tx: Connection, scorer: Scorer, old: Scorer | None) -> dict[str, tuple[str | None, str]]:
+    if old is not None:
+        before = {model.name: model.hash for model in old.models}
+        return {model.name: (before.get(model.name), model.hash) for model in scorer.models}
+    stored = score_store.models_in_use(tx)
+    return {
+        model.name: (next(iter(used)) if len(used := stored.get(model.name, set())) == 1 else None, model.hash)
+        for model in scorer.models
+    }
+
+
+def _stored(tx: Connection, ids: Sequence[PersonId]) -> dict[PersonId, _Was]:
+    scores, stages = score_store.current_scores(tx, ids), score_store.stages_of(tx, ids)
+    return {
+        person: _Was(
+            {name: row.value for name, row in scores.get(person, {}).items()},
+            stages[person][0] if person in stages else None,
+        )
+        for person in ids
+    }
+
+
+def _by_the_old(tx: Connection, old: Scorer, ids: Sequence[PersonId], at: datetime) -> dict[PersonId, _Was]:
+    loaded = load(tx, old, ids, at)
+    return {
+        one.person_id: _Was({score.name: score.value for score in one.scores}, one.stage)
+        for one in old.outlook(loaded.people, loaded.activities, loaded.stages, at)
+    }
+
+
+def _add(found: Forecast, outlook: Outlook, was: _Was, value: Value, *, counted_by: bool) -> None:
+    now = {score.name: score.value for score in outlook.scores}
+    for name, spread in found.scores.items():
+        spread.add(was.scores.get(name), now.get(name))
+    if was.stage is outlook.stage:
+        return
+    found.stages[was.stage or NOBODY, outlook.stage or NOBODY] += 1
+    up = (outlook.stage.rank if outlook.stage else -1) > (was.stage.rank if was.stage else -1)
+    groups = [(found.by_segment, name) for name in outlook.segments]
+    if counted_by:
+        groups.append((found.by, NOBODY if value is None else str(value)))
+    for counts, name in groups:
+        crossings = counts.setdefault(name, Crossings())
+        crossings.up += up
+        crossings.down += not up
+
+
+def _mover(scorer: Scorer, outlook: Outlook, was: _Was, email: str | None) -> Mover | None:
+    main = scorer.models[0].name
+    now = next((score.value for score in outlook.scores if score.name == main), None)
+    before = was.scores.get(main)
+    if now is None or before is None or now == before:
+        return None
+    return Mover(now - before, email or f"person {outlook.person_id}", before, now, outlook.reasons.get(main, ""))

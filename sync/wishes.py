@@ -1,0 +1,115 @@
+"""What each record does not show yet, as wishes for the outbox; a small drift of a score may wait.
+
+Decay moves a quarter of all scores a day by a point. A wish that only follows such a drift, for somebody of whom
+nothing new is known, waits until the score is `drift.points` away from what the vendor shows, or until the record has
+not been written for `drift.wait`. Whatever else changes (stage, grade, journey, segment) is wished for at once, and the
+drift goes along.
+"""
+
+from collections.abc import Mapping, Sequence
+from datetime import datetime, timedelta
+
+from sqlalchemy import Connection
+
+from connectors.base import Crm, EmailPlatform
+from leadbridge import addresses
+from leadbridge.columns import as_number
+from leadbridge.config.schema import Config
+from leadbridge.store import leads as lead_store
+from leadbridge.store import outbox
+from leadbridge.store import scores as score_store
+from leadbridge.types import PersonId, RecordRef
+from sync.outlook import Outlook
+
+MEMBER = "member"
+"""Object type of an e-mail platform's record in the outbox."""
+
+MEMBERS_AT_ONCE = 100
+"""Members written in one go."""
+
+
+def wishes(
+    tx: Connection,
+    crms: Sequence[Crm],
+    platform: EmailPlatform | None,
+    rows: Mapping[PersonId, lead_store.PersonRow],
+    outlooks: Sequence[Outlook],
+) -> list[outbox.Wanted]:
+    """What every record of these people does not show yet; empty values where it shows everything."""
+    people = [outlook.person_id for outlook in outlooks]
+    versions = score_store.versions(tx, people)
+    wanted: list[outbox.Wanted] = []
+    for crm in crms:
+        records = lead_store.refs_of(tx, people, crm.vendor)
+        for outlook in outlooks:
+            for record in records.get(outlook.person_id, ()):
+                values = crm.changes(outlook.wanted, record.written)
+                wanted.append(outbox.Wanted(record.ref, outlook.person_id, values, versions[outlook.person_id]))
+    if platform is not None and platform.specs():
+        wanted += _of_members(tx, platform, rows, outlooks, versions)
+    return wanted
+
+
+def _of_members(
+    tx: Connection,
+    platform: EmailPlatform,
+    rows: Mapping[PersonId, lead_store.PersonRow],
+    outlooks: Sequence[Outlook],
+    versions: Mapping[PersonId, int],
+) -> list[outbox.Wanted]:
+    """The same for the e-mail platform's merge fields, by address."""
+    refs = {
+        outlook.person_id: RecordRef(platform.vendor, MEMBER, address)
+        for outlook in outlooks
+        if (address := addresses.canonical(rows[outlook.person_id].email)) is not None
+    }
+    confirmed = outbox.confirmed(tx, refs.values())
+    return [
+        outbox.Wanted(
+            refs[outlook.person_id],
+            outlook.person_id,
+            platform.changes(
+                outlook.wanted, confirmed[ref].written if (ref := refs[outlook.person_id]) in confirmed else {}
+            ),
+            versions[outlook.person_id],
+        )
+        for outlook in outlooks
+        if outlook.person_id in refs
+    ]
+
+
+def drifting(
+    tx: Connection, config: Config, wanted: Sequence[outbox.Wanted], quiet: frozenset[PersonId], at: datetime
+) -> dict[RecordRef, datetime]:
+    """Records whose wish only follows a drift, with the instant until which it may wait.
+
+    `quiet`: people of whom nothing new is known. A record never written, and one with a wish on its way, never waits.
+    """
+    wait = timedelta(seconds=config.drift.wait)
+    asked = [wish for wish in wanted if wish.values and wish.person_id in quiet]
+    confirmed = outbox.confirmed(tx, [wish.ref for wish in asked])
+    on_the_way = outbox.on_the_way(tx, [wish.ref for wish in asked])
+    found = {}
+    for wish in asked:
+        known = confirmed.get(wish.ref)
+        if known is None or not known.times or wish.ref in on_the_way:
+            continue
+        until = max(known.times) + wait
+        if until > at and _small(config, wish, known.written):
+            found[wish.ref] = until
+    return found
+
+
+def _small(config: Config, wish: outbox.Wanted, written: Mapping[str, str]) -> bool:
+    """Does the wish change nothing but reasons, and numbers by less than `drift.points`?"""
+    ours = {getattr(target, wish.ref.vendor): name for name, target in config.write_back.items()}
+    for place, text in wish.values.items():
+        value = ours.get(place, "").partition(".")[0]
+        if value in ("reasons", "persona_reasons"):
+            continue
+        before, now = as_number(written.get(place)), as_number(text)
+        if value not in ("score", "persona") or before is None or now is None:
+            return False
+        if abs(now - before) >= config.drift.points:
+            return False
+    return True

@@ -1,0 +1,105 @@
+"""Whom time alone has moved is looked at when it can have, and a small move is written late, not daily (G15, N9)."""
+
+from collections.abc import Iterator
+from datetime import timedelta
+from typing import Any
+
+import pytest
+import sqlalchemy as sa
+
+from leadbridge.store import Store, activities, due
+from leadbridge.store.tables import due as table
+from leadbridge.types import Activity, ActivityKind, email_key
+from tests.helpers.syncing import BASE, Stage, moving, stage
+
+ADA = "ada@acme.example"
+SLOW: dict[str, Any] = BASE["scores"]["lead"] | {
+    "rules": [
+        *BASE["scores"]["lead"]["rules"][:2],
+        {"name": "pages", "category": "engagement", "activity": "page_view", "points": 20, "half_life": "30d"},
+    ]
+}
+
+
+@pytest.fixture
+def made(store: Store) -> Iterator[Stage]:
+    with stage(store, scores={"lead": SLOW}, drift={"points": 3, "wait": "3d"}) as found:
+        yield found
+
+
+def view(made: Stage) -> None:
+    at = made.now()
+    with made.store.writing() as tx:
+        row = Activity(email_key(ADA), ActivityKind.PAGE_VIEW, at, "test", str(at), {})
+        due.mark_due(tx, activities.add_activities(tx, [row], at).people, at)
+
+
+def next_look(made: Stage, record: str) -> timedelta | None:
+    with made.store.reading() as tx:
+        at = tx.execute(sa.select(table.c.due_at).where(table.c.person_id == made.person(record))).scalar()
+    return None if at is None else at - made.now()
+
+
+def shown(made: Stage, record: str) -> float:
+    return float(made.held(record)["leadbridge_score"])
+
+
+def test_a_small_drift_waits_a_larger_one_and_news_do_not(made: Stage) -> None:
+    with moving(made) as time:
+        record = made.lead(ADA)
+        made.sync()
+        view(made)
+        made.sync()
+        assert shown(made, record) == 35
+        time.on(days=2)  # 15 + 20 x 2^(-2/30) = 34.1
+        done = made.act()
+        assert (done.rescored.people, done.rescored.drifting, shown(made, record)) == (1, 1, 35)
+        time.on(days=1, hours=1)  # three days after the last write
+        made.act()
+        assert shown(made, record) == 34
+        time.on(days=2, hours=12)  # 32.6, by a point again
+        made.act()
+        assert shown(made, record) == 34
+        made.edit(record, jobtitle="Architect")  # news: written with whatever else has moved
+        made.sync()
+        assert shown(made, record) == 33
+
+
+def test_a_change_of_stage_or_grade_does_not_wait(store: Store) -> None:
+    stages = {"mql": {"when": {"score.lead": {"at_least": 35}}}}
+    with stage(store, scores={"lead": SLOW}, stages=stages) as made, moving(made) as time:
+        record = made.lead(ADA)
+        made.sync()
+        view(made)
+        made.sync()
+        assert made.held(record)["lifecyclestage"] == "marketingqualifiedlead"
+        time.on(hours=27)  # a point less, and with it the stage is gone
+        done = made.act()
+        assert (done.rescored.people, done.rescored.drifting, shown(made, record)) == (1, 0, 34)
+
+
+def test_nobody_is_looked_at_before_time_can_have_changed_them(made: Stage) -> None:
+    with moving(made) as time:
+        record = made.lead(ADA)
+        made.sync()
+        assert next_look(made, record) == timedelta(days=30)
+        view(made)
+        made.sync()
+        waits = next_look(made, record)
+        assert waits is not None
+        assert timedelta(days=1) < waits < timedelta(days=1, hours=3)  # half a point of 20 goes in 26 hours
+        time.on(hours=25)
+        assert made.act().rescored.people == 0
+        time.on(hours=2)
+        assert made.act().rescored.people == 1
+
+
+def test_every_move_is_written_at_once_where_that_is_asked_for(store: Store) -> None:
+    with stage(store, scores={"lead": SLOW}, drift={"points": 0}) as made, moving(made) as time:
+        record = made.lead(ADA)
+        made.sync()
+        view(made)
+        made.sync()
+        time.on(days=2)
+        assert made.act().rescored.drifting == 0
+        assert shown(made, record) == 34

@@ -1,0 +1,83 @@
+"""Who would move is shown before anything moves, and looking changes nothing (N3)."""
+
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+
+from leadbridge.config.schema import Config
+from leadbridge.store import Store
+from sync import forecast as looking
+from sync.forecast import Crossings, forecast
+from sync.outlook import Scorer
+from tests.helpers.storedump import dump
+from tests.helpers.syncing import BASE, Stage, stage
+
+SEGMENTS = {"engineers": {"job_title": "Engineer"}}
+
+
+@pytest.fixture
+def made(store: Store) -> Iterator[Stage]:
+    with stage(store, segments=SEGMENTS) as found:
+        yield found
+
+
+def changed(made: Stage, **points: float) -> Config:
+    """The configuration with other points for some rules."""
+    lead: dict[str, Any] = BASE["scores"]["lead"]
+    rules = [rule | {"points": points.get(rule["name"], rule["points"])} for rule in lead["rules"]]
+    rest = {key: value for key, value in BASE.items() if key != "scores"}
+    raw = rest | {
+        "connections": made.config.connections,
+        "segments": SEGMENTS,
+        "scores": {"lead": lead | {"rules": rules}},
+    }
+    return Config.model_validate(raw)
+
+
+def test_what_new_rules_would_do_is_told_and_nothing_is_done(
+    made: Stage, store_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(looking, "BATCH", 2)
+    made.lead("boss@acme.example", jobtitle="Director")
+    for number in range(4):
+        made.lead(f"engineer{number}@acme.example")
+    made.sync()
+    url = store_url.replace("postgresql:", "postgresql+psycopg:")
+    before, calls = dump(url), made.calls()
+    scorer = Scorer(changed(made, known=55, boss=0))
+    found = forecast(made.store, scorer, made.parts.crms, made.parts.platform, by="job_title")
+    assert (dump(url), made.calls()) == (before, calls)
+
+    spread = found.scores["lead"]
+    assert (found.people, spread.moved, spread.up, spread.down) == (5, 4, 4, 0)
+    assert spread.before == [0, 4, 0, 0, 0, 1, 0, 0, 0, 0]
+    assert spread.now == [0, 0, 0, 0, 0, 5, 0, 0, 0, 0]
+    assert dict(found.stages) == {("none", "mql"): 4}
+    assert found.by == {"Engineer": Crossings(up=4)}
+    assert found.by_segment == {"engineers": Crossings(up=4)}
+    assert (len(found.movers), found.movers[0].by, found.movers[0].reasons) == (4, 40, "known +55")
+    assert (found.writes["hubspot"], found.calls["hubspot"]) == (4, 1)
+    stored, now = found.models["lead"]
+    assert (stored, now) == (made.parts.scorer.models[0].hash, scorer.models[0].hash)
+    assert stored != now
+
+
+def test_two_configurations_are_compared_at_one_instant_whatever_is_stored(made: Stage) -> None:
+    made.lead(jobtitle="Director")
+    made.sync()
+    old, new = Scorer(changed(made, known=0)), Scorer(changed(made, known=5))
+    found = forecast(made.store, new, old=old)
+    assert [found.scores["lead"].up, found.movers[0].before, found.movers[0].now] == [1, 40, 45]
+
+
+def test_the_same_rules_move_nobody(made: Stage) -> None:
+    made.lead()
+    made.sync()
+    found = forecast(made.store, made.parts.scorer, made.parts.crms)
+    assert (found.scores["lead"].moved, dict(found.stages), found.movers, found.calls) == (0, {}, [], {"hubspot": 0})
+
+
+def test_a_field_that_is_not_there_is_named_with_those_that_are(made: Stage) -> None:
+    with pytest.raises(ValueError, match="owner is no field; there is: budget"):
+        forecast(made.store, made.parts.scorer, by="owner")

@@ -56,11 +56,16 @@ def figures(done: Round) -> dict[str, Any]:
         "written": done.written.written,
         "members_written": done.members.written,
         "write_refused": done.written.refused + done.members.refused,
+        "handed_over": done.handed.opened,
+        "tasks": done.handed.tasks,
+        "alerts": done.handed.told,
+        "overdue": done.handed.overdue,
+        "tasks_refused": done.handed.refused,
         "enrolled": done.enrolled.enrolled,
         "refused": done.enrolled.refused,
         "cancelled": done.enrolled.cancelled,
         "uncertain": done.enrolled.uncertain,
-        "waiting": done.written.waiting + done.members.waiting + done.enrolled.waiting,
+        "waiting": done.written.waiting + done.members.waiting + done.handed.waiting + done.enrolled.waiting,
         "held_out": done.rescored.held_out,
         "reasons": dict(done.enrolled.reasons),
         "paused": done.paused,
@@ -69,6 +74,7 @@ def figures(done: Round) -> dict[str, Any]:
             or done.members.refused
             or done.written.waiting
             or done.members.waiting
+            or done.handed.refused
             or done.enrolled.uncertain
             or done.events.failed
             or done.rescored.failed
@@ -86,6 +92,8 @@ def show_round(done: Round) -> None:
         ("pulled", "leads read"), ("activities", "new activities"), ("opt_outs", "opt-outs read"),
         ("scored", "people scored"), ("moved", "scores that moved"), ("written", "records written back"),
         ("members_written", "members updated"),
+        ("handed_over", "handed over to people at the company"), ("overdue", "to whom nobody spoke in time"),
+        ("tasks_refused", "tasks that the CRM does not take"),
         ("enrolled", "put into a journey"), ("held_out", "kept out, to measure the difference"),
         ("refused", "may not be mailed"), ("waiting", "waiting for their turn"),
         ("uncertain", "uncertain, see `leadbridge status`"), ("write_refused", "writes refused, now in quarantine"),
@@ -144,6 +152,11 @@ def show_explanation(found: Explanation) -> None:
     )
     for name, value in found.wanted.items():
         console.print(f"CRM should show {name}: {'' if value is None else value}", highlight=False, markup=False)
+    if found.unmet:
+        console.print(f"not ready for sales: {'; '.join(found.unmet)}", highlight=False, markup=False)
+    for given in found.handed:
+        told = ", ".join(word for word in (given.route, given.outcome, given.reason) if word)
+        console.print(f"{given.rule.replace('_', ' ')}: {given.state} {told}", highlight=False, markup=False)
     for row in found.enrolments:
         console.print(f"journey {row.journey}: {row.state.value} {row.words}", highlight=False, markup=False)
 

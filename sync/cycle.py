@@ -3,11 +3,12 @@
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
-from sync import accounts, enrol, events, leave, passes, pull, rescore, write_back
+from sync import accounts, enrol, events, leave, passes, pull, receivers, rescore, write_back
 from sync.enrol import Enrolled
 from sync.events import Worked
 from sync.leave import Left
 from sync.pull import Pulled
+from sync.receivers import Handed
 from sync.rescore import Rescored
 from sync.wiring import Parts
 from sync.write_back import Written
@@ -29,12 +30,13 @@ class Round:
     written: Written = field(default_factory=Written)
     members: Written = field(default_factory=Written)  # merge fields at the e-mail platform
     exits: Left = field(default_factory=Left)
+    handed: Handed = field(default_factory=Handed)  # to people at the company
     enrolled: Enrolled = field(default_factory=Enrolled)
 
     @property
     def paused(self) -> list[str]:
         """Connections that need an operator, in their own words."""
-        return [*self.written.paused, *self.members.paused, *self.enrolled.paused]
+        return [*self.written.paused, *self.members.paused, *self.handed.paused, *self.enrolled.paused]
 
 
 def sync(parts: Parts, *, full: bool = False, tell: Tell = quiet) -> Round:
@@ -65,6 +67,7 @@ def act(parts: Parts, *, tell: Tell = quiet) -> Round:
         done.exits = leave.tell_exits(store, parts.platform)
     if done.written.paused:
         return done  # sales would not see why: nobody is contacted on a score that the CRM does not show
+    done.handed = receivers.work(store, parts.scorer, parts.crms, owner=owner, tell=tell)
     if parts.platform and parts.config.nurture.enabled:
         done.enrolled = enrol.enrol(store, parts.platform, parts.config, owner=owner, tell=tell)
     return done

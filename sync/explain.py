@@ -6,7 +6,7 @@ from datetime import datetime
 from typing import Any
 
 from leadbridge import addresses, clock
-from leadbridge.store import enrolments
+from leadbridge.store import enrolments, hand_offs
 from leadbridge.store import leads as lead_store
 from leadbridge.store.engine import Store
 from leadbridge.types import BuyerJourney, LifecycleStage, PersonId, Score, Value
@@ -30,6 +30,8 @@ class Explanation:
     fields: Mapping[str, Value]  # what was known of the person
     activities: Mapping[str, int]  # what they had done by then, counted by kind
     enrolments: tuple[enrolments.EnrolmentRow, ...]
+    handed: tuple[hand_offs.HandOff, ...] = ()  # to people at the company, oldest first
+    unmet: tuple[str, ...] = ()  # what the hand-off to sales still lacks
 
     def as_dict(self) -> dict[str, Any]:
         return {
@@ -39,6 +41,19 @@ class Explanation:
             "stage": self.stage,
             "buyer_journey": self.buyer_journey,
             "write_back": dict(self.wanted),
+            "hand_offs": [
+                {
+                    "rule": row.rule,
+                    "state": row.state,
+                    "route": row.route,
+                    "decided_at": row.decided_at.isoformat(),
+                    "touched_at": row.touched_at.isoformat() if row.touched_at else None,
+                    "outcome": row.outcome,
+                    "reason": row.reason,
+                }
+                for row in self.handed
+            ],
+            "not_ready_for_sales": list(self.unmet),
             "enrolments": [{"journey": row.journey, "state": row.state, "words": row.words} for row in self.enrolments],
         }
 
@@ -160,13 +175,19 @@ def explain(store: Store, scorer: Scorer, email: str, at: datetime | None = None
             return None
         loaded = load(tx, scorer, [person], at or clock.now(), past=at is not None)
         ledger = enrolments.history(tx, [person]).get(person, [])
+        handed = hand_offs.of_person(tx, person)
     if not len(loaded.people):
         return None
-    return _explained(canonical, scorer, loaded, at or clock.now(), ledger)
+    return _explained(canonical, scorer, loaded, at or clock.now(), ledger, handed)
 
 
 def _explained(
-    email: str, scorer: Scorer, loaded: Loaded, at: datetime, ledger: Sequence[enrolments.EnrolmentRow]
+    email: str,
+    scorer: Scorer,
+    loaded: Loaded,
+    at: datetime,
+    ledger: Sequence[enrolments.EnrolmentRow],
+    handed: Sequence[hand_offs.HandOff],
 ) -> Explanation:
     view = scorer.view(loaded.people, loaded.activities, loaded.stages, at)
     (found,) = scorer.outlooks(view)
@@ -189,6 +210,8 @@ def _explained(
         fields={name: value for name, value in facts_of(loaded.rows[found.person_id]).items() if value is not None},
         activities=reading.counts(loaded.activities, at),
         enrolments=tuple(row for row in ledger if row.created_at <= at),
+        handed=tuple(row for row in handed if row.decided_at <= at),
+        unmet=tuple(found.asked.unmet),
     )
 
 

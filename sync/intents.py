@@ -16,6 +16,7 @@ from leadbridge.types import BuyerJourney, EnrolmentState, LifecycleStage, Perso
 from nurture import gate
 from nurture.holdout import held_out
 from nurture.journeys import Candidate, Match, Past, exits, is_in, match
+from sync import hand_off
 from sync.outlook import Loaded, Outlook, Scorer
 
 
@@ -28,6 +29,7 @@ class Plan:
     exits: list[enrolments.Exit] = field(default_factory=list)
     unfit: set[int] = field(default_factory=set)  # rows that wait for a journey that does not fit any more
     barred: dict[PersonId, str] = field(default_factory=dict)  # who may not be contacted, and why
+    paused: dict[PersonId, str] = field(default_factory=dict)  # whom somebody at the company has, in which words
     inside: dict[PersonId, list[str]] = field(default_factory=dict)  # journeys they are in
     why_not: dict[PersonId, dict[str, str]] = field(default_factory=dict)  # journey they do not enter: why
 
@@ -47,6 +49,7 @@ def want_journeys(
     plan = plan_journeys(tx, store, scorer, loaded, outlooks, at)
     enrolments.cancel_rows(tx, plan.unfit, "does not fit the journey any more", at)
     enrolments.cancel_waiting(tx, plan.barred, "suppressed", at)
+    enrolments.cancel_waiting(tx, plan.paused, "somebody at the company has the person", at)
     enrolments.leave(tx, plan.exits, at)
     enrolments.hold_out(tx, plan.held_out, at)
     return len(enrolments.intend(tx, plan.intents, at)), len(plan.held_out)
@@ -73,7 +76,7 @@ def plan_journeys(
     )
     address_of = {person: addresses.canonical(loaded.rows[person].email) for person in people}
     at_address = enrolments.at_addresses(tx, sorted({one for one in address_of.values() if one}))
-    plan = Plan()
+    plan = Plan(paused=hand_off.paused(tx, scorer.config.hand_off, people, at))
     for outlook in outlooks:
         person, address = outlook.person_id, address_of[outlook.person_id]
         row = loaded.rows[person]
@@ -93,6 +96,9 @@ def plan_journeys(
         ]  # fmt: skip
         if not verdict.go or address is None:
             plan.barred[person] = verdict.why
+            continue
+        if person in plan.paused:
+            plan.why_not[person] = dict.fromkeys((journey.name for journey in nurture.journeys), plan.paused[person])
             continue
         _match(plan, scorer, outlook, candidate.after(ended, at), address, at)
     return plan

@@ -16,11 +16,12 @@ from leadbridge.conditions import Prepared, holds, prepare
 from leadbridge.config.conditions import AnyOf, Condition, FieldTest, Not, Test, fields_of
 from leadbridge.config.schema import BUILT_IN_FIELDS, Config, conditions_of
 from leadbridge.store import activities as activity_store
-from leadbridge.store import consents, history
+from leadbridge.store import consents, hand_offs, history
 from leadbridge.store import leads as lead_store
 from leadbridge.store import scores as score_store
 from leadbridge.types import BuyerJourney, LifecycleStage, PersonId, Score, Value
 from nurture import buyer_journey
+from nurture.hand_off import HAND_OFF, Asked, Judged, Readiness
 from nurture.segments import expand
 from scoring import engine, horizon
 from scoring import explain as words
@@ -48,6 +49,8 @@ class Outlook:
     segments: tuple[str, ...]  # of the configuration, in its order
     reasons: Mapping[str, str]  # by score name
     wanted: Mapping[str, Value]  # our write-back names
+    persona: str | None
+    asked: Asked  # of people at the company
     unchanged_until: datetime | None = None  # nothing changes by time alone before then; None: nothing can
 
 
@@ -66,6 +69,7 @@ class View:
     inside: Mapping[str, Mask]  # segment: are they in it?
     near: PersonaFrame
     behaviour: Mapping[str, Column]
+    judged: Judged  # what is asked of people at the company
     activities: Activities
     at: datetime
     work_out: Callable[["View"], list[datetime | None]] = field(repr=False)
@@ -115,6 +119,7 @@ class Scorer:
         }
         self._segments = {name: ready(condition) for name, condition in segments.items()}
         self._phases = {phase: ready(condition) for phase, condition in config.buyer_journey.items()}
+        self._readiness = Readiness(config.hand_off, config.stages, segments)
         journeys = config.nurture.journeys
         self._journeys = {journey.name: ready(journey.when) for journey in journeys}
         self._until = {journey.name: ready(journey.until) for journey in journeys if journey.until is not None}
@@ -181,6 +186,7 @@ class Scorer:
             inside={name: holds(test, facts, at) for name, test in self._segments.items()},
             near=near,
             behaviour=done,
+            judged=self._readiness.judge(facts, stage_of, at),
             activities=activities,
             at=at,
             work_out=self._unchanged_until,
@@ -229,6 +235,8 @@ class Scorer:
                 {name: held[place] for name, held in until.items()},
                 tuple(name for name, held in inside.items() if held[place]),
                 {**view.near.values(row), **{name: values[place] for name, values in behaviour.items()}},
+                view.near.persona(row),
+                view.judged.of(row),
                 unchanged[row],
             )
             for place, (row, person) in enumerate(zip(rows.tolist(), view.ids[rows].tolist(), strict=True))
@@ -246,6 +254,8 @@ class Scorer:
         until: Mapping[str, bool],
         segments: tuple[str, ...],
         more: Mapping[str, Value],
+        persona: str | None,
+        asked: Asked,
         unchanged: datetime | None,
     ) -> Outlook:
         wanted: dict[str, Value] = {"stage": stage, "buyer_journey": phase, "segments": "; ".join(segments), **more}
@@ -266,7 +276,9 @@ class Scorer:
         shown = {name: wanted.get(name) for name in self.config.write_back}
         told = {score.name: score.value for score in scores} | {"lifecycle_stage": crm}
         why = cause(None if stay is None else stay.stage, stage, told)
-        return Outlook(person, scores, stage, why, phase, journeys, until, segments, reasons, shown, unchanged)
+        return Outlook(
+            person, scores, stage, why, phase, journeys, until, segments, reasons, shown, persona, asked, unchanged
+        )
 
 
 def _shown(value: Value) -> Value:
@@ -321,8 +333,13 @@ def load(
     rows = _rows_at(tx, ids, at) if past else lead_store.people(tx, ids)
     known = [person for person in ids if person in rows]
     objecting = consents.objecting(tx, known)
-    facts = [{**facts_of(rows[person]), OBJECTS: person in objecting} for person in known]
-    people = people_frame(known, [{**one, **(pretend or {})} for one in facts], scorer.types)
+    facts: dict[PersonId, dict[str, Value]] = {
+        person: {**facts_of(rows[person]), OBJECTS: person in objecting} for person in known
+    }
+    if scorer.config.hand_off is not None:
+        for person, (where, reason) in hand_offs.standing(tx, known, HAND_OFF, at).items():
+            facts[person] |= {"hand_off": where, "hand_off_reason": reason}
+    people = people_frame(known, [{**facts[person], **(pretend or {})} for person in known], scorer.types)
     since = None if scorer.reach is None else at - scorer.reach
     found = activity_store.activities_of(tx, known, since)
     codes, documents = found.documents

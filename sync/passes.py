@@ -26,11 +26,12 @@ from leadbridge.columns import Mask
 from leadbridge.config.schema import Config
 from leadbridge.errors import LeadbridgeError
 from leadbridge.store import activities as activity_store
-from leadbridge.store import bulk, consents, due, packs
+from leadbridge.store import bulk, consents, due, hand_offs, packs
 from leadbridge.store import leads as lead_store
 from leadbridge.store import passes as pass_store
 from leadbridge.store.text import from_micros
 from leadbridge.types import LifecycleStage, PersonId
+from nurture.hand_off import HAND_OFF
 from scoring.engine import ScoreFrame
 from scoring.frames import KIND_CODES, Activities, Documents, people_frame
 from scoring.lifecycle import Stay
@@ -220,6 +221,11 @@ def load(tx: Connection, scorer: Scorer, span: int, standings: bulk.StandingRows
             found.id, found.attributes, found.email, found.canonical, found.opted_out, strict=True
         )
     ]
+    if scorer.config.hand_off is not None:
+        standing = hand_offs.standing(tx, found.id, HAND_OFF, clock.now())
+        for fact, person in zip(facts, found.id, strict=True):
+            if person in standing:
+                fact["hand_off"], fact["hand_off_reason"] = standing[person]
     people = people_frame(found.id, facts, scorer.types)
     done, pack = packs.read(tx, span)
     codes = np.array([KIND_CODES[kind] for kind in done.kinds], np.int8)
@@ -235,8 +241,9 @@ def load(tx: Connection, scorer: Scorer, span: int, standings: bulk.StandingRows
 
 
 def moved(view: View, scores: bulk.ScoreRows, standings: bulk.StandingRows) -> NDArray[np.intp]:
-    """Rows of those in view for whom storing would change a score, a stage, a phase or a segment."""
-    found = _standing_moved(view, standings)
+    """Rows of those in view for whom storing would change a score, a stage, a phase or a segment, or who are asked
+    to be looked after by somebody at the company."""
+    found = _standing_moved(view, standings) | view.judged.called()
     names = np.array(scores.name)
     for frame in view.frames:
         chosen = np.flatnonzero(names == frame.model.name) if len(names) else np.zeros(0, np.intp)

@@ -19,7 +19,7 @@ from leadbridge.store import scores as score_store
 from leadbridge.store.engine import Store
 from leadbridge.types import PersonId
 from nurture import policy
-from sync import wishes
+from sync import hand_off, wishes
 from sync.consent import record_consents
 from sync.intents import want_journeys
 from sync.outlook import Loaded, Outlook, Scorer, load
@@ -186,6 +186,7 @@ def save(
         ],
         at,
     )
+    again = hand_off.decide(tx, scorer.config.hand_off, loaded.rows, outlooks, at)
     quiet = frozenset(claim.person_id for claim in held if claim.lane == due.Lane.BACKGROUND)
     writes, drifts = _want_writes(tx, scorer, crms, platform, loaded.rows, outlooks, quiet, at)
     done.writes += writes
@@ -197,6 +198,8 @@ def save(
         done.held_out += held_out
     due.settle_due(tx, held)
     _look_again(tx, scorer, outlooks, drifts, at)
+    for person, when in again.items():
+        due.mark_due(tx, [person], when, due.Lane.NORMAL if when <= at else due.Lane.BACKGROUND)
     done.people += len(outlooks)
     done.changed += len(changed)
 

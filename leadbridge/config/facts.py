@@ -13,6 +13,7 @@ from leadbridge.config.behaviour import TYPES as BEHAVIOUR_TYPES
 from leadbridge.config.conditions import test_names
 from leadbridge.config.document import Node, Path
 from leadbridge.config.fields import FieldType
+from leadbridge.config.hand_off import STANDINGS
 from leadbridge.config.schema import BUILT_IN_FIELDS, attributes, facts, of_scores, values
 from leadbridge.config.wording import did_you_mean, listed
 from leadbridge.types import BuyerJourney, LifecycleStage
@@ -85,6 +86,7 @@ class Facts:
             "stage": _folded(LifecycleStage),
             "buyer_journey": _folded(BuyerJourney),
             "segment": _folded(tree.below("segments")),
+            "hand_off": _folded(STANDINGS),
         }
         if self.personas:
             self._choices["persona"] = _folded(self.personas)

@@ -6,6 +6,7 @@ from collections.abc import Iterable
 
 from leadbridge.config.conditions import fields_of
 from leadbridge.config.guards import Cap
+from leadbridge.config.hand_off import HandOff
 from leadbridge.config.schema import Config, conditions_of
 from leadbridge.config.scores import Rule
 
@@ -33,6 +34,7 @@ def describe(config: Config) -> list[tuple[str, str]]:
     nurture = config.nurture
     journeys = ", ".join(journey.name + _held(journey.holdout) for journey in nurture.journeys)
     lines.append(("journeys", (journeys or "none") + ("" if nurture.enabled else "; switched off, nobody is mailed")))
+    lines.append(("hand-off", _handing_over(config.hand_off)))
     guards = config.guards
     loosened = "; loosened on purpose" if guards.loosened_on_purpose else ""
     lines.append(("guards", f"an hour {_cap(guards.per_hour)}, a day {_cap(guards.per_day)}{loosened}"))
@@ -58,6 +60,14 @@ def _connections(config: Config) -> list[tuple[str, str]]:
     return lines or [("connections", "none")]
 
 
+def _handing_over(given: HandOff | None) -> str:
+    if given is None:
+        return "none"
+    routes = ", ".join(route.name for route in given.routes) or "sales"
+    care = f"; care: {', '.join(one.name for one in given.care)}" if given.care else ""
+    return f"at stage {given.on.value} to {routes}, in touch within {given.sla.touch / 3600:g} h{care}"
+
+
 def _store(address: str) -> str:
     """Kind and place of the store, without user or password."""
     if address.startswith("sqlite"):
@@ -78,7 +88,8 @@ def _queue(address: str | None) -> list[tuple[str, str]]:
 
 def _used(config: Config) -> set[str]:
     asked = {name for _path, condition, _scores in conditions_of(config) for name in fields_of(condition)}
-    return asked | {rule.each for model in config.scores.values() for rule in model.rules if rule.each is not None}
+    asked |= {rule.each for model in config.scores.values() for rule in model.rules if rule.each is not None}
+    return asked | set(config.hand_off.fields if config.hand_off else ())
 
 
 def _kind(rule: Rule) -> str:

@@ -16,6 +16,7 @@ from leadbridge.config.connections import Connections
 from leadbridge.config.consent import Consent
 from leadbridge.config.fields import FieldMapping, WriteBackTarget
 from leadbridge.config.guards import Guards
+from leadbridge.config.hand_off import HandOff
 from leadbridge.config.intake import Intake
 from leadbridge.config.kinds import (
     HttpAddress,
@@ -23,6 +24,7 @@ from leadbridge.config.kinds import (
     Section,
     StoreAddress,
 )
+from leadbridge.config.measurement import Measurement
 from leadbridge.config.nurture import Nurture
 from leadbridge.config.queue import QueueAddress
 from leadbridge.config.scores import Drift, Persona, ScoreModel, StageRule
@@ -35,6 +37,8 @@ BUILT_IN_FIELDS = {
     "opted_out": "boolean",
     "created_at": "datetime",
     "objects_to_profiling": "boolean",
+    "hand_off": "text",  # where it stands, or how it ended, while that counts
+    "hand_off_reason": "text",
 }
 """Fields every person has without being mapped."""
 
@@ -79,6 +83,8 @@ class Config(Section):
     consent: Consent = Field(Consent(), description="who agreed to marketing mail, and who objects to profiling")
     guards: Guards = Field(Guards(), description="caps on contact: beyond them people wait, nobody is mailed")
     intake: Intake | None = Field(None, description="events from web analytics, product, social and survey tools")
+    hand_off: HandOff | None = Field(None, description="when a person at the company is to act; default: never")
+    measurement: Measurement = Field(Measurement(), description="what success is, and what it costs")
     web: Web = Field(Web(), description="the web process")
 
 
@@ -178,3 +184,20 @@ def conditions_of(config: Config) -> Iterator[tuple[tuple[str | int, ...], Condi
         yield ("nurture", "journeys", index, "when"), journey.when, True
         if journey.until is not None:
             yield ("nurture", "journeys", index, "until"), journey.until, True
+    if config.hand_off is not None:
+        yield from _handing_over(config.hand_off)
+
+
+def _handing_over(given: HandOff) -> Iterator[tuple[tuple[str | int, ...], Condition, bool]]:
+    for name, condition in given.needs.items():
+        yield ("hand_off", "needs", name), condition, True
+    for index, route in enumerate(given.routes):
+        if route.when is not None:
+            yield ("hand_off", "routes", index, "when"), route.when, True
+    if given.accepted is not None:
+        yield ("hand_off", "accepted"), given.accepted, True
+    for name, returning in (("rejected", given.rejected), ("lost", given.lost)):
+        if returning is not None:
+            yield ("hand_off", name, "when"), returning.when, True
+    for index, care in enumerate(given.care):
+        yield ("hand_off", "care", index, "when"), care.when, True

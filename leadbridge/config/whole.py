@@ -289,6 +289,44 @@ def _steps(trigger: str) -> str:
     return found[0] if found else trigger
 
 
+def _handing_over(tree: Node, facts: Facts) -> Found:
+    given = tree.at("hand_off")
+    if given is None:
+        return
+    stage = given.written("on") or LifecycleStage.SQL.value
+    known = {one.value for one in LifecycleStage}
+    if stage in known and stage not in tree.below("stages"):
+        yield given.at("on") or given, f"waits for stage {stage}, which no rule under stages gives; add it there"
+    for place in _named_in_hand_off(given):
+        if place.kind == "text" and place.text not in facts.attributes:
+            hint = did_you_mean(place.text, facts.attributes)
+            yield place, f"{shown(place.text)} is not a field; map it under fields first", hint
+    yield from _twice(given.each("routes"), "name", "is the name of another route")
+    yield from _twice(given.each("care"), "name", "is the name of another kind of care")
+    for care in given.each("care"):
+        if care.written("name") == "hand_off":
+            yield care.at("name") or care, "is leadbridge's own word; call it something else"
+
+
+def _named_in_hand_off(given: Node) -> Iterator[Node]:
+    """Places of the hand-off where a field of ours is named."""
+    places = [given.at("task", "owner"), given.at("rejected", "reason"), given.at("lost", "reason")]
+    places += [care.at("task", "owner") for care in given.each("care")]
+    yield from (place for place in places if place is not None)
+
+
+def _costs(tree: Node, _facts: Facts) -> Found:
+    journeys = [name for journey in tree.each("nurture", "journeys") if (name := journey.written("name"))]
+    for cost in tree.each("measurement", "costs"):
+        place = cost.at("journey")
+        if place and place.kind == "text" and place.text not in journeys:
+            yield (
+                place,
+                f"{shown(place.text)} is no journey; there is: {listed(journeys) or 'none'}",
+                did_you_mean(place.text, journeys),
+            )
+
+
 def _twice(nodes: Iterable[Node], key: str, problem: str, same: Callable[[str], str] = str) -> Found:
     places = [place for node in nodes if (place := node.at(key)) and place.kind == "text" and place.text]
     yield from _twice_over(places, problem, same)
@@ -315,4 +353,6 @@ CHECKS: tuple[Callable[[Node, Facts], Found], ...] = (
     _write_back,
     _fields_named,
     _journeys,
+    _handing_over,
+    _costs,
 )

@@ -7,12 +7,13 @@ from typing import Any
 
 from sqlalchemy import Connection, Row, Table, delete, func, select, update
 
-from leadbridge.store import audit, consents, enrolments, history
+from leadbridge.store import audit, consents, enrolments, hand_offs, history
 from leadbridge.store.activities import note_changes
 from leadbridge.store.due import Lane, mark_due
 from leadbridge.store.engine import exclusive, update_each, upsert
 from leadbridge.store.tables import (
     activities,
+    alerts,
     attribute_history,
     due,
     holdouts,
@@ -35,7 +36,7 @@ IDENTITY = "identity"
 """Name under which those who decide who is who wait for each other (`engine.exclusive`)."""
 
 _MOVED_AS_THEY_ARE = (person_keys, records, activities, write_backs, score_history, stage_history,
-                      attribute_history)  # fmt: skip
+                      attribute_history, alerts)  # fmt: skip
 
 
 def merge_people(tx: Connection, keep: int, lose: int, now: datetime) -> None:
@@ -70,6 +71,7 @@ def merge_people(tx: Connection, keep: int, lose: int, now: datetime) -> None:
     _merge_scores(tx, keep, lose)
     _merge_standings(tx, keep, lose)
     _merge_enrolments(tx, keep, lose, now)
+    hand_offs.merge(tx, keep, lose, now)
     tx.execute(delete(due).where(due.c.person_id == lose))
     tx.execute(delete(persons).where(persons.c.id == lose))
     opted_out = rows[keep].opted_out or rows[lose].opted_out

@@ -467,6 +467,68 @@ policies = Table(
     Column("released_by", CleanText),
 )
 
+# --- people for people ---------------------------------------------------------------------------------------------
+
+hand_offs = Table(
+    "hand_offs",
+    metadata,
+    _id(),
+    _person(),
+    _must("rule", Key),  # "hand_off", or the name of a kind of care
+    _must("entry", BigInteger),  # counts the person's, from 1
+    _must("key", Key),  # borne by the task in the CRM
+    _must("state", Key),
+    Column("score", SmallInteger),
+    _must("fits", Json),  # names of the routes that take the person, in order
+    Column("route", Key),
+    _must("decided_at", Instant),
+    Column("opened_at", Instant),
+    _must("task", Key),  # none, wanted, made, refused
+    Column("task_vendor", Key),
+    Column("task_id", Key),
+    Column("accepted_at", Instant),
+    Column("touched_at", Instant),
+    Column("touched_by", CleanText),
+    Column("breached_at", Instant),
+    _must("raised", BigInteger, "0"),
+    Column("closed_at", Instant),
+    Column("outcome", Key),
+    Column("reason", CleanText),
+    Column("rest_until", Instant),  # nurture leaves the person in peace until then
+    Column("again_at", Instant),  # not handed over again before
+    _must("words", CleanText, "''"),
+    _must("attempts", BigInteger, "0"),
+    _must("due_at", Instant),
+    *_lease(),
+    UniqueConstraint("person_id", "rule", "entry"),
+    UniqueConstraint("key"),
+    **NEVER_REUSED,
+)
+Index("ix_hand_offs_state", hand_offs.c.state, hand_offs.c.due_at)
+partial_index("ix_hand_offs_opened_at", hand_offs.c.opened_at, where=hand_offs.c.opened_at.is_not(None))
+
+alerts = Table(
+    "alerts",
+    metadata,
+    _id(),
+    Column("hand_off_id", BigInteger, ForeignKey("hand_offs.id"), nullable=False),
+    _person(),
+    _must("kind", Key),  # ready, overdue
+    _must("round", BigInteger),
+    _must("channel", SmallInteger),  # its place in the configuration's list
+    _must("state", Key),
+    _must("words", CleanText, "''"),
+    _must("attempts", BigInteger, "0"),
+    _must("created_at", Instant),
+    Column("sent_at", Instant),
+    _must("due_at", Instant),
+    *_lease(),
+    UniqueConstraint("hand_off_id", "kind", "round", "channel"),
+    **NEVER_REUSED,
+)
+Index("ix_alerts_person_id", alerts.c.person_id)
+Index("ix_alerts_state", alerts.c.state, alerts.c.due_at)
+
 # --- the store itself ----------------------------------------------------------------------------------------------
 
 audit = Table(

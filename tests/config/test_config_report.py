@@ -22,7 +22,8 @@ def test_the_example_in_plain_words() -> None:
     assert told["store"] == "SQLite, leadbridge.db"
     assert told["HubSpot"].startswith("https://api.hubapi.com (API v3), with webhooks; reads events, forms")
     assert told["Mailchimp"] == "audience a36b032126, address from the key, without webhooks"
-    assert told["fields"] == "6 mapped"
+    assert told["fields"] == "8 mapped"
+    assert told["hand-off"] == "at stage sql to sales, in touch within 4 h"
     assert told["score lead"].endswith("fit -20 to 40, engagement -20 to 40, bant 0 to 20; grades A, B, C, D by fit")
     assert told["stages"] == "sql, mql"
     assert told["journeys"] == "offer (10% held out), case studies (10% held out), how-to guides (10% held out)"

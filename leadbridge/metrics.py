@@ -67,6 +67,9 @@ WEBHOOK_REFUSED = Counter("webhook_refused", "Requests refused at the door, by r
 WEBHOOK_UNAVAILABLE = Counter(
     "webhook_unavailable", "Genuine deliveries answered 503 for a fault of ours, by reason", "vendor", "reason"
 )
+WEBHOOK_GAPS = Counter(
+    "webhook_gaps", "Rises of deliveries turned away that may be genuine, by reason of the last", "vendor", "reason"
+)  # fmt: skip
 INTAKE_LEFT_OUT = Counter(
     "intake_left_out", "Events or traits of the intake not stored, by reason: forgotten, nobody, no_consent, "
     "unreadable_trait", "reason"

@@ -3,7 +3,7 @@
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from datetime import timedelta
+from datetime import datetime, timedelta
 from functools import partial
 
 from sqlalchemy import Connection
@@ -13,7 +13,7 @@ from connectors.watermark import instant_in
 from leadbridge import clock, logs
 from leadbridge.errors import FeatureMissing, NeedsOperator, VendorError
 from leadbridge.store import activities as activity_store
-from leadbridge.store import due, enrolments, suppressions, watermarks
+from leadbridge.store import due, enrolments, gaps, suppressions, watermarks
 from leadbridge.store.engine import Store
 from leadbridge.types import Lead, RecordRef
 from sync import identity
@@ -82,10 +82,11 @@ def pull(
                 if lease is None:
                     pulled.elsewhere.append(source.name)
                     continue
+                began = clock.now()
                 source.read(lease)
                 with store.writing() as tx:
                     lease.check(tx)
-                    watermarks.save_progress(tx, US, _note(source), {}, clock.now())
+                    watermarks.save_progress(tx, US, _note(source), {"began": began.isoformat()}, clock.now())
         except TakenOver as other:
             log.warning("pull ends", why=str(other))
             pulled.elsewhere.append(source.name)
@@ -143,7 +144,24 @@ def _note(source: _Source) -> str:
 def _is_due(store: Store, source: _Source, every: float) -> bool:
     with store.reading() as tx:
         last = watermarks.reached_at(tx, US, _note(source))
-    return last is None or clock.now() - last >= timedelta(seconds=every)
+        return last is None or clock.now() - last >= timedelta(seconds=every) or _has_gap(tx, source.name)
+
+
+def gap(store: Store, vendors: Iterable[str]) -> bool:
+    """May something of one of these vendors have been missed that was not read since (reliability G13)?"""
+    with store.reading() as tx:
+        marked = set(gaps.vendors(tx)) & set(vendors)
+        names = [one.stream.removeprefix(f"{COMPLETE}:") for one in watermarks.listing(tx) if one.source == US]
+        return any(_has_gap(tx, name) for name in names if name.partition(":")[0] in marked)
+
+
+def _has_gap(tx: Connection, name: str) -> bool:
+    """Was something missed of this source's vendor since the source was last read from its beginning?"""
+    missed = gaps.marked_at(tx, name.partition(":")[0])
+    if missed is None:
+        return False
+    began = (watermarks.progress(tx, US, f"{COMPLETE}:{name}") or {}).get("began")
+    return began is None or datetime.fromisoformat(began) <= missed
 
 
 def complete(store: Store) -> bool:

@@ -135,8 +135,11 @@ class Worker:
             self._bell.wait(self._sweep)
 
     def _round(self) -> None:
-        every = self._pull_every
-        if every is not None and time.monotonic() >= self._next_pull:
+        every, parts = self._pull_every, self._parts
+        if every is not None and time.monotonic() < self._next_pull:
+            if pull.gap(parts.store, [room.vendor for room in parts.rooms]):
+                self._rounds.pull(every=every)  # of the others nothing was missed
+        elif every is not None:
             self._rounds.pull()
             self._next_pull = time.monotonic() + (
                 every if pull.complete(self._parts.store) else min(every, self._sweep)

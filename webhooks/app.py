@@ -21,6 +21,7 @@ from webhooks.base import MAX_BODY, Answer
 from webhooks.dashboard import page
 from webhooks.doors import add_doors, plain, respond, route
 from webhooks.health import Health, Report
+from webhooks.refusals import Refusals
 from webhooks.writer import Doorbell, Writer
 
 if TYPE_CHECKING:
@@ -51,11 +52,13 @@ class Running:
 
     writer: Writer
     doorbell: Doorbell
+    refusals: Refusals
 
     def stop(self) -> None:
         """Commit what was taken in, then end. Deliveries that come later are answered 503."""
         self.writer.stop()
         self.doorbell.stop()
+        self.refusals.stop()
 
 
 def running(app: Flask) -> Running:
@@ -76,10 +79,11 @@ def create_app(
     app = Flask("webhooks", static_folder=None, root_path=page.ROOM)
     app.config["MAX_CONTENT_LENGTH"] = MAX_BODY
     app.url_map.merge_slashes = False  # no redirects: a vendor's signature is for the address it called
-    app.extensions["leadbridge"] = Running(writer, doorbell)
+    refusals = Refusals(store)
+    app.extensions["leadbridge"] = Running(writer, doorbell, refusals)
     app.wsgi_app = _Mounted(app.wsgi_app, urlsplit(config.web.public_url or "").path)  # type: ignore[method-assign]
     _hide_secrets(config)
-    add_doors(app, config, store, writer, portal)
+    add_doors(app, config, store, writer, refusals, portal)
     _add_health(app, Health(store, writer))
     page.add_to(app, config, store)
     _add_habits(app)

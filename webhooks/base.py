@@ -9,13 +9,16 @@ G2, G4, G8).
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import TYPE_CHECKING, ClassVar
 
 from leadbridge import logs
 from leadbridge.errors import WebhookRefused
 from leadbridge.metrics import WEBHOOK_REFUSED, WEBHOOK_UNAVAILABLE
 from webhooks.signatures import Headers
 from webhooks.writer import Raw, Unavailable, Writer
+
+if TYPE_CHECKING:
+    from webhooks.refusals import Refusals
 
 log = logs.logger(__name__)
 
@@ -57,6 +60,7 @@ class Receiver(ABC):
 
     def __init__(self, writer: Writer) -> None:
         self._writer = writer
+        self.refusals: Refusals | None = None  # who watches what is turned away; set by the application
 
     @abstractmethod
     def verify(self, delivery: Delivery) -> None:
@@ -80,7 +84,12 @@ class Receiver(ABC):
         """
         try:
             check_limits(delivery, self.packed)
-            self.verify(delivery)
+            try:
+                self.verify(delivery)
+            except WebhookRefused as refused:
+                if self.refusals is not None:
+                    self.refusals.note(self.vendor, refused.reason, lambda: self._looks_right(delivery))
+                raise
             raw = self.read(delivery)
             if raw.events:
                 self._writer.keep(self.vendor, raw)
@@ -103,7 +112,16 @@ class Receiver(ABC):
     def unavailable(self, reason: str) -> Answer:
         """The answer when a fault of ours keeps a request from being stored, counted."""
         WEBHOOK_UNAVAILABLE.add(vendor=self.vendor, reason=reason)
+        if self.refusals is not None and reason != "stopping":
+            self.refusals.missed(self.vendor, reason)
         return Answer(503, reason, RETRY_AFTER)
+
+    def _looks_right(self, delivery: Delivery) -> bool:
+        """Would this be readable, were it only proven? Bounded like any reading, and nothing of it is kept."""
+        try:
+            return self.read(delivery).events > 0
+        except Exception:  # noqa: BLE001 - whatever a stranger's body can do, it is refused already
+            return False
 
 
 def check_limits(delivery: Delivery, packed: Sequence[str] = ()) -> None:

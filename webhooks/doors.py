@@ -18,6 +18,7 @@ from webhooks.base import Answer, Delivery, Receiver
 from webhooks.hubspot import HubSpotReceiver
 from webhooks.intake import KINDS, IntakeReceiver
 from webhooks.mailchimp import MailchimpReceiver
+from webhooks.refusals import Refusals
 from webhooks.salesforce import CalloutReceiver, OutboundReceiver
 from webhooks.signatures import signed_address
 from webhooks.writer import Unavailable, Writer
@@ -41,9 +42,11 @@ def public_address(config: Config, port: str) -> str:
     return f"{parts.scheme}://{parts.netloc}:{port}{parts.path}" if open_port and parts.port is None else base
 
 
-def add_doors(app: Flask, config: Config, store: Store, writer: Writer, portal: Callable[[], str | None]) -> None:
+def add_doors(
+    app: Flask, config: Config, store: Store, writer: Writer, refusals: Refusals, portal: Callable[[], str | None]
+) -> None:
     """Route every door the configuration has a secret for."""
-    doors = _Doors(app, config, writer)
+    doors = _Doors(app, config, writer, refusals)
     connections = config.connections
     if connections.hubspot is not None:
         doors.hubspot(connections.hubspot, portal)
@@ -60,7 +63,8 @@ def add_doors(app: Flask, config: Config, store: Store, writer: Writer, portal: 
 class _Doors:
     """What every door needs, and each vendor's in a method."""
 
-    def __init__(self, app: Flask, config: Config, writer: Writer) -> None:
+    def __init__(self, app: Flask, config: Config, writer: Writer, refusals: Refusals) -> None:
+        self._refusals = refusals
         self._app = app
         self._config = config
         self._writer = writer
@@ -107,6 +111,7 @@ class _Doors:
 
     def taking(self, receiver: Receiver, kind: str = "") -> Callable[..., Response]:
         """The view that hands a request to this receiver."""
+        receiver.refusals = self._refusals
 
         def view(secret: str = "") -> Response:
             try:

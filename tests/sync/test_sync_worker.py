@@ -15,11 +15,11 @@ from typing import Any
 
 import pytest
 
-from leadbridge import demo
+from leadbridge import clock, demo
 from leadbridge.sandbox import people
 from leadbridge.sandbox.server import Sandbox
 from leadbridge.sandbox.world import Fault
-from leadbridge.store import Store, inbox, open_store
+from leadbridge.store import Store, gaps, inbox, open_store
 from sync import cycle, pull
 from sync.worker import Worker
 from tests.helpers.syncing import TAG, Stage, journey, stage
@@ -93,6 +93,38 @@ def test_after_that_a_source_that_fails_keeps_nothing_else_from_being_done(made:
         worker.wake()
         made.pace.waits.append(600)
         until(lambda: made.held(record)["leadbridge_score"] == "55")
+
+
+def test_a_gap_is_closed_at_once_by_reading_the_vendor_and_not_again(made: Stage) -> None:
+    record, other = made.lead(), made.lead()
+    made.sync()
+    with working(made, pull_every=3600) as worker:
+        until(lambda: worker.rounds > 2)  # the first round has pulled
+        made.edit(record, jobtitle="Director")  # and its webhook was turned away
+        with made.store.writing() as tx:
+            gaps.mark(tx, "hubspot", "bad_signature", clock.now())
+        until(lambda: made.held(record)["leadbridge_score"] == "55")
+        until(lambda: not pull.gap(made.store, ["hubspot", "mailchimp"]))
+        read = made.calls("contacts.search")
+        rounds = worker.rounds
+        until(lambda: worker.rounds > rounds + 3)
+        assert made.calls("contacts.search") == read
+    assert made.held(other)["leadbridge_score"] == "15"
+
+
+def test_a_gap_of_one_vendor_makes_only_its_sources_due(made: Stage) -> None:
+    made.lead()
+    made.sync()
+    before = made.calls("contacts.search")
+    with made.store.writing() as tx:
+        gaps.mark(tx, "mailchimp", "busy", clock.now())
+    pull.pull(made.store, made.parts.crms, made.parts.platform, every=3600)
+    assert made.calls("contacts.search") == before
+    assert not pull.gap(made.store, ["hubspot", "mailchimp"])
+    with made.store.writing() as tx:
+        gaps.mark(tx, "hubspot", "bad_signature", clock.now())
+    pull.pull(made.store, made.parts.crms, made.parts.platform, every=3600)
+    assert made.calls("contacts.search") > before
 
 
 def test_a_long_pull_does_not_keep_events_waiting(made: Stage, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -117,6 +117,7 @@ class Crm(ABC):
     vendor: ClassVar[str]  # key in the configuration, and part of every RecordRef: "hubspot"
     people: ClassVar[frozenset[str]]  # types of object that are people, as RecordRef spells them: "contact"
     write_batch: ClassVar[int]  # records one write call carries
+    bulk_above: int | None = None  # more waiting writes than this may be handed over together; None: never
 
     @abstractmethod
     def account(self) -> str:

@@ -9,7 +9,8 @@ Room = TypeVar("Room", Crm, EmailPlatform)
 
 READS = frozenset(
     """
-    vendor people write_batch account pull_leads read_leads streams pull_activities changes missing specs
+    vendor people write_batch bulk_above account pull_leads read_leads streams pull_activities changes missing specs
+    faults
     read_members repeatable entered can_leave pull_opt_outs
     """.split()  # noqa: SIM905 - as words they can be read
 )

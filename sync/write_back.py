@@ -7,6 +7,9 @@ from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import timedelta
+from functools import partial
+
+from sqlalchemy import Connection
 
 from connectors.base import Change, Crm, EmailPlatform, Outcome, Settled
 from leadbridge import clock, logs
@@ -16,6 +19,7 @@ from leadbridge.store import leads as lead_store
 from leadbridge.store.engine import Store
 from leadbridge.types import RecordRef
 from sync import identity, pull, retry
+from sync.holding import renewed
 from sync.wishes import MEMBER, MEMBERS_AT_ONCE
 
 log = logs.logger(__name__)
@@ -37,6 +41,10 @@ class Written:
     reasons: Counter[str] = field(default_factory=Counter)
 
 
+BULK = 10_000
+"""Records of a backlog handed over together, where the vendor has a way for many (`Crm.bulk_above`)."""
+
+
 def write_back(
     store: Store,
     room: Crm | EmailPlatform,
@@ -51,7 +59,7 @@ def write_back(
             claims = outbox.claim_writes(
                 tx,
                 room.vendor,
-                limit=room.write_batch if isinstance(room, Crm) else MEMBERS_AT_ONCE,
+                limit=_at_once(tx, room),
                 owner=owner,
                 lease_seconds=LEASE,
                 now=clock.replaced(),
@@ -59,7 +67,8 @@ def write_back(
         if not claims:
             return done
         try:
-            settled = _write(room, claims)
+            with renewed(store, partial(outbox.renew, writes=claims, lease_seconds=LEASE)):
+                settled = _write(room, claims)
         except VendorError as error:
             _put_back(store, claims, error, done)
             if isinstance(error, NeedsOperator):
@@ -67,6 +76,14 @@ def write_back(
             return done
         _settle(store, room, claims, settled, done)
         tell("written", done.written)
+
+
+def _at_once(tx: Connection, room: Crm | EmailPlatform) -> int:
+    """How many writes to claim: what one call carries, or many of a backlog."""
+    if not isinstance(room, Crm):
+        return MEMBERS_AT_ONCE
+    above = room.bulk_above
+    return BULK if above is not None and outbox.pending_writes(tx, room.vendor) > above else room.write_batch
 
 
 def _write(room: Crm | EmailPlatform, claims: Sequence[outbox.ClaimedWrite]) -> Mapping[RecordRef, Settled]:

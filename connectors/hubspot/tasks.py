@@ -17,9 +17,9 @@ from connectors.hubspot.auth import Api
 from connectors.hubspot.engagements import OUR_KEY
 from connectors.hubspot.logged import AssociationRow
 from connectors.hubspot.wire import BatchAnswer, ErrorItem, Record, Refused, row
+from connectors.tasks import halved, make_once, refused
 from connectors.values import clean, moment
 from leadbridge.call import masked
-from leadbridge.errors import NeedsOperator, RetryLater, Unknown
 
 BATCH = 100
 DONE = "COMPLETED"
@@ -36,21 +36,15 @@ class Tasks:
         self._api = api
 
     def create(self, tasks: Sequence[SalesTask]) -> Mapping[str, Made]:
-        """See `Crm.create_tasks`. Raises only while nothing was sent; what is unsure after that is UNANSWERED."""
-        wanted = {task.key: task for task in tasks if task.ref.record_id.isdecimal()}
-        made = {task.key: _refused("not a HubSpot record id") for task in tasks if task.key not in wanted}
-        made |= {key: Made(Outcome.WRITTEN, one) for key, one in self._earlier(list(wanted.values())).items()}
-        for part in in_batches([task for key, task in wanted.items() if key not in made], BATCH):
-            try:
-                self._part(part, made)
-            except Unknown as unknown:  # it may have been done: looked for before it is sent again
-                made |= {task.key: Made(Outcome.UNANSWERED, reason=masked(unknown.problem)) for task in part}
-            except (NeedsOperator, RetryLater) as error:
-                if not made:
-                    raise
-                made |= {key: Made(Outcome.UNANSWERED, reason=masked(error.problem)) for key in wanted.keys() - made}
-                break
-        return made
+        """See `Crm.create_tasks`."""
+        return make_once(
+            tasks,
+            fits=lambda task: task.ref.record_id.isdecimal(),
+            unfit="not a HubSpot record id",
+            earlier=self._earlier,
+            send=self._part,
+            batch=BATCH,
+        )
 
     def read(self, task_ids: Sequence[str]) -> Mapping[str, TaskState]:
         """See `Crm.read_tasks`."""
@@ -98,13 +92,8 @@ class Tasks:
         """Send these, halving them when HubSpot refuses them together."""
         try:
             answer = self._api.ask("tasks.batch.create", BatchAnswer, body={"inputs": [_wire(task) for task in tasks]})
-        except Refused as refused:
-            if len(tasks) == 1:
-                made[tasks[0].key] = _fate(refused.body)
-            else:
-                middle = len(tasks) // 2
-                self._part(tasks[:middle], made)
-                self._part(tasks[middle:], made)
+        except Refused as refusal:
+            halved(tasks, made, self._part, _fate(refusal.body))
             return
         for raw in answer.results:
             record = row(Record, raw)
@@ -149,8 +138,4 @@ def _when(record: Record) -> datetime | None:
 def _fate(error: ErrorItem) -> Made:
     if error.category == "OBJECT_NOT_FOUND" or "association" in error.message.lower():
         return Made(Outcome.GONE, reason=masked(error.words()))
-    return _refused(error.words())
-
-
-def _refused(words: str) -> Made:
-    return Made(Outcome.REFUSED, reason=masked(words))
+    return refused(error.words())

@@ -7,13 +7,13 @@ do not go together. `JobComplete` says nothing about rows; the two lists of resu
 import csv
 import io
 from collections import defaultdict
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 
 from connectors.salesforce.auth import WRITES, Api
 from connectors.salesforce.ids import long_id
 from connectors.salesforce.mapping import Fields
 from connectors.salesforce.walk import from_csv, until_done
-from connectors.salesforce.wire import Job, Problem, shaped
+from connectors.salesforce.wire import Job, Problem, Refused, shaped
 from leadbridge.types import RecordRef
 
 FEWEST_ROWS, MOST_ROWS = 200, 50_000
@@ -53,12 +53,15 @@ class Bulk:
             spend=WRITES,
         )
         path = f"jobs/ingest/{made.id}"
-        self._api.raw(OPERATION, "PUT", f"{path}/batches", body=_csv(names, refs, wanted), spend=WRITES)
-        self._api.ask(
-            OPERATION,
-            lambda library: library.restful(path, method="PATCH", json={"state": "UploadComplete"}),
-            lambda answer: shaped(Job, answer),
-            spend=WRITES,
+        table = _csv(names, refs, wanted)
+        _again_is_once(lambda: self._api.raw(OPERATION, "PUT", f"{path}/batches", body=table, spend=WRITES))
+        _again_is_once(
+            lambda: self._api.ask(
+                OPERATION,
+                lambda library: library.restful(path, method="PATCH", json={"state": "UploadComplete"}),
+                lambda answer: shaped(Job, answer),
+                spend=WRITES,
+            )
         )
         until_done(self._api, OPERATION, path)
         by_id = {ref.record_id: ref for ref in refs}
@@ -74,6 +77,15 @@ class Bulk:
 
     def _results(self, path: str, which: str) -> list[dict[str, str]]:
         return from_csv(self._api.raw(OPERATION, "GET", f"{path}/{which}", spend=WRITES).content)
+
+
+def _again_is_once(step: Callable[[], object]) -> None:
+    """A step of a job whose answer was lost is refused when it is sent again: it was done."""
+    try:
+        step()
+    except Refused as refused:
+        if "INVALIDJOBSTATE" not in refused.codes:
+            raise
 
 
 def _csv(names: Sequence[str], refs: Sequence[RecordRef], wanted: Wanted) -> bytes:

@@ -30,6 +30,7 @@ class Salesforce(Crm):
     write_batch = BATCH
 
     def __init__(self, connection: SalesforceConnection, config: Config, *, pace: Pace | None = None) -> None:
+        self.bulk_above = connection.bulk_write_above
         self._api = Api(connection, pace)
         self._fields = Fields(connection, config)
         lookback, history = timedelta(seconds=connection.lookback), timedelta(seconds=connection.history)

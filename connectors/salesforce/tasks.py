@@ -9,7 +9,6 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from connectors.base import Made, Outcome, SalesTask, TaskState
-from connectors.batches import in_batches
 from connectors.salesforce.activities import STAMP
 from connectors.salesforce.auth import WRITES, Api
 from connectors.salesforce.ids import long_id
@@ -17,9 +16,10 @@ from connectors.salesforce.mapping import ref_of
 from connectors.salesforce.soql import Where
 from connectors.salesforce.walk import Walks
 from connectors.salesforce.wire import LOCKS, RowAnswer, rows_of
+from connectors.tasks import halved, make_once, refused
 from connectors.values import clean, moment
 from leadbridge.call import masked
-from leadbridge.errors import NeedsOperator, RecordRefused, RetryLater, Unknown
+from leadbridge.errors import RecordRefused
 
 BATCH = 200
 LONGEST_SUBJECT, LONGEST_BODY = 255, 31_000
@@ -36,21 +36,15 @@ class Tasks:
         self._walks = walks
 
     def create(self, tasks: Sequence[SalesTask]) -> Mapping[str, Made]:
-        """See `Crm.create_tasks`. Raises only while nothing was sent; what is unsure after that is UNANSWERED."""
-        wanted = {task.key: task for task in tasks if ref_of(task.ref.record_id) == task.ref}
-        made = {task.key: _refused("not the id of a lead or contact") for task in tasks if task.key not in wanted}
-        made |= {key: Made(Outcome.WRITTEN, one) for key, one in self._earlier(list(wanted.values())).items()}
-        for part in in_batches([task for key, task in wanted.items() if key not in made], BATCH):
-            try:
-                self._part(part, made)
-            except Unknown as unknown:  # it may have been done: looked for before it is sent again
-                made |= {task.key: Made(Outcome.UNANSWERED, reason=masked(unknown.problem)) for task in part}
-            except (NeedsOperator, RetryLater) as error:
-                if not made:
-                    raise
-                made |= {key: Made(Outcome.UNANSWERED, reason=masked(error.problem)) for key in wanted.keys() - made}
-                break
-        return made
+        """See `Crm.create_tasks`."""
+        return make_once(
+            tasks,
+            fits=lambda task: ref_of(task.ref.record_id) == task.ref,
+            unfit="not the id of a lead or contact",
+            earlier=self._earlier,
+            send=self._part,
+            batch=BATCH,
+        )
 
     def read(self, task_ids: Sequence[str]) -> Mapping[str, TaskState]:
         """See `Crm.read_tasks`."""
@@ -86,13 +80,8 @@ class Tasks:
                 repeatable=False,
                 spend=WRITES,
             )
-        except RecordRefused as refused:
-            if len(tasks) == 1:
-                made[tasks[0].key] = _refused(refused.problem)
-            else:
-                middle = len(tasks) // 2
-                self._part(tasks[:middle], made)
-                self._part(tasks[middle:], made)
+        except RecordRefused as refusal:
+            halved(tasks, made, self._part, refused(refusal.problem))
             return
         for n, task in enumerate(tasks):
             made[task.key] = _fate(answers[n] if len(answers) == len(tasks) else None)
@@ -123,8 +112,4 @@ def _fate(answer: RowAnswer | None) -> Made:
         return Made(Outcome.UNANSWERED, reason=masked(words))
     if problem and problem.name in GONE:
         return Made(Outcome.GONE, reason=masked(words))
-    return _refused(words)
-
-
-def _refused(words: str) -> Made:
-    return Made(Outcome.REFUSED, reason=masked(words))
+    return refused(words)

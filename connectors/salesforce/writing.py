@@ -15,9 +15,12 @@ from connectors.salesforce.describe import Objects
 from connectors.salesforce.leads import Leads
 from connectors.salesforce.mapping import Fields, ref_of
 from connectors.salesforce.wire import FIELD_FAULTS, LOCKS, VENDOR, Problem, Refused, RowAnswer, rows_of
+from leadbridge import logs
 from leadbridge.call import masked
 from leadbridge.errors import NeedsOperator, RetryLater, Unknown, VendorError
 from leadbridge.types import RecordRef
+
+log = logs.logger(__name__)
 
 BATCH = 200
 LOCK_BATCH = 20
@@ -59,8 +62,7 @@ class Writes:
         todo = sorted(ref for ref in wanted if ref not in settled)  # runs of one type: ten at most in a call
         try:
             if len(todo) > self._bulk_above:
-                for answers in self._bulk.write({ref: wanted[ref] for ref in todo}):
-                    self._take(answers, settled)
+                self._in_bulk({ref: wanted[ref] for ref in todo}, settled)
             for part in in_batches([ref for ref in todo if ref not in settled], BATCH):
                 self._collection(part, wanted, settled)
         except (NeedsOperator, RetryLater) as error:
@@ -69,6 +71,14 @@ class Writes:
             rest = Settled(Outcome.UNANSWERED, masked(f"not sent or not answered: {error.problem}"))
             settled |= {ref: rest for ref in todo if ref not in settled}
         return {change.ref: settled[change.ref] for change in changes}
+
+    def _in_bulk(self, wanted: Wanted, settled: Answers) -> None:
+        """Settle many by bulk jobs; what those leave, refused jobs among it, goes by the call."""
+        try:
+            for answers in self._bulk.write(wanted):
+                self._take(answers, settled)
+        except Refused as refused:
+            log.warning("not written in bulk", vendor=VENDOR, why=refused.problem)
 
     def _collection(self, refs: Sequence[RecordRef], wanted: Wanted, settled: Answers) -> None:
         """Settle these; rows that were locked are sent once more, few at a time."""

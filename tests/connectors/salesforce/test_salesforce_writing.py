@@ -189,6 +189,27 @@ def test_a_bulk_job_clears_what_is_to_be_cleared_and_leaves_the_rest(
     assert org.row(known[0])["Leadbridge_Reasons__c"] == 'line "one"\nline, two'
 
 
+@pytest.mark.parametrize("step", ["bulk.ingest.upload", "bulk.ingest.state", "bulk.ingest.results"])
+def test_a_lost_answer_of_any_step_of_a_job_costs_nothing(
+    a_room: Rooms, room: Salesforce, org: stand_in.Salesforce, sandbox: Sandbox, step: str
+) -> None:
+    known = leads(org, 210)
+    sandbox.world.faults.add(Fault("reset_after", operation=step, times=1))
+    settled = a_room(bulk_write_above=200).write([Change(ref(one), {SCORE: "5"}) for one in known])
+    assert {answer.outcome for answer in settled.values()} == {Outcome.WRITTEN}
+    assert calls(sandbox, "collections.update") == 0
+
+
+def test_a_refused_job_leaves_the_writing_to_calls(
+    a_room: Rooms, room: Salesforce, org: stand_in.Salesforce, sandbox: Sandbox
+) -> None:
+    known = leads(org, 210)
+    sandbox.world.faults.add(Fault("status", operation="bulk.ingest.create", status=400, times=100))
+    settled = a_room(bulk_write_above=200).write([Change(ref(one), {SCORE: "5"}) for one in known])
+    assert {answer.outcome for answer in settled.values()} == {Outcome.WRITTEN}
+    assert calls(sandbox, "collections.update") == 2
+
+
 # --- fields ----------------------------------------------------------------------------------------------------------
 
 

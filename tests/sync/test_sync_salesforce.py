@@ -1,0 +1,104 @@
+"""The loop's parts with Salesforce as the CRM, on both databases: one score on every record, backlogs in bulk."""
+
+from collections.abc import Iterator
+
+import pytest
+
+from leadbridge import clock
+from leadbridge.sandbox.server import Sandbox
+from leadbridge.store import due, leads
+from leadbridge.store.engine import Store
+from leadbridge.types import PersonId, RecordRef
+from sync import cycle, pull, setup, wiring
+from sync.outlook import Scorer
+from tests.helpers import rooms
+from tests.helpers.rooms import Skipping
+
+SCORE = "Leadbridge_Score__c"
+
+
+@pytest.fixture
+def sandbox() -> Iterator[Sandbox]:
+    with Sandbox() as sandbox:
+        sandbox.salesforce.settings.query_page = 2000
+        for kind in ("Lead", "Contact"):
+            sandbox.salesforce.grant_field(kind, "HasOptedOutOfEmail")
+        yield sandbox
+
+
+def parts_of(sandbox: Sandbox, store: Store, **connection: object) -> wiring.Parts:
+    config = rooms.configuration(sandbox.url, salesforce={"activities": [], **connection})
+    crm = rooms.salesforce(config, Skipping().pace())
+    made = wiring.Parts(config, store, Scorer(config), [crm], None, owner="w1")
+    setup.apply(made)
+    return made
+
+
+def lead(sandbox: Sandbox, n: int, **values: object) -> str:
+    about = {"LastName": f"L{n}", "Company": "Acme", "Email": f"l{n}@acme.example", "Title": "Head"}
+    return sandbox.salesforce.add("Lead", about | values)
+
+
+def person(store: Store, record_id: str) -> PersonId:
+    kind = "Lead" if record_id.startswith("00Q") else "Contact"
+    key = RecordRef("salesforce", kind, record_id).key
+    with store.reading() as tx:
+        return leads.people_by_key(tx, [key])[key]
+
+
+def test_every_record_of_a_person_shows_the_same_score(sandbox: Sandbox, store: Store) -> None:
+    parts, org = parts_of(sandbox, store), sandbox.salesforce
+    one = lead(sandbox, 1)
+    other = lead(sandbox, 2, Email="L1@Acme.Example", Title=None)
+    contact = org.add("Contact", {"LastName": "C", "Email": "l1@acme.example"})
+    alone = lead(sandbox, 3, Title=None)
+    done = cycle.sync(parts)
+    assert done.written.written == 4
+    assert [org.row(record).get(SCORE) for record in (one, other, contact, alone)] == [5.0, 5.0, 5.0, 0.0]
+    assert person(store, one) == person(store, other) == person(store, contact) != person(store, alone)
+    again = cycle.sync(parts)
+    assert again.written.written == 0
+
+
+def test_a_lead_converted_between_reading_and_writing_is_followed(sandbox: Sandbox, store: Store) -> None:
+    parts, org = parts_of(sandbox, store), sandbox.salesforce
+    one = lead(sandbox, 1)
+    pull.pull(store, parts.crms, None, owner="w1")
+    before = person(store, one)
+    contact = str(org.convert(one)["ConvertedContactId"])
+    done = cycle.act(parts)
+    assert (done.written.moved, done.written.refused) == (1, 0)
+    cycle.act(parts)
+    assert org.row(contact)[SCORE] == 5.0
+    assert SCORE not in org.row(one)
+    assert person(store, contact) == before
+
+
+def test_a_backlog_goes_in_bulk_and_a_trickle_by_the_call(sandbox: Sandbox, store: Store) -> None:
+    parts = parts_of(sandbox, store, bulk_write_above=250)
+    known = [lead(sandbox, n) for n in range(300)]
+
+    def calls(operation: str) -> int:
+        return sum(call.operation == operation for call in sandbox.world.journal)
+
+    done = cycle.sync(parts)
+    assert done.written.written == 300
+    assert (calls("bulk.ingest.create"), calls("collections.update")) == (1, 0)
+    assert {sandbox.salesforce.row(one)[SCORE] for one in known} == {5.0}
+    sandbox.salesforce.edit(known[0], {"Title": None})
+    assert cycle.sync(parts).written.written == 1
+    assert (calls("bulk.ingest.create"), calls("collections.update")) == (1, 1)
+
+
+def test_who_was_deleted_is_no_longer_written_and_nobody_else_is_touched(sandbox: Sandbox, store: Store) -> None:
+    parts, org = parts_of(sandbox, store), sandbox.salesforce
+    gone, stays = lead(sandbox, 1), lead(sandbox, 2)
+    cycle.sync(parts)
+    org.delete(gone)
+    org.edit(stays, {"Title": None})
+    done = cycle.sync(parts)
+    assert (done.written.written, done.written.gone, done.written.refused) == (1, 0, 0)
+    person_gone = person(store, gone)
+    with store.writing() as tx:  # whatever would have been due
+        due.mark_due(tx, [person_gone], clock.now(), due.Lane.NORMAL)
+    assert cycle.act(parts).written.written == 0

@@ -109,6 +109,7 @@ def _hubspot(event: Mapping[str, Any]) -> WebhookEvent:
         merged=merged,
         new_id=new_id,
         property=_text(event.get("propertyName")),
+        value=_text(event.get("propertyValue")),
         source=_text(event.get("changeSource")),
     )
 

@@ -81,3 +81,6 @@ VENDOR_CALLS = Counter(
 VENDOR_WORDS = Counter(
     "vendor_unknown_words", "Words of a vendor that we do not know, kept as OTHER or UNKNOWN", "vendor", "source"
 )
+WRITES_PAUSED = Counter(
+    "writes_paused", "Wishes put off because their record was written six times within an hour; alarm on any", "vendor"
+)

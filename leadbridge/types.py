@@ -196,5 +196,6 @@ class WebhookEvent:
     merged: tuple[str, ...] = ()  # ids that are now names of `new_id`
     new_id: str | None = None  # the surviving record of a merge
     property: str | None = None  # vendor's name of the property that changed
+    value: str | None = None  # what it was changed to; None: the vendor did not say
     source: str | None = None  # vendor's word for who changed it
     reason: SuppressionReason | None = None  # why the addresses must not be mailed any more

@@ -7,6 +7,7 @@ the vendor's size; events that cannot be worked go to quarantine and the rest pr
 from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import dataclass, field, fields, replace
 from datetime import datetime, timedelta
+from functools import partial
 from typing import TypeAlias
 
 from sqlalchemy import Connection
@@ -16,10 +17,11 @@ from connectors.events import read_event
 from connectors.intake.mapping import VENDOR, Wanted
 from leadbridge import clock, logs
 from leadbridge.errors import LeadbridgeError, RecordRefused, VendorError
-from leadbridge.store import due, inbox, suppressions
+from leadbridge.store import due, inbox, outbox, suppressions
 from leadbridge.store.engine import Store
 from leadbridge.types import EventKind, RecordRef, WebhookEvent
 from sync import deliveries, forget, intake, pull
+from sync.holding import renewed
 
 log = logs.logger(__name__)
 
@@ -38,6 +40,7 @@ class Worked:
     done: int = 0
     due: int = 0  # people to be scored again
     left: int = 0  # people suppressed
+    echoes: int = 0  # events that tell of our own writes
     failed: int = 0  # events now in quarantine
     waiting: int = 0  # to be tried again, the vendor could not be read
 
@@ -90,8 +93,14 @@ def work(
         rooms = {crm.vendor: crm for crm in crms}
         _finish(store, [pair for pair in events if pair[1].vendor not in rooms], done)
         for vendor, crm in rooms.items():
-            _reread(store, crm, [pair for pair in events if pair[1].vendor == vendor], done)
+            theirs = [pair for pair in events if pair[1].vendor == vendor]
+            with renewed(store, partial(_renew, claimed)):
+                _reread(store, crm, _without_echoes(store, theirs, done), done)
         tell("events", done.done)
+
+
+def _renew(claimed: Sequence[inbox.InboxEvent], tx: Connection) -> None:
+    inbox.renew(tx, claimed)
 
 
 def _understood(store: Store, claimed: Sequence[inbox.InboxEvent], done: Worked) -> Claimed:
@@ -115,6 +124,26 @@ def _finish(store: Store, events: Claimed, done: Worked) -> None:
     if events:
         with store.writing() as tx:
             done.done += len(inbox.done(tx, [row for row, _ in events], clock.now()))
+
+
+def _without_echoes(store: Store, events: Claimed, done: Worked) -> Claimed:
+    """End the events that tell of nothing but a write of our own: what they say we know, and nothing follows (G17)."""
+    told: dict[RecordRef, dict[str, str]] = {}
+    more: set[RecordRef] = set()  # records of which something else is told too
+    for _, event in events:
+        ref = event.refs[0] if event.refs else None
+        if ref is None or event.kind is not EventKind.CHANGED or event.property is None or event.value is None:
+            more.update(event.refs)
+        elif told.setdefault(ref, {}).setdefault(event.property, event.value) != event.value:
+            more.add(ref)
+    if not told.keys() - more:
+        return events
+    with store.writing() as tx:  # as a writer, it sees what is confirmed at this moment
+        ours = outbox.echoes(tx, {ref: values for ref, values in told.items() if ref not in more})
+    echoes = [pair for pair in events if pair[1].refs and pair[1].refs[0] in ours]
+    _finish(store, echoes, done)
+    done.echoes += len(echoes)
+    return [pair for pair in events if not pair[1].refs or pair[1].refs[0] not in ours]
 
 
 def _reread(store: Store, crm: Crm, events: Claimed, done: Worked) -> None:

@@ -16,6 +16,7 @@ from connectors.base import Reading
 from connectors.intake.mapping import VENDOR as INTAKE
 from leadbridge import addresses
 from leadbridge.store import leads as lead_store
+from leadbridge.store import outbox
 from leadbridge.store.leads import StoredRecord
 from leadbridge.types import Lead, LifecycleStage, PersonId, RecordRef, Value, email_key
 
@@ -67,9 +68,9 @@ def absorb(tx: Connection, leads: Sequence[Lead], now: datetime, *, read_now: bo
             if key not in owners or not _outdated(lead, stored.get(lead.ref), records.get(owners[key], ())):
                 links[key] = person_of[lead.ref.key]
     gained = lead_store.link_keys(tx, links)  # activities that waited for these keys
+    edited = {person_of[ref.key] for ref in _edited(tx, leads, stored)}
     lead_store.save_records(tx, [(person_of[lead.ref.key], lead) for lead in leads], now, read_now=read_now)
     _bury(tx, {alias: lead for lead in leads for alias in lead.aliases}, person_of, now)
-    edited = {person_of[lead.ref.key] for lead in leads if _edited(lead, stored.get(lead.ref))}
     return reunite(tx, person_of.values(), now) | gained | edited
 
 
@@ -188,12 +189,18 @@ def _bury(tx: Connection, merged: Mapping[RecordRef, Lead], person_of: Mapping[s
     lead_store.retire_records(tx, merged, now)
 
 
-def _edited(lead: Lead, stored: StoredRecord | None) -> bool:
-    """Does this newer version show other values of ours than the CRM confirmed?"""
-    if stored is None or lead.modified_at <= stored.modified_at:
-        return False
-    names = lead.written.keys() | stored.written.keys()
-    return any(lead.written.get(name, "") != stored.written.get(name, "") for name in names)
+def _edited(tx: Connection, leads: Sequence[Lead], stored: Mapping[RecordRef, StoredRecord]) -> set[RecordRef]:
+    """Which newer versions show other values of ours than we wrote?"""
+    shown: dict[RecordRef, dict[str, str]] = {}
+    for lead in leads:
+        before = stored.get(lead.ref)
+        if before is None or lead.modified_at <= before.modified_at:
+            continue
+        names = lead.written.keys() | before.written.keys()
+        other = {name: text for name in names if (text := lead.written.get(name, "")) != before.written.get(name, "")}
+        if other:
+            shown[lead.ref] = other
+    return shown.keys() - outbox.echoes(tx, shown)
 
 
 def _text(value: Value) -> str | None:

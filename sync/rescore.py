@@ -11,7 +11,7 @@ from datetime import datetime, timedelta
 from sqlalchemy import Connection
 
 from connectors.base import Crm, EmailPlatform
-from leadbridge import clock, logs
+from leadbridge import clock, logs, metrics
 from leadbridge.errors import LeadbridgeError
 from leadbridge.store import due, models, outbox, policies, quarantine
 from leadbridge.store import leads as lead_store
@@ -232,7 +232,8 @@ def _want_writes(
     person_of = {wish.ref: wish.person_id for wish in wanted}
     wanted = [wish for wish in wanted if wish.ref not in waiting]
     for ref in outbox.want(tx, wanted, at):
-        log.warning("record paused: too many writes in an hour", record=ref.key)
+        metrics.WRITES_PAUSED.add(vendor=ref.vendor)
+        log.error("record paused: it was written as often in an hour as it may be", record=ref.key)
     until: dict[PersonId, datetime] = {}
     for ref, end in waiting.items():
         until[person_of[ref]] = min(end, until.get(person_of[ref], end))

@@ -3,6 +3,7 @@
 A CRM's records and an e-mail platform's members go the same way; a member's record id is its canonical address.
 """
 
+import time
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -25,7 +26,10 @@ from sync.wishes import MEMBER, MEMBERS_AT_ONCE
 log = logs.logger(__name__)
 
 LEASE = 60.0
-"""Seconds a claimed batch stays ours; longer than one vendor call with its retries may take (pattern 4)."""
+"""Seconds a claimed batch stays ours; renewed while the vendor is called (pattern 4)."""
+
+BEGIN_WITHIN = 30.0
+"""Seconds after the claim within which the call must begin: a process that stood still writes nothing stale (G18)."""
 
 
 @dataclass(slots=True)
@@ -66,8 +70,12 @@ def write_back(
             )
         if not claims:
             return done
+        begin_by = time.monotonic() + BEGIN_WITHIN
         try:
             with renewed(store, partial(outbox.renew, writes=claims, lease_seconds=LEASE)):
+                if time.monotonic() > begin_by:
+                    log.warning("writes not begun in time", vendor=room.vendor, records=len(claims))
+                    return done  # this process stood still; whoever has them now writes what is true now
                 settled = _write(room, claims)
         except VendorError as error:
             _put_back(store, claims, error, done)
@@ -104,7 +112,11 @@ def _settle(
     moved = pull.moved_records(answers)
     refused: list[tuple[outbox.ClaimedWrite, str]] = []
     with store.writing() as tx:
-        outbox.settle_written(tx, [c for c in claims if answers[c.ref].outcome is Outcome.WRITTEN], now)
+        written = [c for c in claims if answers[c.ref].outcome is Outcome.WRITTEN]
+        held = outbox.settle_written(tx, written, now)
+        if lost := [claim for claim in written if claim.id not in held]:
+            log.warning("written by a worker that was replaced; set once more", records=len(lost))
+            due.mark_due(tx, outbox.doubt(tx, lost), now, due.Lane.HOT)
         for claim in claims:
             answer = answers[claim.ref]
             done.reasons[answer.outcome.value] += 1

@@ -32,6 +32,10 @@ WRITES_PER_HOUR = 6
 
 PENDING, REFUSED = "pending", "refused"
 
+REASSERTED_AFTER = timedelta(minutes=2)
+"""Somebody else changed a value of ours that has not moved since: it is set back at once twice in an hour, then a
+little later each time, so that two systems that copy each other do not use up the record's writes (G17)."""
+
 _RENEWED = ("person_id", "wanted", "version", "state", "attempts", "due_at")
 _HOUR = timedelta(hours=1)
 
@@ -125,6 +129,8 @@ def want(tx: Connection, rows: Sequence[Wanted], now: datetime) -> set[RecordRef
         at = _not_before(target, now)
         if at > now:
             paused.add(ref)
+        elif wish.version == target.version:
+            at = _set_back_at(target, now)
         inserts.append(
             {
                 "vendor": ref.vendor,
@@ -210,6 +216,39 @@ def settle_written(tx: Connection, writes: Sequence[ClaimedWrite], now: datetime
     return ids
 
 
+def doubt(tx: Connection, writes: Sequence[ClaimedWrite]) -> set[int]:
+    """These were sent by somebody who did not hold them any more, so the vendor may show an older value in place of a
+    newer one (G18). Forget what it confirmed of them, so that it is set once more; returns the people to look at."""
+    known = confirmed(tx, {write.ref for write in writes})
+    noted = []
+    for write in sorted(writes, key=lambda write: write.ref):
+        before = known.get(write.ref)
+        if before is not None:
+            kept = {name: text for name, text in before.written.items() if name not in write.values}
+            known[write.ref] = Confirmed(kept, max(0, before.version - 1), before.times)
+            noted.append((write.ref, known[write.ref]))
+    _note_confirmed(tx, noted)
+    return {write.person_id for write in writes if write.ref in known}
+
+
+def echoes(tx: Connection, shown: Mapping[RecordRef, Mapping[str, str]]) -> set[RecordRef]:
+    """Of these records, those that show of our values only what we wrote: as confirmed, or under way right now.
+
+    A vendor that tells of our own write, by event or as "recently modified", tells nothing new (G17). Events overtake
+    answers, so a write whose answer is not in yet counts too.
+    """
+    known = confirmed(tx, shown)
+    waiting = _waiting(tx, shown) if shown else {}
+    found = set()
+    for ref, values in shown.items():
+        ours = known.get(ref, Confirmed({})).written
+        row = waiting.get(ref)
+        sent = row.wanted if row is not None and row.attempts else {}
+        if all(text in (ours.get(name), sent.get(name)) for name, text in values.items()):
+            found.add(ref)
+    return found
+
+
 def refuse_write(tx: Connection, vault: Vault, refused: Sequence[tuple[ClaimedWrite, str]], now: datetime) -> set[int]:
     """The vendor refuses these, for the reason given: to quarantine. Each is wished again once its values change.
 
@@ -274,6 +313,13 @@ def _not_before(target: Confirmed, now: datetime) -> datetime:
     if len(target.times) < WRITES_PER_HOUR:
         return now
     return max(now, target.times[-WRITES_PER_HOUR] + _HOUR)
+
+
+def _set_back_at(target: Confirmed, now: datetime) -> datetime:
+    """When a value that somebody else changed may be set back."""
+    lately = [at for at in target.times if at > now - _HOUR]
+    waits = max(0, len(lately) - 2)
+    return max(now, lately[-1] + waits * REASSERTED_AFTER) if waits else now
 
 
 def _grouped(refs: Collection[RecordRef]) -> Iterator[tuple[Table, str, str, dict[str, RecordRef]]]:

@@ -212,6 +212,7 @@ def configuration(url: str, *journeys: Mapping[str, Any], **more: Any) -> Config
     nurture = {"journeys": list(journeys)} | more.pop("nurture", {})
     mailchimp = {"api_key": rooms.MAILCHIMP_KEY, "audience": rooms.AUDIENCE, "base_url": f"{url}/3.0", "activities": []}
     hubspot = {"token": rooms.HUBSPOT_TOKEN, "base_url": url, "requests_per_10s": 10000, "activities": []}
+    hubspot |= more.pop("hubspot", {})
     connections = {"hubspot": hubspot, "mailchimp": mailchimp}
     return Config.model_validate(BASE | {"connections": connections, "nurture": nurture} | more)
 

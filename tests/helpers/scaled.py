@@ -152,6 +152,13 @@ class Site:
             if e.kind == "journey_entered"
         )  # fmt: skip
 
+    def forbidden(self) -> int:
+        """How often somebody entered a journey who may not be mailed."""
+        return sum(
+            e.kind == "journey_entered" and e.detail["status"] != "subscribed"
+            for call in self.sandbox.world.journal for e in call.effects
+        )  # fmt: skip
+
     def close(self) -> None:
         for process in self.processes:
             process.close()

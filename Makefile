@@ -8,7 +8,7 @@ export PYTHONDONTWRITEBYTECODE =
 # Trust the certificates that the machine trusts, as pip does: behind a company's proxy uv would refuse its own.
 export UV_SYSTEM_CERTS = 1
 
-.PHONY: demo test check lint format slow clean constraints
+.PHONY: demo test tools check lint format slow clean constraints
 
 # The demo needs the run-time packages only.
 .venv/.run: constraints.txt constraints-uv.txt pyproject.toml
@@ -26,8 +26,14 @@ export UV_SYSTEM_CERTS = 1
 demo: .venv/.run
 	@$(BIN)/leadbridge demo
 
-test: check
+test: check tools
 	@$(BIN)/python -m pytest -n 2 $(MARKS)
+
+# Servers and tools that some tests drive. Where they are missing those tests say so; a CI machine gets them.
+tools:
+	@if [ "$(CI)" = true ] && [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null && \
+	  ! { command -v redis-server && command -v strace; } >/dev/null; then \
+	  apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -qq --no-install-recommends redis-server strace >/dev/null; fi
 
 check: lint
 	@$(BIN)/mypy

@@ -7,11 +7,13 @@ import os
 import threading
 from collections.abc import Callable
 from contextlib import suppress
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from celery import signals
 from flask import Flask
 
+from leadbridge.config.load import load
 from leadbridge.config.schema import Config
 from leadbridge.run import portal_of
 from leadbridge.store.engine import open_store
@@ -42,6 +44,11 @@ def door(config: Config) -> Flask:
     """The application of one web process; it rings the workers, and does not mind when nobody hears it."""
     store = open_store(config.store)
     return create_app(config, store, wake=Bell(config).ring, portal=portal_of(store))
+
+
+def application() -> Flask:
+    """`door` for a gunicorn that somebody starts by hand; the file's name is in LEADBRIDGE_CONFIG."""
+    return door(load(Path(os.environ.get("LEADBRIDGE_CONFIG", "leadbridge.yaml"))))
 
 
 def worker(config: Config, processes: int, *, tell: Tell) -> int:

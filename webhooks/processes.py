@@ -5,7 +5,9 @@ server of `webhooks.serve` over the shared socket, so that framing, limits and p
 in both shapes, and tested once.
 """
 
+import logging
 import os
+import sys
 from collections.abc import Callable
 from typing import Any
 
@@ -16,6 +18,7 @@ from gunicorn.config import Config as Settings
 from gunicorn.glogging import Logger
 from gunicorn.workers.base import Worker
 
+from leadbridge import logs
 from webhooks.serve import over, readable
 
 SILENT = 30
@@ -41,6 +44,8 @@ class PlainLogger(Logger):
     """gunicorn's words through our logs. No access log: a path may hold a secret, and the application tells routes."""
 
     def setup(self, cfg: Settings) -> None:  # noqa: ARG002 - gunicorn's signature
+        if not logging.getLogger().handlers:  # started by hand, not by our command line
+            logs.configure(json=not sys.stderr.isatty())
         self.error_log.propagate = True
         self.error_log.handlers[:] = []
 

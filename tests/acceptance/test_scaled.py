@@ -14,7 +14,7 @@ import pytest
 from leadbridge.store import inbox
 from tests.helpers.databases import Server
 from tests.helpers.queues import NoRedis, Redis
-from tests.helpers.scaled import Process, Site, site, until
+from tests.helpers.scaled import BEAT, WEB, WORKER, Process, Site, site, until
 
 PEOPLE = 40
 BOSS = "Chief Marketing Officer"
@@ -57,9 +57,9 @@ def moved(made: Site, before: dict[str, str | None]) -> bool:
 def test_events_reach_the_crm_as_scores_whatever_becomes_of_redis_and_of_worker_processes(
     scaled: Site, redis: Redis
 ) -> None:
-    worker = scaled.start("worker", "--processes", "2")
-    beat = scaled.start("beat")
-    web = scaled.start("web", "--processes", "2")
+    worker = scaled.start(*WORKER)
+    beat = scaled.start(*BEAT)
+    web = scaled.start(*WEB)
     scaled.subscribe(web.heard(r"listens on (http\S+)")[1], "jobtitle")
     until(lambda: len(scaled.written()) == PEOPLE)
     records = [key for key, score in sorted(scaled.scores().items()) if 5 < int(score or 0) < 80]  # no bound in the way
@@ -98,7 +98,7 @@ def test_told_to_stop_under_load_every_process_ends_well_and_in_time_and_nothing
 ) -> None:
     scaled.sandbox.world.latency = 0.05
     processes: list[Process] = [
-        scaled.start("worker", "--processes", "2"), scaled.start("beat"), scaled.start("web", "--processes", "2"),
+        scaled.start(*WORKER), scaled.start(*BEAT), scaled.start(*WEB),
     ]  # fmt: skip
     scaled.subscribe(processes[-1].heard(r"listens on (http\S+)")[1], "jobtitle")
     until(scaled.written)

@@ -19,6 +19,9 @@ from leadbridge.store import Store, open_store
 from tests.helpers.databases import KEY
 
 ROOT = Path(__file__).parents[2]
+RUN, BEAT = ("run",), ("beat",)
+WEB, WORKER = ("web", "--processes", "2"), ("worker", "--processes", "2")
+"""The commands that `deploy/` starts."""
 
 
 def until(holds: Callable[[], object], seconds: float = 60.0) -> None:
@@ -32,9 +35,10 @@ def until(holds: Callable[[], object], seconds: float = 60.0) -> None:
 class Process:
     """One `leadbridge` process, with all it said."""
 
-    def __init__(self, *words: str, environ: dict[str, str]) -> None:
+    def __init__(self, *words: str, environ: dict[str, str], command: list[str] | None = None) -> None:
+        """`command` starts something else than leadbridge's own command line."""
         self._process = subprocess.Popen(
-            [sys.executable, "-m", "leadbridge.cli", *words],
+            command or [sys.executable, "-m", "leadbridge.cli", *words],
             cwd=ROOT, env=os.environ | environ, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True,
         )  # fmt: skip
         self.said: list[str] = []

@@ -17,7 +17,7 @@ from connectors.events import read_event
 from connectors.intake.mapping import VENDOR, Wanted
 from leadbridge import clock, logs
 from leadbridge.errors import LeadbridgeError, RecordRefused, VendorError
-from leadbridge.store import due, inbox, outbox, suppressions
+from leadbridge.store import due, inbox, leases, outbox, suppressions
 from leadbridge.store.engine import Store
 from leadbridge.types import EventKind, RecordRef, WebhookEvent
 from sync import deliveries, forget, intake, pull
@@ -106,6 +106,9 @@ def _renew(claimed: Sequence[inbox.InboxEvent], tx: Connection) -> None:
 def _understood(store: Store, claimed: Sequence[inbox.InboxEvent], done: Worked) -> Claimed:
     events = []
     for row in claimed:
+        if row.attempts > leases.GIVEN_UP:
+            _set_aside(store, row, "its worker ended each time it was tried", done)
+            continue
         try:
             events.append((row, read_event(row.vendor, row.body)))
         except Exception as problem:  # noqa: BLE001 - whatever a body can do to its reader, it does to itself only

@@ -13,7 +13,7 @@ from sqlalchemy import Connection
 from connectors.base import Crm, EmailPlatform
 from leadbridge import clock, logs, metrics
 from leadbridge.errors import LeadbridgeError
-from leadbridge.store import due, models, outbox, policies, quarantine
+from leadbridge.store import due, leases, models, outbox, policies, quarantine
 from leadbridge.store import leads as lead_store
 from leadbridge.store import scores as score_store
 from leadbridge.store.engine import Store
@@ -81,6 +81,9 @@ def rescore(
             claims = due.claim_due(tx, limit=BATCH, owner=owner, lease_seconds=LEASE, now=clock.replaced())
         if not claims:
             return done
+        if claims[0].attempts > leases.GIVEN_UP:  # claimed alone
+            _set_aside(store, claims[0], "the worker ended each time", done)
+            continue
         _without_the_bad(store, scorer, crms, platform, claims, done)
         tell("scored", done.people)
 
@@ -125,13 +128,18 @@ def _without_the_bad(
             _without_the_bad(store, scorer, crms, platform, claims[:middle], done)
             _without_the_bad(store, scorer, crms, platform, claims[middle:], done)
             return
-        (claim,) = claims
-        log.exception("person cannot be scored", person=claim.person_id)
-        now = clock.now()
-        with store.writing() as tx:
-            quarantine.put(tx, store.vault, QUARANTINE, type(bug).__name__, b"", now, str(claim.person_id))
-            due.release_due(tx, claims, now + LOOK_AGAIN)
-        done.failed += 1
+        log.exception("person cannot be scored", person=claims[0].person_id)
+        _set_aside(store, claims[0], type(bug).__name__, done)
+
+
+def _set_aside(store: Store, claim: due.Claim, why: str, done: Rescored) -> None:
+    """Into quarantine, and looked at again tomorrow."""
+    log.error("person set aside", person=claim.person_id, why=why)
+    now = clock.now()
+    with store.writing() as tx:
+        quarantine.put(tx, store.vault, QUARANTINE, why, b"", now, str(claim.person_id))
+        due.release_due(tx, [claim], now + LOOK_AGAIN)
+    done.failed += 1
 
 
 def _batch(

@@ -11,10 +11,10 @@ from datetime import datetime
 from enum import IntEnum
 from typing import Any
 
-from sqlalchemy import Connection, case, delete, func, select, update
+from sqlalchemy import Connection, Row, case, delete, func, select, update
 
 from leadbridge.store.engine import among, database_now, upsert
-from leadbridge.store.leases import SECONDS, UNHELD, claim_rows, held_ids, renew_rows
+from leadbridge.store.leases import SECONDS, SUSPECT, UNHELD, claim_rows, held_ids, renew_rows
 from leadbridge.store.tables import due
 
 
@@ -34,6 +34,7 @@ class Claim:
     version: int
     token: int
     lane: Lane = Lane.NORMAL  # BACKGROUND: nothing new is known of the person, only time went by
+    attempts: int = 1  # this claim included, since anything last came of one
 
     @property
     def id(self) -> int:
@@ -73,18 +74,31 @@ def claim_due(
 ) -> list[Claim]:
     """Claim up to `limit` people who are due: by lane, then longest due first. A dead lease is claimed again.
 
-    `now` stands in for the database's clock. Commit before working, so that others see the claim.
+    Whoever was claimed by workers that died comes last and alone, so that somebody who cannot be scored without the
+    process ending takes nobody along. `now` stands in for the database's clock. Commit before working, so that others
+    see the claim.
     """
     now = now or database_now(tx)
     claims: list[Claim] = []
     for lane in Lane:
         if limit > len(claims):
             rows = claim_rows(
-                tx, due, [due.c.lane == int(lane), due.c.due_at <= now], [due.c.due_at, due.c.person_id],
-                limit=limit - len(claims), owner=owner, seconds=lease_seconds, now=now,
+                tx, due, [due.c.lane == int(lane), due.c.due_at <= now, due.c.attempts < SUSPECT],
+                [due.c.due_at, due.c.person_id],
+                limit=limit - len(claims), owner=owner, seconds=lease_seconds, now=now, counted=True,
             )  # fmt: skip
-            claims += [Claim(row.person_id, row.version, row.lease_token, lane) for row in rows]
+            claims += map(_claim, rows)
+    if not claims and limit:
+        alone = claim_rows(
+            tx, due, [due.c.due_at <= now, due.c.attempts >= SUSPECT], [due.c.attempts, due.c.due_at],
+            limit=1, owner=owner, seconds=lease_seconds, now=now, counted=True,
+        )  # fmt: skip
+        claims += map(_claim, alone)
     return claims
+
+
+def _claim(row: Row[Any]) -> Claim:
+    return Claim(row.person_id, row.version, row.lease_token, Lane(row.lane), row.attempts)
 
 
 def standing(tx: Connection, person_ids: Collection[int]) -> dict[int, tuple[int, datetime]]:
@@ -130,15 +144,17 @@ def settle_due(tx: Connection, claims: Sequence[Claim]) -> None:
     for (token, version), people in by_claim.items():
         mine = (among(tx, due.c.person_id, people), due.c.lease_token == token)
         tx.execute(delete(due).where(*mine, due.c.version == version))
-        tx.execute(update(due).where(*mine).values(UNHELD))
+        tx.execute(update(due).where(*mine).values(UNHELD | {"attempts": 0}))
 
 
 def release_due(tx: Connection, claims: Sequence[Claim], at: datetime | None = None) -> None:
     """Give claims back undone; they are due again at once, or at `at`."""
     people = [claim.person_id for claim in still_held(tx, claims)]
     tx.execute(
-        update(due).where(among(tx, due.c.person_id, people)).values(UNHELD | ({"due_at": at} if at else {}))
-    )  # fmt: skip
+        update(due)
+        .where(among(tx, due.c.person_id, people))
+        .values(UNHELD | {"attempts": 0} | ({"due_at": at} if at else {}))
+    )
 
 
 def renew(tx: Connection, claims: Sequence[Claim], lease_seconds: float = SECONDS) -> list[Claim]:

@@ -9,13 +9,14 @@ a repeat, in whatever delivery it comes, is counted and does nothing.
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
+from typing import Any
 
-from sqlalchemy import Connection, delete, func, select, update
+from sqlalchemy import Connection, Row, delete, func, select, update
 
 from leadbridge.errors import StoreError
 from leadbridge.store import quarantine
 from leadbridge.store.engine import among, database_now, insert_bodies, upsert
-from leadbridge.store.leases import SECONDS, UNHELD, claim_rows, held_ids, renew_rows
+from leadbridge.store.leases import SECONDS, SUSPECT, UNHELD, claim_rows, held_ids, renew_rows
 from leadbridge.store.tables import deliveries, inbox
 from leadbridge.store.text import clean_key
 from leadbridge.store.vault import Vault
@@ -138,12 +139,18 @@ def claim_events(
     lease_seconds: float = SECONDS,
     now: datetime | None = None,
 ) -> list[InboxEvent]:
-    """Claim events that wait: the least tried first, then oldest. One that does not open goes to quarantine."""
+    """Claim events that wait: the least tried first, then oldest. One that does not open goes to quarantine.
+
+    Those that were claimed by workers that died come last and one at a time: one of them may be what killed.
+    """
     now = now or database_now(tx)
-    rows = claim_rows(
-        tx, inbox, [inbox.c.done_at.is_(None), inbox.c.due_at <= now], [inbox.c.attempts, inbox.c.id],
-        limit=limit, owner=owner, seconds=lease_seconds, now=now, counted=True,
-    )  # fmt: skip
+    waiting = [inbox.c.done_at.is_(None), inbox.c.due_at <= now]
+    rows: list[Row[Any]] = []
+    for which, most in ((inbox.c.attempts < SUSPECT, limit), (inbox.c.attempts >= SUSPECT, 1)):
+        rows = rows or claim_rows(
+            tx, inbox, [*waiting, which], [inbox.c.attempts, inbox.c.id],
+            limit=most, owner=owner, seconds=lease_seconds, now=now, counted=True,
+        )  # fmt: skip
     events = []
     for row in rows:
         event = InboxEvent(
@@ -162,10 +169,12 @@ def renew(tx: Connection, events: Sequence[InboxEvent], lease_seconds: float = S
 
 
 def release(tx: Connection, events: Sequence[InboxEvent], at: datetime | None = None) -> None:
-    """Give events back undone; they wait again at once, or until `at`."""
+    """Give events back undone; they wait again at once, or until `at`. Nobody died of them, so they start afresh."""
     ids = held_ids(tx, inbox, events)
     tx.execute(
-        update(inbox).where(among(tx, inbox.c.id, sorted(ids))).values(UNHELD | ({"due_at": at} if at else {}))
+        update(inbox).where(among(tx, inbox.c.id, sorted(ids))).values(
+            UNHELD | {"attempts": 0} | ({"due_at": at} if at else {})
+        )
     )  # fmt: skip
 
 

@@ -17,6 +17,12 @@ from leadbridge.store.tables import FREE, leases
 SECONDS = 60
 """How long a claim lasts unless renewed; renew every 20 s."""
 
+SUSPECT = 2
+"""Claims without an end, of a worker that died each time, after which a row is claimed alone: it may be what kills."""
+
+GIVEN_UP = 5
+"""Claims without an end after which the row is set aside: more than one death is then its own (G8, G14)."""
+
 UNHELD = {"lease_owner": None, "lease_until": FREE}
 """Values that let a row go."""
 

@@ -187,6 +187,7 @@ due = Table(
     _must("lane", SmallInteger),
     _must("version", BigInteger),
     *_lease(),
+    _must("attempts", BigInteger, "0"),  # claims since anything last came of one
 )
 Index("ix_due_lane", due.c.lane, due.c.due_at)
 

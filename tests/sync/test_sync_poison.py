@@ -1,0 +1,111 @@
+"""Somebody whose scoring, or an event whose reading, ends the process takes nobody else along (fault 15; G8, G14)."""
+
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import pytest
+
+from connectors.events import read_event
+from leadbridge.store import Store, leases
+from sync import events, rescore
+from tests.helpers.syncing import Moving, Stage, moving, stage
+
+
+class Killed(BaseException):
+    """Stands for SIGKILL: nothing in the program catches it, and nothing is undone or given back."""
+
+
+@pytest.fixture
+def made(store: Store) -> Iterator[Stage]:
+    with stage(store) as found:
+        yield found
+
+
+@pytest.fixture
+def time(made: Stage) -> Iterator[Moving]:
+    with moving(made) as found:
+        yield found
+
+
+def until_it_lives(made: Stage, time: Moving, work: Callable[[], object]) -> int:
+    """Start the work again after each death, when its leases are over; how often it died."""
+    for deaths in range(20):
+        try:
+            work()
+        except Killed:
+            time.on(seconds=61)
+        else:
+            return deaths
+    pytest.fail("it dies without end")
+
+
+def test_a_person_who_ends_the_process_stands_alone_and_is_set_aside(
+    made: Stage, time: Moving, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    records = [made.lead() for _ in range(30)]
+    made.sync()
+    time.on(minutes=1)
+    bad = made.person(records[17])
+    whole = rescore._batch
+
+    def kills(*given: Any) -> None:
+        if any(claim.person_id == bad for claim in given[4]):
+            raise Killed
+        whole(*given)
+
+    for record in records:
+        made.edit(record, jobtitle="Director")
+    monkeypatch.setattr(rescore, "_batch", kills)
+    deaths = until_it_lives(made, time, made.sync)
+    assert deaths <= leases.GIVEN_UP
+    assert [item.ref for item in made.quarantined()] == [str(bad)]
+    held = [made.held(record).get("leadbridge_score") for record in records]
+    assert held.count("55") == 29
+    monkeypatch.undo()
+    time.on(days=1, minutes=1)
+    made.sync()
+    assert made.held(records[17])["leadbridge_score"] == "55"
+
+
+def test_an_event_that_ends_the_process_stands_alone_and_is_set_aside(
+    made: Stage, time: Moving, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    records = [made.lead() for _ in range(30)]
+    made.sync()
+    whole = read_event
+
+    def kills(vendor: str, body: bytes) -> Any:
+        if records[17].encode() in body:
+            raise Killed
+        return whole(vendor, body)
+
+    monkeypatch.setattr(events, "read_event", kills)
+    for record in records:
+        made.edit(record, jobtitle="Director")
+    made.event(*({"subscriptionType": "contact.propertyChange", "objectId": int(record)} for record in records))
+    deaths = until_it_lives(made, time, made.act)
+    assert deaths <= leases.GIVEN_UP
+    (item,) = made.quarantined()
+    assert item.source == "inbox:hubspot"
+    assert [made.held(record)["leadbridge_score"] for record in records].count("55") == 29
+
+
+def test_workers_that_are_killed_for_other_reasons_set_nobody_aside(
+    made: Stage, time: Moving, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    records = [made.lead() for _ in range(10)]
+    made.sync()
+    time.on(minutes=1)
+    for record in records:
+        made.edit(record, jobtitle="Director")
+    whole, left = rescore._batch, iter(range(8))
+
+    def dies(*given: Any) -> None:
+        if next(left, None) is not None:
+            raise Killed
+        whole(*given)
+
+    monkeypatch.setattr(rescore, "_batch", dies)
+    until_it_lives(made, time, made.sync)
+    assert made.quarantined() == []
+    assert {made.held(record)["leadbridge_score"] for record in records} == {"55"}

@@ -56,11 +56,11 @@ def act(parts: Parts, *, tell: Tell = quiet) -> Round:
     done.rescored = rescore.rescore(store, parts.scorer, parts.crms, parts.platform, owner=owner, tell=tell)
     passes.note_rules(parts)
     while passes.step(parts, done.rescored, tell=tell):  # a pass over everybody gives way to what is urgent
-        done.events.add(events.work(store, parts.crms, owner=owner, tell=tell))
+        done.events.add(events.work(store, parts.crms, owner=owner, wanted=parts.intake, tell=tell))
         more = rescore.rescore(store, parts.scorer, parts.crms, parts.platform, owner=owner, tell=tell)
         done.rescored.add(more)
     for crm in parts.crms:
-        done.written = write_back.write_back(store, crm, owner=owner, tell=tell)
+        done.written.add(write_back.write_back(store, crm, owner=owner, tell=tell))
     if parts.platform and parts.platform.specs():
         done.members = write_back.write_back(store, parts.platform, owner=owner, tell=tell)
     if parts.platform:  # before anybody enters once more; also while nurture is switched off

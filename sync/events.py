@@ -80,6 +80,9 @@ def work(
             )
         if not claimed:
             return done
+        for row in [row for row in claimed if row.attempts > leases.GIVEN_UP]:
+            _set_aside(store, row, "its worker ended each time it was tried", done)
+        claimed = [row for row in claimed if row.attempts <= leases.GIVEN_UP]
         if wanted is not None:
             mine = [row for row in claimed if row.vendor == VENDOR]
             taken = intake.work(store, mine, wanted)
@@ -106,9 +109,6 @@ def _renew(claimed: Sequence[inbox.InboxEvent], tx: Connection) -> None:
 def _understood(store: Store, claimed: Sequence[inbox.InboxEvent], done: Worked) -> Claimed:
     events = []
     for row in claimed:
-        if row.attempts > leases.GIVEN_UP:
-            _set_aside(store, row, "its worker ended each time it was tried", done)
-            continue
         try:
             events.append((row, read_event(row.vendor, row.body)))
         except Exception as problem:  # noqa: BLE001 - whatever a body can do to its reader, it does to itself only

@@ -44,6 +44,13 @@ class Written:
     paused: list[str] = field(default_factory=list)  # connections that need an operator, with the reason
     reasons: Counter[str] = field(default_factory=Counter)
 
+    def add(self, more: "Written") -> None:
+        """Count another vendor's writes in."""
+        for name in ("written", "refused", "gone", "moved", "waiting"):
+            setattr(self, name, getattr(self, name) + getattr(more, name))
+        self.paused += more.paused
+        self.reasons += more.reasons
+
 
 BULK = 10_000
 """Records of a backlog handed over together, where the vendor has a way for many (`Crm.bulk_above`)."""

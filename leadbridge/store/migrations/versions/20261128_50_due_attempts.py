@@ -3,8 +3,8 @@
 import sqlalchemy as sa
 from alembic import op
 
-revision = "20261128_40"
-down_revision = "20261128_32"
+revision = "20261128_50"
+down_revision = "20261128_40"
 
 
 def upgrade() -> None:

@@ -7,7 +7,6 @@ import json
 import sqlite3
 from collections.abc import Iterator
 from dataclasses import dataclass
-from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
@@ -152,11 +151,6 @@ def _into_postgresql(url: str, audience: Audience) -> None:
                     copy.write_row(row)
         connection.execute("SELECT setval(pg_get_serial_sequence('persons', 'id'), max(id)) FROM persons")
         connection.execute("ANALYZE")
-
-
-def later(days: float) -> Any:
-    """An instant after everything that happened."""
-    return AT + timedelta(days=days)
 
 
 def sqlite_url(folder: Path) -> str:

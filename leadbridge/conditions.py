@@ -64,6 +64,7 @@ class _Part:
     of_value: Callable[[Value, str, int], bool]  # the value, its comparable text, the instant of asking
     of_numbers: Callable[[NDArray[np.float64]], Mask] | None = None
     of_instants: Callable[[NDArray[np.int64], int], Mask] | None = None
+    of_texts: Callable[[Sequence[str]], list[bool]] | None = None  # all at once; "" is unknown, and false
 
 
 def _one_of(wanted: Iterable[Any], *, inside: bool) -> _Part:
@@ -107,7 +108,10 @@ def _number(holds_for: Callable[[Any], Any]) -> _Part:
 
 
 def _text(holds_for: Callable[[str], bool]) -> _Part:
-    return _Part(lambda _value, text, _at: holds_for(text))
+    return _Part(
+        lambda _value, text, _at: holds_for(text),
+        of_texts=lambda texts: [bool(text) and holds_for(text) for text in texts],
+    )
 
 
 def _instant(holds_for: Callable[[Any, int], Any]) -> _Part:
@@ -149,7 +153,7 @@ def _contains(given: str | Sequence[str]) -> _Part:
     pieces = _pieces(given, caseless)  # inner spaces may be meant
     if len(pieces) == 1:
         (piece,) = pieces
-        return _text(lambda text: piece in text)
+        return _Part(lambda _value, text, _at: piece in text, of_texts=lambda texts: [piece in text for text in texts])
     return _text(lambda text: any(piece in text for piece in pieces))
 
 
@@ -229,8 +233,10 @@ def _passing(parts: Sequence[_Part], column: Column, at: int) -> Mask:
         if all(part.of_instants for part in parts):
             return reduce(and_, (part.of_instants(column.at, at) for part in parts if part.of_instants), column.known)
         column = column.coded
-    if len(parts) == 1:  # the usual case, at half the cost
-        of_value = parts[0].of_value
+    if len(parts) == 1:  # the usual case, at a part of the cost
+        of_value, of_texts = parts[0].of_value, parts[0].of_texts
+        if of_texts is not None:
+            return column.spread(of_texts(column.texts), False)
         return column.spread([reading is not None and of_value(*reading, at) for reading in column.readings], False)
     return column.spread(
         [reading is not None and all(part.of_value(*reading, at) for part in parts) for reading in column.readings],

@@ -43,6 +43,8 @@ def sync(parts: Parts, *, full: bool = False, tell: Tell = quiet) -> Round:
     """Pull everything that changed, then act on it. Raises VendorError when a pull cannot go on."""
     accounts.confirm(parts.store, parts.rooms)
     pulled = pull.pull(parts.store, parts.crms, parts.platform, full=full, owner=parts.owner, tell=tell)
+    if full:
+        passes.ask(parts)
     found = act(parts, tell=tell)
     found.pulled = pulled
     return found

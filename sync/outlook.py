@@ -364,14 +364,12 @@ def _rows_at(tx: Connection, ids: Sequence[PersonId], at: datetime) -> dict[Pers
 
 def facts_of(row: lead_store.PersonRow) -> dict[str, Value]:
     """What conditions may look at of a person: mapped fields and built-in ones."""
-    return {
-        **row.attributes,
-        "email": row.email,
-        "email_domain": domain(row.email, row.canonical),
-        "opted_out": row.opted_out,
-    }
+    return facts(row.attributes, row.email, row.canonical, row.opted_out)
 
 
-def domain(email: str | None, canonical: str | None) -> str | None:
-    """Domain of an address, whose canonical form was found when it was stored or has yet to be."""
-    return canonical.rpartition("@")[2] if canonical else addresses.domain_of(email)
+def facts(
+    attributes: Mapping[str, Value], email: str | None, canonical: str | None, opted_out: bool
+) -> dict[str, Value]:
+    """The same from the parts of a row; the canonical address may be None while it has yet to be found."""
+    domain = canonical.rpartition("@")[2] if canonical else addresses.domain_of(email)
+    return {**attributes, "email": email, "email_domain": domain, "opted_out": opted_out}

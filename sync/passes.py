@@ -37,7 +37,7 @@ from scoring.frames import KIND_CODES, Activities, Documents, people_frame
 from scoring.lifecycle import Stay
 from sync import rescore, wiring
 from sync.holding import renewed
-from sync.outlook import OBJECTS, Loaded, Scorer, View, domain
+from sync.outlook import OBJECTS, Loaded, Scorer, View, facts
 from sync.wiring import Parts
 
 log = logs.logger(__name__)
@@ -83,7 +83,7 @@ def everybody(parts: Parts, *, processes: int = 1, tell: Tell = lambda _what, _c
     They share the work span by span, and take part in a pass that others are at. Killed, or should one of them fail,
     what is left is taken up by the next worker. Raises what one of them raised.
     """
-    ask(parts)
+    processes = min(processes, ask(parts))
     done = rescore.Rescored()
     if processes <= 1:
         while not parts.stop.is_set() and step(parts, done, tell=tell):
@@ -115,8 +115,13 @@ def step(parts: Parts, done: rescore.Rescored, *, tell: Tell = lambda _what, _co
         claim = pass_store.claim(tx, parts.owner)
     if claim is None:
         return False
-    with renewed(parts.store, lambda tx: pass_store.renew(tx, claim)):
-        _go_through(parts, claim.span, done, tell)
+    try:
+        with renewed(parts.store, lambda tx: pass_store.renew(tx, claim)):
+            _go_through(parts, claim.span, done, tell)
+    except Exception:  # we are to stop, or the store cannot be used now
+        with parts.store.writing() as tx:
+            pass_store.release(tx, claim)
+        raise
     with parts.store.writing() as tx:
         pass_store.settle(tx, claim)
     return True
@@ -150,7 +155,7 @@ def _go_through(parts: Parts, span: int, done: rescore.Rescored, tell: Tell) -> 
         raise  # the store: nothing can be worked now
     except Exception:
         log.exception("span cannot be scored at once", span=span)
-        _one_by_one(parts, None, span, at)
+        done.handed_on += _one_by_one(parts, None, span, at)
         return
     done.seen += len(view.ids)
     for start in range(0, len(rows), rescore.BATCH):
@@ -161,7 +166,7 @@ def _go_through(parts: Parts, span: int, done: rescore.Rescored, tell: Tell) -> 
             raise
         except Exception:
             log.exception("batch cannot be stored at once", span=span)
-            _one_by_one(parts, view.ids[batch].tolist(), span, at)
+            done.handed_on += _one_by_one(parts, view.ids[batch].tolist(), span, at)
         tell("scored", done.people)
     tell("seen", done.seen)
     if pack is not None:
@@ -189,11 +194,15 @@ def _save(
         )  # fmt: skip
 
 
-def _one_by_one(parts: Parts, people: Sequence[PersonId] | None, span: int, at: datetime) -> None:
-    """Somebody among these (None: all of the span) cannot be scored: as due, they are found and set aside (G8)."""
+def _one_by_one(parts: Parts, people: Sequence[PersonId] | None, span: int, at: datetime) -> int:
+    """Somebody among these (None: all of the span) cannot be scored: as due, they are found and set aside (G8).
+
+    Returns how many are due.
+    """
     with parts.store.writing() as tx:
         people = bulk.people(tx, *packs.ids_of(span)).id if people is None else people
         due.mark_due(tx, people, at, due.Lane.BACKGROUND)
+    return len(people)
 
 
 def _inputs(tx: Connection, ids: Sequence[PersonId]) -> dict[PersonId, _Inputs]:
@@ -209,24 +218,18 @@ def load(tx: Connection, scorer: Scorer, span: int, standings: bulk.StandingRows
     first, last = packs.ids_of(span)
     found = bulk.people(tx, first, last)
     objecting = consents.objecting(tx, found.id)
-    facts = [
-        {
-            **attributes,
-            "email": email,
-            "email_domain": domain(email, canonical),
-            "opted_out": left,
-            OBJECTS: person in objecting,
-        }
+    known = [
+        {**facts(attributes, email, canonical, left), OBJECTS: person in objecting}
         for person, attributes, email, canonical, left in zip(
             found.id, found.attributes, found.email, found.canonical, found.opted_out, strict=True
         )
     ]
     if scorer.config.hand_off is not None:
         standing = hand_offs.standing(tx, found.id, HAND_OFF, clock.now())
-        for fact, person in zip(facts, found.id, strict=True):
+        for fact, person in zip(known, found.id, strict=True):
             if person in standing:
                 fact["hand_off"], fact["hand_off_reason"] = standing[person]
-    people = people_frame(found.id, facts, scorer.types)
+    people = people_frame(found.id, known, scorer.types)
     done, pack = packs.read(tx, span)
     codes = np.array([KIND_CODES[kind] for kind in done.kinds], np.int8)
     activities = Activities.by_id(

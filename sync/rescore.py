@@ -56,6 +56,7 @@ class Rescored:
     held_out: int = 0
     failed: int = 0  # people who cannot be scored: now in quarantine
     seen: int = 0  # people a pass over everybody has compared; of them only those who moved count above
+    handed_on: int = 0  # people a pass could not score at once: due, to be scored one by one
 
     def add(self, more: "Rescored") -> None:
         """Count what another turn did to what those before it did."""

@@ -47,9 +47,9 @@ def score(
         with parts_of(config, worker=True) as parts, report.progress(quiet=as_json) as tell:
             done = passes.everybody(parts, processes=processes, tell=tell)
         emit(as_json, {"people": done.seen, "moved": done.changed, "to_write": done.writes,
-                       "drifting": done.drifting, "set_aside": done.failed},
+                       "drifting": done.drifting, "set_aside": done.failed, "one_by_one": done.handed_on},
              lambda: forecast_report.show_scored(done))  # fmt: skip
-        if done.failed:
+        if done.failed or done.handed_on:  # the next round scores those one by one, and sets the bad aside
             raise typer.Exit(IN_PART)
         return
     from sync.forecast import forecast

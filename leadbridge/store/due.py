@@ -124,7 +124,7 @@ def seize(tx: Connection, before: Mapping[int, tuple[int, datetime] | None], *, 
     others: list[Claim] = []
     for row in rows:
         as_before = (row.version, row.due_at) == (before[row.person_id] or (1, now))
-        (ours if as_before else others).append(Claim(row.person_id, row.version, row.lease_token))
+        (ours if as_before else others).append(Claim(row.person_id, row.version, row.lease_token, Lane(row.lane)))
     release_due(tx, others)
     return ours
 

@@ -1,8 +1,12 @@
 """A pass over everybody: who moved is stored, nobody else; by any number of workers, killed anywhere (G8, G10, G18)."""
 
 import base64
+import json
+import subprocess
+import sys
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -10,14 +14,16 @@ import pytest
 import sqlalchemy as sa
 
 from leadbridge import clock
+from leadbridge.columns import values_of
 from leadbridge.config.schema import Config
-from leadbridge.store import Store, activities, due, enrolments, leads, packs, quarantine, tables
+from leadbridge.store import Store, activities, bulk, consents, due, enrolments, leads, packs, quarantine, tables
 from leadbridge.store import passes as pass_store
 from leadbridge.store import scores as score_store
 from leadbridge.types import Activity, ActivityKind, Lead, RecordRef
 from scoring import engine
 from sync import cycle, passes, rescore, wiring
-from sync.outlook import Scorer
+from sync.outlook import Loaded, Scorer, load
+from sync.worker import Enough
 from tests.helpers import rooms
 from tests.helpers.databases import KEY
 
@@ -34,8 +40,9 @@ RULES: list[dict[str, Any]] = [
 ]
 
 
-def config(url: str, **changes: Any) -> Config:
-    return Config.model_validate(
+def written(url: str, **changes: Any) -> dict[str, Any]:
+    """The file, as data."""
+    return (
         {
             "store": url,
             "connections": {"hubspot": {"token": "t", "webhook_secret": "s"}},
@@ -60,6 +67,10 @@ def config(url: str, **changes: Any) -> Config:
         }
         | changes
     )  # fmt: skip
+
+
+def config(url: str, **changes: Any) -> Config:
+    return Config.model_validate(written(url, **changes))
 
 
 def parts_of(store: Store, url: str, **changes: Any) -> wiring.Parts:
@@ -181,6 +192,42 @@ def test_a_pass_stores_what_scoring_everybody_one_by_one_would(
     assert stored(parts.store) == after
 
 
+def test_a_span_is_loaded_as_its_people_are_one_by_one(parts: wiring.Parts) -> None:
+    """Whatever is added to what is known of a person has to be known to a pass too."""
+    store = parts.store
+    with store.writing() as tx:
+        consents.object_to_profiling(tx, ids(store)[:3], "test", AT)
+    for span in spans_of(store):
+        people = [person for person in ids(store) if packs.span_of(person) == span]
+        with store.reading() as tx:
+            single = load(tx, parts.scorer, people, AT)
+            standings = bulk.current_standings(tx, *packs.ids_of(span))
+            together, _ = passes.load(tx, parts.scorer, span, standings)
+        assert together.people.ids.tolist() == single.people.ids.tolist()
+        assert together.stages == single.stages
+        assert together.people.facts.by_name.keys() == single.people.facts.by_name.keys()
+        for name, column in single.people.facts.by_name.items():
+            assert values_of(together.people.facts.by_name[name]) == values_of(column), name
+        assert did_by(together) == did_by(single)
+
+
+def did_by(found: Loaded) -> list[tuple[int, int, int, dict[str, Any]]]:
+    """(person, kind, when, attributes) of what is loaded."""
+    done = found.activities
+    rows = zip(done.person.tolist(), done.kind.tolist(), done.at.tolist(), done.documents.codes.tolist(), strict=True)
+    return [(person, kind, at, dict(done.documents.documents[code])) for person, kind, at, code in rows]
+
+
+def test_who_objects_to_profiling_is_not_scored_by_a_pass(parts: wiring.Parts, at: list[datetime]) -> None:
+    person = ids(parts.store)[4]
+    with parts.store.writing() as tx:
+        consents.object_to_profiling(tx, [person], "test", AT)
+    at[0] += timedelta(minutes=1)
+    through(parts)
+    with parts.store.reading() as tx:
+        assert score_store.current_scores(tx, [person]) == {}
+
+
 def test_what_happened_after_packing_counts(parts: wiring.Parts, at: list[datetime]) -> None:
     through(parts)
     at[0] += DAY
@@ -232,6 +279,20 @@ def test_killed_between_two_batches_a_pass_ends_like_one_left_alone(parts: wirin
     after = stored(parts.store)
     assert by_rows(parts).changed == 0
     assert stored(parts.store) == after
+
+
+def test_a_worker_told_to_stop_gives_its_span_back_at_once(parts: wiring.Parts, at: list[datetime]) -> None:
+    at[0] += 4 * DAY
+    with pytest.raises(Enough):
+        through(parts, tell=enough)
+    with parts.store.writing() as tx:
+        claim = pass_store.claim(tx, "w2")
+    assert claim is not None
+    assert claim.span == spans_of(parts.store)[0]
+
+
+def enough(what: str, count: int) -> None:
+    raise Enough
 
 
 def test_a_span_asked_for_again_while_somebody_is_at_it_is_gone_through_again(parts: wiring.Parts) -> None:
@@ -354,20 +415,37 @@ def test_a_worker_overtaken_in_a_span_does_not_settle_it(parts: wiring.Parts, at
         assert pass_store.settle(tx, other)
 
 
-def test_a_pass_of_several_processes_ends_like_one_of_one(
-    store: Store, store_url: str, monkeypatch: pytest.MonkeyPatch
+def test_a_pass_of_several_processes_stores_what_one_would(
+    store: Store, store_url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("LEADBRIDGE_KEY", base64.b64encode(KEY).decode())
+    monkeypatch.setenv("SECRET", "s")
     monkeypatch.setattr(packs, "SPAN", 16_384)  # as the other processes have it
     fill(store)
-    parts = parts_of(store, store_url)
-    done = passes.everybody(parts, processes=2)
-    assert (done.seen, done.people, done.changed) == (PEOPLE, PEOPLE, PEOPLE)
+    everybody = ids(store)
+    everybody.append(everybody[-1] + 2 * packs.SPAN)  # so that there is more than one span
+    with store.writing() as tx:
+        tx.execute(tables.persons.insert().values(id=everybody[-1], created_at=AT, changed_at=AT))
+    file = tmp_path / "leadbridge.yaml"
+    secret = {"token": "${SECRET}", "webhook_secret": "${SECRET}"}
+    web = {"public_url": "https://leadbridge.acme.example"}
+    file.write_text(json.dumps(written(store_url, connections={"hubspot": secret}, web=web)))
+    command = [sys.executable, "-m", "leadbridge.cli", "score", "--processes", "2", "--json", "-c", str(file)]
+    ran = subprocess.run(command, capture_output=True, text=True, check=False, timeout=120)
+    assert ran.returncode == 0, ran.stderr
+    found = json.loads(ran.stdout)
+    assert (found["people"], found["moved"]) == (PEOPLE + 1, PEOPLE + 1)
     with store.reading() as tx:
         assert pass_store.remaining(tx) == 0
-    after = stored(store)
-    by_rows(parts)
-    assert stored(store).keys() == after.keys()
+        rows = score_store.current_scores(tx, everybody)
+    scorer = parts_of(store, store_url).scorer
+    for person in everybody:
+        with store.reading() as tx:
+            loaded = load(tx, scorer, [person], rows[person]["lead"].at)
+        (outlook,) = scorer.outlook(loaded.people, loaded.activities, loaded.stages, rows[person]["lead"].at)
+        assert {one.name: one.value for one in outlook.scores} == {
+            name: row.value for name, row in rows[person].items()
+        }
 
 
 def test_entering_a_journey_follows_from_a_pass_too(store: Store, store_url: str, at: list[datetime]) -> None:

@@ -31,6 +31,9 @@ LEASE = 60.0
 BEGIN_WITHIN = 30.0
 """Seconds after the claim within which the call must begin: a process that stood still writes nothing stale (G18)."""
 
+BULK = 10_000
+"""Records of a backlog handed over together, where the vendor has a way for many (`Crm.bulk_above`)."""
+
 
 @dataclass(slots=True)
 class Written:
@@ -50,10 +53,6 @@ class Written:
             setattr(self, name, getattr(self, name) + getattr(more, name))
         self.paused += more.paused
         self.reasons += more.reasons
-
-
-BULK = 10_000
-"""Records of a backlog handed over together, where the vendor has a way for many (`Crm.bulk_above`)."""
 
 
 def write_back(

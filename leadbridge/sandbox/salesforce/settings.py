@@ -14,6 +14,7 @@ class Settings(BaseModel):
     session_seconds: float = Field(7_200, gt=0, description="A token dies after so long without use")
     run_as_user: bool = Field(True, description="Whether the app names a user for client credentials")
     preauthorised: bool = Field(True, description="Whether the user is pre-authorised for the app (JWT)")
+    password: str | None = Field(None, description="Password and token that sign in; None = the flow is blocked")
     rotate_refresh_tokens: bool = Field(False, description="Whether a refresh grant replaces the refresh token")
     api_enabled: bool = Field(True, description="Whether the edition has API access")
     rest_scope: bool = Field(True, description="Whether tokens are valid for REST; else a 401 no refresh mends")

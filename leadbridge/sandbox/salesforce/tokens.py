@@ -88,6 +88,9 @@ class Tokens:
         if kind == "refresh_token":
             return self._refreshed(form, authorization, instance)
         if kind == "password":  # blocked by default in newer orgs (section 1.1)
+            self._client(form, authorization)
+            if self._settings.password is not None and form.get("password") == self._settings.password:
+                return self._answer(INTEGRATION_USER, instance)
             raise oauth_error("invalid_grant", "authentication failure")
         raise oauth_error("unsupported_grant_type", "grant type not supported")
 

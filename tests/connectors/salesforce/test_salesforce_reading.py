@@ -9,7 +9,7 @@ import pytest
 from connectors.base import Page, Progress
 from connectors.salesforce.connector import Salesforce
 from leadbridge import clock
-from leadbridge.errors import NeedsOperator
+from leadbridge.errors import NeedsOperator, RetryLater
 from leadbridge.sandbox import salesforce as stand_in
 from leadbridge.sandbox.server import Sandbox
 from leadbridge.sandbox.world import Fault
@@ -228,6 +228,18 @@ def test_html_from_the_edge_is_a_pause_not_a_crash(
     for status in (420, 503, 401):
         sandbox.world.faults.add(Fault("html", operation="queryAll", status=status, times=1))
         assert len(room.read_leads([ref(one)]).found) == 1
+
+
+def test_a_field_hidden_since_we_looked_is_looked_at_anew(room: Salesforce, org: stand_in.Salesforce) -> None:
+    """Descriptions are kept for an hour; what a query says of them is believed at once (section 5.4)."""
+    one = a_lead(org)
+    room.read_leads([ref(one)])
+    rows = [row for row in org._store.state.live("FieldPermissions") if "Leadbridge" in str(row.get("Field"))]
+    for row in rows:
+        org.delete(row.id)
+    with pytest.raises(RetryLater, match="looked at anew"):
+        room.read_leads([ref(one)])
+    assert [lead.ref for lead in room.read_leads([ref(one)]).found] == [ref(one)]
 
 
 # --- in bulk ---------------------------------------------------------------------------------------------------------

@@ -108,6 +108,16 @@ def test_a_certificate_signs_in_without_a_secret(
     assert "no key at all" not in f"{caught.value} {caught.value.__context__}"
 
 
+def test_a_password_signs_in_only_where_the_org_still_lets_it(a_room: Rooms, org: stand_in.Salesforce) -> None:
+    """Both outcomes (section 1.1)."""
+    by_password = {"username": "integration@acme.example", "password": "secret and token"}
+    with pytest.raises(NeedsOperator, match="authentication failure") as caught:
+        a_room(**by_password).account()
+    assert "secret and token" not in str(caught.value)
+    org.settings.password = "secret and token"
+    assert a_room(**by_password).account() == stand_in.ORG_ID
+
+
 def test_a_host_that_is_not_ours_is_never_called(a_room: Rooms, org: stand_in.Salesforce) -> None:
     """`instance_url` and page links are the vendor's words: a token must not follow them anywhere (G29)."""
     org.settings.instance_url = "https://evil.example"

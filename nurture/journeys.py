@@ -82,6 +82,8 @@ def match(nurture: Nurture, person: Candidate, at: datetime) -> tuple[list[Match
     """
     found: list[Match] = []
     why: dict[str, str] = {}
+    waiting = {row.journey for row in person.past if row.state in WAITING}
+    person = _promised(person, [journey for journey in nurture.journeys if journey.name in waiting])
     for track in dict.fromkeys(journey.track for journey in nurture.journeys):
         journeys = by_preference(nurture, track)
         if busy := _busy(nurture, track, person, at):
@@ -92,11 +94,18 @@ def match(nurture: Nurture, person: Candidate, at: datetime) -> tuple[list[Match
             if not refusal:
                 entries = [row.entry for row in person.past if row.journey == journey.name]
                 found.append(Match(journey, entry=1 + max(entries, default=0)))
+                person = _promised(person, [journey])
                 others = [other for other in journeys if other is not journey and other.name not in why]
                 why.update({other.name: f"{journey.name} goes first" for other in others})
                 break
             why[journey.name] = refusal
     return found, why
+
+
+def _promised(person: Candidate, journeys: Sequence[Journey]) -> Candidate:
+    """The same person, who is about to be offered what these journeys offer."""
+    coming = {asset: journey.name for journey in journeys for asset in journey.offers}
+    return replace(person, offered={**coming, **person.offered}) if coming else person
 
 
 def by_preference(nurture: Nurture, track: str) -> list[Journey]:
@@ -184,7 +193,7 @@ def _quiet(nurture: Nurture) -> timedelta:
     return timedelta(seconds=nurture.pressure.quiet_after_enrolment)
 
 
-def exits(nurture: Nurture, person: Candidate, left: str, at: datetime) -> list[Exit]:
+def endings(nurture: Nurture, person: Candidate, left: str, at: datetime) -> list[Exit]:
     """Which of the person's journeys are over now, and why. `left`: why they may not be mailed any more, if so."""
     configured = {journey.name: journey for journey in nurture.journeys}
     found = []

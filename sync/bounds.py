@@ -1,6 +1,7 @@
 """What bounds contact, read off the store: caps, the usual, the canary, the stop switch, usable scores (G23, G24)."""
 
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
 from sqlalchemy import Connection
@@ -20,6 +21,7 @@ class Rules:
     guards: Guards
     usual_day: float | None  # contacts on a usual day
     unusable: str  # what is wrong with the scores; empty: nothing
+    offers: Mapping[str, Sequence[str]] = field(default_factory=dict)  # journey: what its mails offer
     add_members: bool = False  # may whoever agreed be added to the audience?
 
 
@@ -31,7 +33,8 @@ def rules_of(store: Store, config: Config) -> Rules:
         usual = enrolments.usual_day(tx, clock.now())
         alike = ranking.all_alike(tx, main, least)
     why = f"the score {main} is the same for all of {least} people and more: it tells nobody from anybody"
-    return Rules(config.guards, usual, why if alike else "", config.consent.add_members)
+    offered = {journey.name: journey.offers for journey in config.nurture.journeys if journey.offers}
+    return Rules(config.guards, usual, why if alike else "", offered, config.consent.add_members)
 
 
 def allowance(tx: Connection, rules: Rules, audience: int, now: datetime) -> gate.Allowance:

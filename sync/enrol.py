@@ -19,7 +19,7 @@ from leadbridge import addresses, clock, logs
 from leadbridge.config.guards import QuietHours
 from leadbridge.config.schema import Config
 from leadbridge.errors import NeedsOperator, VendorError
-from leadbridge.store import enrolments, ranking, stops, suppressions
+from leadbridge.store import enrolments, offers, ranking, stops, suppressions
 from leadbridge.store import leads as lead_store
 from leadbridge.store.engine import Store, exclusive
 from leadbridge.types import EnrolmentState, SuppressionReason
@@ -228,6 +228,16 @@ def _call_group(
             for row, (entry, words, _) in zip(calling, answers, strict=True)
         ]
         moved = enrolments.move_all(tx, moves, now)
+        offers.offered(
+            tx,
+            [
+                (row.person_id, asset, row.journey)
+                for row, move in zip(calling, moves, strict=True)
+                if move.to_state in enrolments.CONTACT and row.id in moved
+                for asset in rules.offers.get(row.journey, ())
+            ],
+            now,
+        )
     for row, move, (entry, words, _) in zip(calling, moves, answers, strict=True):
         if row.id in moved:
             _count(done, move, entry, words)

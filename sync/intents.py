@@ -2,20 +2,21 @@
 
 from collections import defaultdict
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 
 from sqlalchemy import Connection
 
 from leadbridge import addresses
-from leadbridge.store import activities, enrolments, offers, suppressions
+from leadbridge.store import activities, enrolments, exits, offers, suppressions
 from leadbridge.store.due import Lane
 from leadbridge.store.engine import Store
+from leadbridge.store.exits import Exit
 from leadbridge.store.leads import PersonRow
 from leadbridge.types import BuyerJourney, EnrolmentState, LifecycleStage, PersonId
 from nurture import gate
 from nurture.holdout import held_out
-from nurture.journeys import Candidate, Match, Past, exits, is_in, match
+from nurture.journeys import Candidate, Match, Past, endings, is_in, match
 from sync import hand_off
 from sync.outlook import Loaded, Outlook, Scorer
 
@@ -26,12 +27,21 @@ class Plan:
 
     intents: list[enrolments.Intent] = field(default_factory=list)
     held_out: list[tuple[PersonId, str]] = field(default_factory=list)  # newly kept out, to compare
-    exits: list[enrolments.Exit] = field(default_factory=list)
+    exits: list[Exit] = field(default_factory=list)
     unfit: set[int] = field(default_factory=set)  # rows that wait for a journey that does not fit any more
     barred: dict[PersonId, str] = field(default_factory=dict)  # who may not be contacted, and why
     paused: dict[PersonId, str] = field(default_factory=dict)  # whom somebody at the company has, in which words
     inside: dict[PersonId, list[str]] = field(default_factory=dict)  # journeys they are in
     why_not: dict[PersonId, dict[str, str]] = field(default_factory=dict)  # journey they do not enter: why
+
+
+@dataclass(frozen=True, slots=True)
+class Wished:
+    """What was recorded: how many are to enter a journey, how many were held out for comparison, who is in what."""
+
+    intents: int
+    held_out: int
+    inside: Mapping[PersonId, Sequence[str]]  # journeys each person is in, or about to be
 
 
 def want_journeys(
@@ -41,18 +51,27 @@ def want_journeys(
     loaded: Loaded,
     outlooks: Sequence[Outlook],
     at: datetime,
-) -> tuple[int, int]:
+) -> Wished:
     """Record the wish to enrol whoever fits a journey and may be contacted, as far as we know; end the wishes that
-    are no longer true, and the journeys that are over. Returns how many are to enter, and how many were held out for
-    comparison.
+    are no longer true, and the journeys that are over.
     """
     plan = plan_journeys(tx, store, scorer, loaded, outlooks, at)
     enrolments.cancel_rows(tx, plan.unfit, "does not fit the journey any more", at)
     enrolments.cancel_waiting(tx, plan.barred, "suppressed", at)
     enrolments.cancel_waiting(tx, plan.paused, "somebody at the company has the person", at)
-    enrolments.leave(tx, plan.exits, at)
+    exits.leave(tx, plan.exits, at)
     enrolments.hold_out(tx, plan.held_out, at)
-    return len(enrolments.intend(tx, plan.intents, at)), len(plan.held_out)
+    inside = {person: list(journeys) for person, journeys in plan.inside.items()}
+    for intent in plan.intents:
+        inside[intent.person_id].append(intent.journey)
+    return Wished(len(enrolments.intend(tx, plan.intents, at)), len(plan.held_out), inside)
+
+
+def showing_journeys(outlook: Outlook, inside: Sequence[str]) -> Outlook:
+    """The same, with the journeys the person is in among the values to show, where the configuration shows them."""
+    if "journey" not in outlook.wanted:
+        return outlook
+    return replace(outlook, wanted={**outlook.wanted, "journey": ", ".join(inside) or None})
 
 
 def plan_journeys(
@@ -88,8 +107,8 @@ def plan_journeys(
         own = known.candidate(outlook, row, [_past(one, unfit) for one in mine])
         left = suppressed.get(person)
         verdict = gate.before_intent(suppressed=left, opted_out=row.opted_out, address=address)
-        over = exits(nurture, own, f"left: {left.value}" if left else "", at)
-        plan.exits += [enrolments.Exit(one.row, one.why, one.tell) for one in over]
+        over = endings(nurture, own, f"left: {left.value}" if left else "", at)
+        plan.exits += [Exit(one.row, one.why, one.tell) for one in over]
         ended = {one.row for one in over}
         plan.inside[person] = [
             one.journey for one in own.past if one.id not in ended and is_in(nurture, one, at)

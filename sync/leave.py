@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from connectors.base import EmailPlatform
 from leadbridge import logs
 from leadbridge.errors import FeatureMissing, NeedsOperator, VendorError
-from leadbridge.store import enrolments
+from leadbridge.store import enrolments, exits
 from leadbridge.store.engine import Store
 
 log = logs.logger(__name__)
@@ -31,7 +31,7 @@ def tell_exits(store: Store, platform: EmailPlatform, *, simultaneous: int = 4) 
     with ThreadPoolExecutor(simultaneous) as pool:
         while True:
             with store.reading() as tx:
-                rows = enrolments.to_tell(tx, after=after, limit=PAGE)
+                rows = exits.to_tell(tx, after=after, limit=PAGE)
                 later = _overtaken(enrolments.history(tx, [row.person_id for row in rows]), rows)
             if not rows:
                 return done
@@ -45,8 +45,8 @@ def tell_exits(store: Store, platform: EmailPlatform, *, simultaneous: int = 4) 
             ended = [row.id for row, ok in zip(telling, heard, strict=True) if ok]
             needless = [row.id for row in rows if row not in telling]
             with store.writing() as tx:
-                enrolments.told(tx, ended)
-                enrolments.told(tx, needless, needless=True)
+                exits.told(tx, ended)
+                exits.told(tx, needless, needless=True)
             done.told += len(ended)
             done.needless += len(needless)
 

@@ -16,7 +16,7 @@ from leadbridge.conditions import Prepared, holds, prepare
 from leadbridge.config.conditions import AnyOf, Condition, FieldTest, Not, Test, fields_of
 from leadbridge.config.schema import BUILT_IN_FIELDS, Config, conditions_of
 from leadbridge.store import activities as activity_store
-from leadbridge.store import consents, hand_offs, history
+from leadbridge.store import consents, hand_offs, history, offers
 from leadbridge.store import leads as lead_store
 from leadbridge.store import scores as score_store
 from leadbridge.types import BuyerJourney, LifecycleStage, PersonId, Score, Value
@@ -33,6 +33,9 @@ from scoring.personas import PersonaFrame, compile_personas, nearness
 
 OBJECTS = "objects_to_profiling"
 """Built-in field: did the person object, as far as we noted it ourselves?"""
+
+EDUCATION = "education"
+"""Built-in field: share, in per cent, of the assets that teach which the person took up; unknown without any."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -332,10 +335,8 @@ def load(
     """
     rows = _rows_at(tx, ids, at) if past else lead_store.people(tx, ids)
     known = [person for person in ids if person in rows]
-    objecting = consents.objecting(tx, known)
-    facts: dict[PersonId, dict[str, Value]] = {
-        person: {**facts_of(rows[person]), OBJECTS: person in objecting} for person in known
-    }
+    noted = noted_facts(tx, scorer, known)
+    facts: dict[PersonId, dict[str, Value]] = {person: {**facts_of(rows[person]), **noted[person]} for person in known}
     if scorer.config.hand_off is not None:
         for person, (where, reason) in hand_offs.standing(tx, known, HAND_OFF, at).items():
             facts[person] |= {"hand_off": where, "hand_off_reason": reason}
@@ -359,6 +360,20 @@ def _rows_at(tx: Connection, ids: Sequence[PersonId], at: datetime) -> dict[Pers
     return {
         person: lead_store.PersonRow(person, known.email, known.attributes, known.opted_out, valid_from=known.since)
         for person, known in history.known_at(tx, ids, at).items()
+    }
+
+
+def noted_facts(tx: Connection, scorer: Scorer, ids: Sequence[PersonId]) -> dict[PersonId, dict[str, Value]]:
+    """What conditions may look at beside a person's own fields: their objection, and what they learned already."""
+    objecting = consents.objecting(tx, ids)
+    teaching = [name for name, asset in scorer.config.catalogue.items() if asset.teaches]
+    learned = offers.took_up(tx, ids, teaching) if teaching else {}
+    return {
+        person: {
+            OBJECTS: person in objecting,
+            EDUCATION: 100 * learned.get(person, 0) / len(teaching) if teaching else None,
+        }
+        for person in ids
     }
 
 

@@ -26,7 +26,7 @@ from leadbridge.columns import Mask
 from leadbridge.config.schema import Config
 from leadbridge.errors import LeadbridgeError
 from leadbridge.store import activities as activity_store
-from leadbridge.store import bulk, consents, due, hand_offs, packs
+from leadbridge.store import bulk, due, hand_offs, packs
 from leadbridge.store import leads as lead_store
 from leadbridge.store import passes as pass_store
 from leadbridge.store.text import from_micros
@@ -37,7 +37,7 @@ from scoring.frames import KIND_CODES, Activities, Documents, people_frame
 from scoring.lifecycle import Stay
 from sync import rescore, wiring
 from sync.holding import renewed
-from sync.outlook import OBJECTS, Loaded, Scorer, View, facts
+from sync.outlook import Loaded, Scorer, View, facts, noted_facts
 from sync.wiring import Parts
 
 log = logs.logger(__name__)
@@ -217,9 +217,9 @@ def load(tx: Connection, scorer: Scorer, span: int, standings: bulk.StandingRows
     """Everybody in a span, without the rows of single people; and a pack of their activities, if one is to be kept."""
     first, last = packs.ids_of(span)
     found = bulk.people(tx, first, last)
-    objecting = consents.objecting(tx, found.id)
+    noted = noted_facts(tx, scorer, found.id)
     known = [
-        {**facts(attributes, email, canonical, left), OBJECTS: person in objecting}
+        {**facts(attributes, email, canonical, left), **noted[person]}
         for person, attributes, email, canonical, left in zip(
             found.id, found.attributes, found.email, found.canonical, found.opted_out, strict=True
         )

@@ -21,7 +21,8 @@ from leadbridge.types import PersonId
 from nurture import policy
 from sync import hand_off, wishes
 from sync.consent import record_consents
-from sync.intents import want_journeys
+from sync.intents import showing_journeys, want_journeys
+from sync.offering import note_used, with_next_asset
 from sync.outlook import Loaded, Outlook, Scorer, load
 
 log = logs.logger(__name__)
@@ -195,20 +196,25 @@ def save(
         ],
         at,
     )
+    people = [outlook.person_id for outlook in outlooks]
+    learned = note_used(tx, scorer, loaded, people)
+    outlooks = with_next_asset(tx, scorer, outlooks, at)
     again = hand_off.decide(tx, scorer.config.hand_off, loaded.rows, outlooks, at)
+    record_consents(tx, scorer, loaded, people, at)
+    if scorer.config.nurture.enabled and scorer.config.nurture.journeys:
+        wished = want_journeys(tx, store, scorer, loaded, outlooks, at)
+        done.intents += wished.intents
+        done.held_out += wished.held_out
+        outlooks = [showing_journeys(outlook, wished.inside.get(outlook.person_id, ())) for outlook in outlooks]
     quiet = frozenset(claim.person_id for claim in held if claim.lane == due.Lane.BACKGROUND)
     writes, drifts = _want_writes(tx, scorer, crms, platform, loaded.rows, outlooks, quiet, at)
     done.writes += writes
     done.drifting += len(drifts)
-    record_consents(tx, scorer, loaded, [outlook.person_id for outlook in outlooks], at)
-    if scorer.config.nurture.enabled and scorer.config.nurture.journeys:
-        intents, held_out = want_journeys(tx, store, scorer, loaded, outlooks, at)
-        done.intents += intents
-        done.held_out += held_out
     due.settle_due(tx, held)
     _look_again(tx, scorer, outlooks, drifts, at)
     for person, when in again.items():
         due.mark_due(tx, [person], when, due.Lane.NORMAL if when <= at else due.Lane.BACKGROUND)
+    due.mark_due(tx, learned, at, due.Lane.HOT)
     done.people += len(outlooks)
     done.changed += len(changed)
 

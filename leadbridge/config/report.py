@@ -35,12 +35,30 @@ def describe(config: Config) -> list[tuple[str, str]]:
     journeys = ", ".join(journey.name + _held(journey.holdout) for journey in nurture.journeys)
     lines.append(("journeys", (journeys or "none") + ("" if nurture.enabled else "; switched off, nobody is mailed")))
     lines.append(("hand-off", _handing_over(config.hand_off)))
+    lines += _warnings(config)
     guards = config.guards
     loosened = "; loosened on purpose" if guards.loosened_on_purpose else ""
     lines.append(("guards", f"an hour {_cap(guards.per_hour)}, a day {_cap(guards.per_day)}{loosened}"))
     public = f", reached at {config.web.public_url}" if config.web.public_url else ""
     lines.append(("web", f"listens on {config.web.host}:{config.web.port}{public}"))
     return lines
+
+
+def _warnings(config: Config) -> list[tuple[str, str]]:
+    """What works, and would be safer otherwise."""
+    journeys = config.nurture.journeys
+    bare = [one.name for one in journeys if one.mailchimp.trigger is not None]
+    no_exit = [one.name for one in journeys if one.mailchimp.exit_tag is None]
+    found = []
+    if bare:
+        words = "started by a call that cannot be repeated; a tag or merge field can be proved and settled"
+        found.append(("journeys to look at", f"{', '.join(bare)}: {words}"))
+    if no_exit:
+        words = "no exit_tag, so nobody can be taken out before the last mail"
+        found.append(("journeys without a way out", f"{', '.join(no_exit)}: {words}"))
+    if journeys and config.guards.quiet_hours is None:
+        found.append(("quiet hours", "none: journeys begin at any time of day (guards.quiet_hours)"))
+    return found
 
 
 def _connections(config: Config) -> list[tuple[str, str]]:

@@ -11,6 +11,7 @@ from typing import TypeAlias
 from pydantic import Field, SecretStr
 
 from leadbridge.config.behaviour import Behaviour
+from leadbridge.config.catalogue import Asset
 from leadbridge.config.conditions import Condition, When
 from leadbridge.config.connections import Connections
 from leadbridge.config.consent import Consent
@@ -39,6 +40,7 @@ BUILT_IN_FIELDS = {
     "objects_to_profiling": "boolean",
     "hand_off": "text",  # where it stands, or how it ended, while that counts
     "hand_off_reason": "text",
+    "education": "number",
 }
 """Fields every person has without being mapped."""
 
@@ -79,6 +81,7 @@ class Config(Section):
     stages: dict[LifecycleStage, StageRule] = Field(default={}, description="first match from the top")
     buyer_journey: dict[BuyerJourney, When] = Field(default={}, description="the furthest phase that holds")
     segments: dict[str, When] = Field(default={}, description="named conditions")
+    catalogue: dict[Name, Asset] = Field(default={}, description="what there is to offer")
     nurture: Nurture = Field(Nurture(), description="who gets which journey")
     consent: Consent = Field(Consent(), description="who agreed to marketing mail, and who objects to profiling")
     guards: Guards = Field(Guards(), description="caps on contact: beyond them people wait, nobody is mailed")
@@ -124,7 +127,9 @@ def values(scores: Outline, personas: Iterable[str] = (), behaviour: Mapping[str
     `behaviour`: fields worked out from what people did, with their types.
     """
     found = {"score": "number", "grade": "choice", "stage": "choice", "reasons": "text",
-             "buyer_journey": "choice", "journey": "text", "segments": "text"}  # fmt: skip
+             "buyer_journey": "choice", "journey": "text", "segments": "text",
+             "next_asset": "text", "next_asset_url": "text", "next_asset_code": "text",
+             "next_asset_reason": "text"}  # fmt: skip
     for name, categories in scores.items():
         found |= {f"score.{name}": "number", f"grade.{name}": "choice", f"reasons.{name}": "text"}
         found.update({f"score.{name}.{category}": "number" for category in categories})

@@ -267,6 +267,21 @@ def _fields_named(tree: Node, _facts: Facts) -> Found:
             yield place, f"is not a field; there is: {listed(fields)}", did_you_mean(place.text, fields)
 
 
+def _offers(tree: Node, _facts: Facts) -> Found:
+    """Journeys offer what the catalogue has, and assets are for personas that there are."""
+    assets, personas = tree.below("catalogue"), tree.below("personas")
+    for journey in tree.each("nurture", "journeys"):
+        offered = journey.at("offers")
+        for place in offered.items if offered else ():
+            if place.kind == "text" and place.text not in assets:
+                yield place, f"is not in the catalogue; there is: {listed(assets)}", did_you_mean(place.text, assets)
+    for asset in assets.values():
+        meant = asset.at("personas")
+        for place in meant.items if meant else ():
+            if place.kind == "text" and place.text not in personas:
+                yield place, f"is no persona; there is: {listed(personas)}", did_you_mean(place.text, personas)
+
+
 def _journeys(tree: Node, _facts: Facts) -> Found:
     journeys = tree.each("nurture", "journeys")
     yield from _twice(journeys, "name", "is the name of another journey")
@@ -352,6 +367,7 @@ CHECKS: tuple[Callable[[Node, Facts], Found], ...] = (
     _connections,
     _write_back,
     _fields_named,
+    _offers,
     _journeys,
     _handing_over,
     _costs,

@@ -189,7 +189,7 @@ def claim_enrolments(
         [enrolments.c.lane, enrolments.c.due_at, enrolments.c.id],
         limit=limit, owner=owner, seconds=lease_seconds, now=now,
     )  # fmt: skip
-    return [_row(row) for row in claimed]
+    return [row_of(row) for row in claimed]
 
 
 def move(
@@ -312,46 +312,6 @@ def _set_all(tx: Connection, which: ColumnElement[bool], to_state: EnrolmentStat
     return tx.execute(update(enrolments).where(which).values(values)).rowcount
 
 
-# --- out of a journey again ------------------------------------------------------------------------------------------
-
-TO_TELL, TOLD = "wanted", "told"
-"""States of an exit that the platform has to hear of; none: there is nothing to tell."""
-
-
-@dataclass(frozen=True, slots=True)
-class Exit:
-    """One row whose journey is over for the person. `tell`: the platform has to take them out of it."""
-
-    id: int
-    why: str
-    tell: bool
-
-
-def leave(tx: Connection, rows: Sequence[Exit], now: datetime) -> int:
-    """Note that these are over, and why; what is noted already stays. Returns how many were new."""
-    fresh = among(tx, enrolments.c.id, sorted({row.id for row in rows})) & enrolments.c.left_at.is_(None)
-    open_now = set(tx.execute(select(enrolments.c.id).where(fresh).with_for_update()).scalars())
-    by_id = {row.id: row for row in rows if row.id in open_now}
-    changes = [
-        {"id": row.id, "left_at": now, "reason_out": row.why, "exit_state": TO_TELL if row.tell else None}
-        for _, row in sorted(by_id.items())
-    ]
-    update_each(tx, enrolments, changes, key=["id"])
-    return len(changes)
-
-
-def to_tell(tx: Connection, *, after: int = 0, limit: int = 100) -> list[EnrolmentRow]:
-    """Exits that the platform has not heard of, with ids above `after`, in order of id."""
-    query = select(enrolments).where(enrolments.c.exit_state == TO_TELL, enrolments.c.id > after)
-    return [_row(row) for row in tx.execute(query.order_by(enrolments.c.id).limit(limit))]
-
-
-def told(tx: Connection, ids: Collection[int], *, needless: bool = False) -> None:
-    """The platform has heard of these exits; `needless`: it need not any more, a later entry has overtaken them."""
-    mine = among(tx, enrolments.c.id, sorted(ids)) & (enrolments.c.exit_state == TO_TELL)
-    tx.execute(update(enrolments).where(mine).values(exit_state=None if needless else TOLD))
-
-
 # --- reading -------------------------------------------------------------------------------------------------------
 
 
@@ -360,7 +320,7 @@ def history(tx: Connection, person_ids: Collection[int]) -> dict[int, list[Enrol
     found: dict[int, list[EnrolmentRow]] = defaultdict(list)
     query = select(enrolments).where(among(tx, enrolments.c.person_id, sorted(set(person_ids))))
     for row in tx.execute(query.order_by(enrolments.c.id)):
-        found[row.person_id].append(_row(row))
+        found[row.person_id].append(row_of(row))
     return dict(found)
 
 
@@ -370,7 +330,7 @@ def at_addresses(tx: Connection, addresses: Collection[str]) -> dict[str, list[E
     found: dict[str, list[EnrolmentRow]] = defaultdict(list)
     query = select(enrolments).where(among(tx, enrolments.c.address, sorted(set(addresses))))
     for row in tx.execute(query.order_by(enrolments.c.id)):
-        found[row.address].append(_row(row))
+        found[row.address].append(row_of(row))
     return dict(found)
 
 
@@ -387,7 +347,7 @@ def made_since(tx: Connection, instant: datetime) -> int:
 def one(tx: Connection, enrolment_id: int) -> EnrolmentRow | None:
     """The row of this id; None when there is none."""
     row = tx.execute(select(enrolments).where(enrolments.c.id == enrolment_id)).first()
-    return None if row is None else _row(row)
+    return None if row is None else row_of(row)
 
 
 def is_calling(tx: Connection, row: EnrolmentRow) -> bool:
@@ -437,10 +397,10 @@ def held_by_journey(tx: Connection) -> dict[str, int]:
 def by_state(tx: Connection, state: EnrolmentState, *, after: int = 0, limit: int = 100) -> list[EnrolmentRow]:
     """Rows in this state with ids above `after`, in order of id."""
     query = select(enrolments).where(enrolments.c.state == state, enrolments.c.id > after)
-    return [_row(row) for row in tx.execute(query.order_by(enrolments.c.id).limit(limit))]
+    return [row_of(row) for row in tx.execute(query.order_by(enrolments.c.id).limit(limit))]
 
 
-def _row(row: Row[Any]) -> EnrolmentRow:
+def row_of(row: Row[Any]) -> EnrolmentRow:
     return EnrolmentRow(
         row.id, row.person_id, row.journey, row.entry, S(row.state), row.vendor, row.address, row.trigger, row.score,
         row.reason_in, row.words, row.created_at, row.state_at, row.called_at, row.due_at, row.expires_at,

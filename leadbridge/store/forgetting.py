@@ -43,11 +43,9 @@ def forget(tx: Connection, vault: Vault, keys: Collection[str], who: str, now: d
     Everybody with one of their addresses goes with them: nobody can tell that they are others. Keys of nobody are
     remembered too, so that whoever comes with one later is not let in. Repeating erases what came in between.
     """
-    people = set(people_by_key(tx, keys).values())
-    people |= suppressions.owners(tx, {key.removeprefix(_EMAIL) for key in keys if key.startswith(_EMAIL)})
-    ids = sorted(people)
+    ids, every = _everybody(tx, set(keys))
     tx.execute(select(persons.c.id).where(among(tx, persons.c.id, ids)).order_by(persons.c.id).with_for_update())
-    erased = Erased(people=len(ids), keys=_every_key(tx, ids) | set(keys))
+    erased = Erased(people=len(ids), keys=every)
     addresses = sorted(erased.addresses)
     suppressions.suppress(tx, vault, [(one, SuppressionReason.ERASED, SOURCE, now) for one in addresses], now)
     upsert(
@@ -64,6 +62,17 @@ def forget(tx: Connection, vault: Vault, keys: Collection[str], who: str, now: d
     detail = {"people": ids, "rows": dict(erased.rows)}
     audit.note(tx, who, "forgotten", detail, now)
     return erased
+
+
+def _everybody(tx: Connection, keys: set[str]) -> tuple[list[int], set[str]]:
+    """Everybody known by one of these keys, or by one that anybody among them has; and all their keys."""
+    while True:
+        people = set(people_by_key(tx, sorted(keys)).values())
+        people |= suppressions.owners(tx, {key.removeprefix(_EMAIL) for key in keys if key.startswith(_EMAIL)})
+        more = _every_key(tx, people) | keys
+        if more == keys:
+            return sorted(people), keys
+        keys = more
 
 
 def _every_key(tx: Connection, ids: Collection[int]) -> set[str]:

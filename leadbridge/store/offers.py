@@ -27,12 +27,29 @@ def offered(tx: Connection, rows: Iterable[tuple[int, str, str]], now: datetime)
     _note(tx, [(person, asset, journey, now, None) for person, asset, journey in sorted(set(rows))])
 
 
-def used(tx: Connection, rows: Iterable[tuple[int, str, datetime]]) -> None:
-    """(person, asset, when): taken up then; the first time stays."""
+def used(tx: Connection, rows: Iterable[tuple[int, str, datetime]]) -> set[int]:
+    """(person, asset, when): taken up then; the first time stays. Returns who took up something new."""
     first: dict[tuple[int, str], datetime] = {}
     for person, asset, at in rows:
         first[person, asset] = min(at, first.get((person, asset), at))
-    _note(tx, [(person, asset, None, None, at) for (person, asset), at in sorted(first.items())])
+    known = of(tx, {person for person, _ in first})
+    new = {
+        (person, asset): at
+        for (person, asset), at in first.items()
+        if (had := known.get(person, {}).get(asset)) is None or had.used_at is None
+    }
+    _note(tx, [(person, asset, None, None, at) for (person, asset), at in sorted(new.items())])
+    return {person for person, _ in new}
+
+
+def took_up(tx: Connection, person_ids: Collection[int], assets: Collection[str]) -> dict[int, int]:
+    """How many of these assets each of these people took up; who took up none is left out."""
+    query = select(offers.c.person_id, func.count()).where(
+        among(tx, offers.c.person_id, sorted(set(person_ids))),
+        among(tx, offers.c.asset, sorted(assets)),
+        offers.c.used_at.is_not(None),
+    )
+    return dict(tx.execute(query.group_by(offers.c.person_id)).all())
 
 
 def _note(tx: Connection, rows: list[tuple[int, str, str | None, datetime | None, datetime | None]]) -> None:

@@ -9,7 +9,7 @@ import pytest
 
 from connectors.readonly import DryRunError, read_only
 from leadbridge import clock
-from leadbridge.store import Store, activities, due, enrolments, policies, stops
+from leadbridge.store import Store, activities, due, enrolments, exits, policies, stops
 from leadbridge.store.tables import enrolments as ledger
 from leadbridge.types import Activity, ActivityKind, EnrolmentState, email_key
 from sync import bounds, coverage, preview, release
@@ -201,7 +201,7 @@ def test_an_exit_overtaken_by_a_new_entry_does_not_end_it(store: Store) -> None:
         made.sync()
         (first,) = made.ledger()
         with store.writing() as tx:
-            enrolments.leave(tx, [enrolments.Exit(first.id, "test", tell=True)], clock.now())
+            exits.leave(tx, [exits.Exit(first.id, "test", tell=True)], clock.now())
         platform, made.parts.platform = made.parts.platform, None  # the exit is not told for a while
         time.on(days=8)
         again(made)

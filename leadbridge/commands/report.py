@@ -1,0 +1,138 @@
+"""What came of it: reports over the store. Nothing is written, no vendor is called."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import asdict
+from typing import Any
+
+import typer
+
+from leadbridge.commands.common import DEFAULT_CONFIG, AsJson, ConfigFile, emit, parts_of
+
+app = typer.Typer(
+    no_args_is_help=True, help="What came of it: journeys, funnel, hand-off, money. Reads the store only."
+)
+
+
+@app.command()
+def journeys(config: ConfigFile = DEFAULT_CONFIG, as_json: AsJson = False) -> None:
+    """Each journey against the people kept out of it, with intervals, and when to stop comparing."""
+    from sync import outcomes
+
+    found = _read(config, outcomes.journeys)
+    figures = [
+        {**asdict(one), "decided": one.uplift.decided if one.uplift else False, "gained": one.gained,
+         "gives_back": one.gives_back}
+        for one in found
+    ]  # fmt: skip
+
+    def show() -> None:
+        for one in found:
+            typer.echo(f"{one.journey}: {one.treated.people:,} people, {one.kept_out.people:,} kept out")
+            if one.too_early:
+                typer.echo(f"  too early to tell of {one.too_early:,}")
+            if one.uplift is None:
+                typer.echo("  nothing to compare yet")
+                continue
+            up = one.uplift
+            typer.echo(f"  success {_share(one.treated.share)} against {_share(one.kept_out.share)}: "
+                       f"{up.difference * 100:+.1f} points ({up.low * 100:+.1f} to {up.high * 100:+.1f})")  # fmt: skip
+            verdict = "decided" if up.decided else "go on comparing"
+            typer.echo(
+                f"  however often one looks: {up.always_low * 100:+.1f} to {up.always_high * 100:+.1f}; {verdict}"
+            )
+            if one.revenue is not None:
+                low, middle, high = one.revenue
+                typer.echo(f"  money for each person: {middle:+,.2f} ({low:+,.2f} to {high:+,.2f})")
+            if one.gives_back is not None:
+                typer.echo(f"  {one.gives_back:,.2f} brought in for each 1 of {one.spent:,.2f} spent")
+
+    emit(as_json, {"journeys": figures}, show)
+
+
+@app.command()
+def funnel(config: ConfigFile = DEFAULT_CONFIG, as_json: AsJson = False) -> None:
+    """Who is in which part, who goes on, how long it takes, and how it was at the end of the last months."""
+    from sync import outcomes
+
+    found = _read(config, outcomes.funnel)
+    names = [part.name for part in found.parts]
+    figures = {
+        "parts": [{**asdict(part), "conversion": part.conversion} for part in found.parts],
+        "over_time": [{"day": str(day), **dict(zip(names, counts, strict=True))} for day, counts in found.over_time],
+    }
+
+    def show() -> None:
+        for part in found.parts:
+            days = f", after {part.days:.1f} days (median)" if part.days is not None else ""
+            went = f"; {_share(part.conversion)} went on{days}" if part.conversion is not None else ""
+            typer.echo(f"{part.name}: {part.here:,} here, {part.reached:,} ever{went}")
+        for day, counts in found.over_time:
+            told = ", ".join(f"{name} {count:,}" for name, count in zip(names, counts, strict=True))
+            typer.echo(f"{day}: {told}")
+
+    emit(as_json, figures, show)
+
+
+@app.command()
+def handoff(config: ConfigFile = DEFAULT_CONFIG, as_json: AsJson = False) -> None:
+    """Week by week what marketing handed over and sales made of it, for both to look at."""
+    from sync import outcomes
+
+    found = _read(config, outcomes.handed_over)
+
+    def show() -> None:
+        for week in found.weeks:
+            typer.echo(
+                f"week of {week.begins}: {week.handed_over} handed over, {week.accepted} accepted, "
+                f"{week.touched} in touch ({week.in_time} in time), {week.overdue} overdue"
+            )
+            ends = [*week.outcomes.items(), *((f'"{reason}"', n) for reason, n in week.reasons.items())]
+            if ends:
+                typer.echo("  " + ", ".join(f"{word} {count}" for word, count in ends))
+        if found.hours_to_touch is not None:
+            typer.echo(f"first touch after {found.hours_to_touch:.1f} h (median); {found.waiting} wait for room")
+        if found.proposed_threshold is not None:
+            typer.echo(f"More come than sales can take: a score of {found.proposed_threshold} would fit.")
+
+    emit(as_json, asdict(found), show)
+
+
+@app.command()
+def roi(config: ConfigFile = DEFAULT_CONFIG, as_json: AsJson = False) -> None:
+    """What the last 90 days cost and brought: revenue, and the cost of each MQL, SQL and customer."""
+    from leadbridge.types import LifecycleStage
+    from sync import outcomes
+
+    found = _read(config, outcomes.money)
+    stages = (LifecycleStage.MQL, LifecycleStage.SQL, LifecycleStage.CUSTOMER)
+    costs = {stage.value: found.cost_per(stage) for stage in stages}
+    figures = {
+        "since": str(found.since),
+        "spent": found.spent,
+        "revenue": found.revenue,
+        "reached": {stage.value: found.reached.get(stage, 0) for stage in stages},
+        "cost_per": costs,
+    }
+
+    def show() -> None:
+        typer.echo(f"since {found.since}: {found.spent:,.2f} spent, {found.revenue:,.2f} earned")
+        for stage in stages:
+            cost = costs[stage.value]
+            each = f", {cost:,.2f} each" if cost is not None else ""
+            typer.echo(f"new {stage.value}: {found.reached.get(stage, 0):,}{each}")
+
+    emit(as_json, figures, show)
+
+
+def _read(config: Any, question: Callable[..., Any]) -> Any:
+    """The answer of the store, as it is at one moment."""
+    from leadbridge import clock
+
+    with parts_of(config) as parts, parts.store.reading() as tx:
+        return question(tx, parts.config, clock.now())
+
+
+def _share(share: float) -> str:
+    return f"{share * 100:.1f}%"

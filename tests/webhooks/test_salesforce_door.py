@@ -9,6 +9,7 @@ import re
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from datetime import UTC, datetime
 from typing import Any
 from xml.sax.saxutils import escape
 
@@ -17,6 +18,7 @@ import sqlalchemy as sa
 
 from connectors.events import read_event
 from leadbridge.metrics import WEBHOOK_EVENTS, WEBHOOK_REFUSED
+from leadbridge.sandbox.server import Sandbox
 from leadbridge.store import quarantine
 from leadbridge.store.engine import Store
 from leadbridge.store.tables import deliveries
@@ -271,3 +273,26 @@ def test_hostile_xml_is_refused_and_opens_nothing(org: Door) -> None:
         assert b"Ack" not in answer.body
     assert tell(org, envelope("x" * 1_000_000)).status == 413
     assert (org.count(), org.quarantined()) == (0, [])
+
+
+# --- an org that knows nothing of us -------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("way", ["outbound", "apex", "flow"])
+@on_sqlite
+def test_what_an_org_sends_is_taken_and_names_the_records_that_changed(org: Door, way: Any) -> None:
+    with Sandbox(datetime.now(UTC)) as sandbox:
+        salesforce = sandbox.salesforce
+        salesforce.settings.callout_wall_time = True
+        base = f"{org.server.url}/webhooks/salesforce"
+        salesforce.send_outbound_messages(f"{base}/outbound/{PATH}", background=False)
+        if way != "outbound":
+            salesforce.send_callouts(base, SECRET if way == "apex" else FLOW, kind=way, background=False)
+        lead = salesforce.add("Lead", {"LastName": "Lovelace", "Company": "A & B", "Email": "ada@acme.example"})
+        salesforce.edit(lead, {"Title": "CTO"})
+        sent = salesforce.deliver()
+        assert (sent["acknowledged"], sent["failed"], salesforce.waiting()) == (1, 0, 0)
+        assert salesforce.deliver()["requests"] == 0  # acknowledged, so never sent again
+    assert {body["record"] for body in org.bodies("salesforce")} == {lead}
+    assert org.count() == (1 if way == "outbound" else 2)
+    assert org.quarantined() == []

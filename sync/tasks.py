@@ -69,6 +69,8 @@ class Shift:
             with self._round():
                 self._again.clear()
                 self._rounds.work()
+            if self._again.is_set():  # busy: one call of a vendor does for many events
+                self.parts.stop.wait(self.parts.config.rounds.fill_for)
 
     def pull(self) -> None:
         """Pull what is due, unless a round is under way: the next sweep is never far."""

@@ -97,6 +97,7 @@ class Worker:
         self._rounds = Rounds(parts, rung=self._heard)
         self._thread = threading.Thread(target=self._run, name="worker", daemon=True)
         self._next_pull = 0.0
+        self._ended = float("-inf")  # monotonic: when the last round did
         self.rounds = 0
 
     def start(self) -> None:
@@ -132,7 +133,15 @@ class Worker:
                 # The thread is the only one that works: whatever befell this round, the next sweep tries again.
                 log.exception("round broke")
             self.rounds += 1
-            self._bell.wait(self._sweep)
+            self._ended = time.monotonic()
+            if self._bell.wait(self._sweep):
+                self._let_fill()
+
+    def _let_fill(self) -> None:
+        """Rung right after a round we are busy: wait a little, so that one call of a vendor does for many events."""
+        rest = self._ended + self._parts.config.rounds.fill_for - time.monotonic()
+        if rest > 0:
+            self._parts.stop.wait(rest)
 
     def _round(self) -> None:
         every, parts = self._pull_every, self._parts

@@ -27,7 +27,7 @@ from leadbridge.config.kinds import (
 )
 from leadbridge.config.measurement import Measurement
 from leadbridge.config.nurture import Nurture
-from leadbridge.config.queue import QueueAddress
+from leadbridge.config.queue import QueueAddress, Rounds
 from leadbridge.config.scores import Drift, Persona, ScoreModel, StageRule
 from leadbridge.types import BuyerJourney, LifecycleStage
 
@@ -88,6 +88,7 @@ class Config(Section):
     intake: Intake | None = Field(None, description="events from web analytics, product, social and survey tools")
     hand_off: HandOff | None = Field(None, description="when a person at the company is to act; default: never")
     measurement: Measurement = Field(Measurement(), description="what success is, and what it costs")
+    rounds: Rounds = Field(Rounds(), description="how a worker goes about what waits")
     web: Web = Field(Web(), description="the web process")
 
 

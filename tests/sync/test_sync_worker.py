@@ -95,6 +95,23 @@ def test_after_that_a_source_that_fails_keeps_nothing_else_from_being_done(made:
         until(lambda: made.held(record)["leadbridge_score"] == "55")
 
 
+def test_a_busy_worker_lets_a_batch_fill_and_an_idle_one_begins_at_once(made: Stage) -> None:
+    waited: list[float] = []
+
+    class Watched(threading.Event):
+        def wait(self, timeout: float | None = None) -> bool:
+            waited.append(timeout or 0)
+            return False
+
+    worker = Worker(made.parts)
+    made.parts.stop = Watched()
+    worker._let_fill()  # no round has ended yet
+    assert waited == []
+    worker._ended = time.monotonic() + 3600  # whatever the machine's pace, a round has just ended
+    worker._let_fill()
+    assert 3600 < waited[0] <= 3600 + made.config.rounds.fill_for
+
+
 def test_a_gap_is_closed_at_once_by_reading_the_vendor_and_not_again(made: Stage) -> None:
     record, other = made.lead(), made.lead()
     made.sync()

@@ -135,6 +135,13 @@ class Crm(ABC):
     def read_leads(self, refs: Sequence[RecordRef]) -> Reading:
         """Read these records as they are now, in batches of the vendor's size. Only types in `people` are asked for."""
 
+    def counted(self, lead: Lead, before: Mapping[str, str]) -> Sequence[Activity]:  # noqa: ARG002 - a blank
+        """What happened since a lead's counters stood at `before`, where the vendor counts and tells no events.
+
+        Each says `counted` and how many (`count`). `before` is empty for a record read the first time.
+        """
+        return ()
+
     def people_behind(self, refs: Sequence[RecordRef]) -> Sequence[RecordRef]:  # noqa: ARG002 - a blank
         """Records of people whose leads show something of these other records, such as the contacts of a company.
 

@@ -99,6 +99,7 @@ class Lead:
     opted_out: bool = False  # the CRM says: no marketing e-mail
     written: Mapping[str, str] = field(default_factory=dict)  # our write-back properties as the CRM holds them
     aliases: tuple[RecordRef, ...] = ()  # records merged into this one
+    counters: Mapping[str, str] = field(default_factory=dict)  # numbers the vendor only counts up, in its own words
     shares_address: bool = False  # its CRM keeps several records of one person under one address
 
 

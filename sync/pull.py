@@ -14,8 +14,9 @@ from leadbridge import clock, logs
 from leadbridge.errors import FeatureMissing, NeedsOperator, VendorError
 from leadbridge.store import activities as activity_store
 from leadbridge.store import due, enrolments, gaps, suppressions, watermarks
+from leadbridge.store import leads as lead_store
 from leadbridge.store.engine import Store
-from leadbridge.types import Lead, RecordRef
+from leadbridge.types import Activity, Lead, RecordRef
 from sync import identity
 from sync.forget import activities_without_forgotten, without_forgotten
 from sync.holding import Lease, TakenOver, sole
@@ -180,8 +181,11 @@ def _pull_leads(
         now = clock.now()
         with store.writing() as tx:
             lease.check(tx)
+            leads = without_forgotten(tx, store, page.rows)
+            counted = _counted(tx, crm, leads)
             changed = identity.take_in(tx, _welcome(tx, store, before), now)
-            changed |= identity.absorb(tx, without_forgotten(tx, store, page.rows), now)
+            changed |= identity.absorb(tx, leads, now)
+            changed |= activity_store.add_activities(tx, counted, now).people
             changed |= identity.retire(tx, page.gone, now)
             due.mark_due(tx, changed, now, due.Lane.NORMAL)
             watermarks.save_progress(tx, crm.vendor, LEADS, page.progress, now)
@@ -233,7 +237,7 @@ def _follow_enrolled(
         for page in platform.read_activities(people, since):
             with store.writing() as tx:
                 lease.check(tx)
-                added = activity_store.add_activities(tx, page.rows, now)
+                added = activity_store.add_activities(tx, activities_without_forgotten(tx, store, page.rows), now)
                 due.mark_due(tx, added.people, now, due.Lane.NORMAL)
             pulled.activities += added.new
             tell("activities", pulled.activities)
@@ -280,14 +284,24 @@ def reread(
     before = read_former_holders(store, crm, reading.found)
     now = clock.now()
     with store.writing() as tx:
+        reading = _welcome(tx, store, reading)
+        counted = _counted(tx, crm, reading.found)
         changed = identity.take_in(tx, _welcome(tx, store, before), now)
-        changed |= identity.take_in(tx, _welcome(tx, store, reading), now, merged)
+        changed |= identity.take_in(tx, reading, now, merged)
+        changed |= activity_store.add_activities(tx, counted, now).people
         due.mark_due(tx, changed, now, lane)
     return len(changed)
 
 
 def _welcome(tx: Connection, store: Store, reading: Reading) -> Reading:
     return replace(reading, found=without_forgotten(tx, store, reading.found))
+
+
+def _counted(tx: Connection, crm: Crm, leads: Sequence[Lead]) -> list[Activity]:
+    """What the CRM counted since these leads were last read, in the transaction that stores where it stands now."""
+    counting = [lead for lead in leads if lead.counters]
+    before = lead_store.counters_of(tx, [lead.ref for lead in counting])
+    return [one for lead in counting for one in crm.counted(lead, before.get(lead.ref, {}))]
 
 
 def read_former_holders(store: Store, crm: Crm, leads: Sequence[Lead]) -> Reading:

@@ -9,6 +9,7 @@ from connectors.base import Change, Crm, Made, Page, Progress, PropertySpec, Rea
 from connectors.grants import Grants
 from connectors.hubspot.around import Around
 from connectors.hubspot.auth import Api
+from connectors.hubspot.counters import counted, in_use, properties_of
 from connectors.hubspot.leads import Leads
 from connectors.hubspot.mapping import CONTACT, Fields
 from connectors.hubspot.properties import Properties
@@ -39,7 +40,7 @@ class HubSpot(Crm):
         self, connection: HubSpotConnection, config: Config, *, pace: Pace | None = None, grants: Grants | None = None
     ) -> None:
         self._api = Api(connection, pace, grants)
-        self._fields = Fields(config)
+        self._fields = Fields(config, properties_of(connection.counters))
         lookback = timedelta(seconds=connection.lookback)
         self._leads = Leads(self._api, self._fields, lookback)
         self._around = Around(self._api, self._fields, self._leads, lookback)
@@ -55,10 +56,22 @@ class HubSpot(Crm):
         return self._api.ask("account.details", Account).portal_id
 
     def pull_leads(self, progress: Progress | None, *, full: bool = False) -> Iterator[Page[Lead]]:
-        return self._around.pull(progress, full=full)
+        for page in self._around.pull(progress, full=full):
+            self._with_counters(page.rows)
+            yield page
 
     def read_leads(self, refs: Sequence[RecordRef]) -> Reading:
-        return self._leads.read([ref.record_id for ref in refs])
+        reading = self._leads.read([ref.record_id for ref in refs])
+        self._with_counters(reading.found)
+        return reading
+
+    def counted(self, lead: Lead, before: Mapping[str, str]) -> Sequence[Activity]:
+        return counted(lead, before, self._streams.told)
+
+    def _with_counters(self, leads: Sequence[Lead]) -> None:
+        """Know what sources the account has before anybody asks what was counted: asked for once, and only then."""
+        if any(in_use(lead) for lead in leads):
+            self._streams.look()
 
     def people_behind(self, refs: Sequence[RecordRef]) -> Sequence[RecordRef]:
         return self._around.people_behind(refs)

@@ -5,7 +5,7 @@ knows becomes OTHER and is counted.
 """
 
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
 
 from connectors.base import PropertySpec
@@ -57,7 +57,9 @@ def contact_ref(record_id: str) -> RecordRef:
 class Fields:
     """What the configuration reads from contacts and their companies, and writes to contacts."""
 
-    def __init__(self, config: Config) -> None:
+    def __init__(self, config: Config, counting: Sequence[str] = ()) -> None:
+        """`counting` names properties whose values are kept beside the lead (`counters.py`)."""
+        self._counting = tuple(counting)
         self._mapped = {name: m for name, m in config.fields.items() if m.hubspot is not None}
         self.targets = targets(config, lambda target: target.hubspot)
         names = [mapping.hubspot or "" for mapping in self._mapped.values()]
@@ -68,6 +70,7 @@ class Fields:
                 *((PRIMARY_COMPANY,) if self.company_properties else ()),
                 *(name for name in names if not name.startswith(COMPANY)),
                 *(target.name for target in self.targets.values()),
+                *self._counting,
             )
         )
 
@@ -108,6 +111,7 @@ class Fields:
             opted_out=opted_out,
             written={t.name: clean(record.get(t.name)) for t in self.targets.values() if record.get(t.name)},
             aliases=tuple(contact_ref(one) for one in merged_ids(record)),
+            counters={name: clean(record.get(name)) or "0" for name in self._counting},
         )
 
     # --- to HubSpot --------------------------------------------------------------------------------------------------

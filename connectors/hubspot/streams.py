@@ -4,6 +4,7 @@ Two ways of reading: *parts* (event types, forms, lists, spans of time), each pa
 one start; and the walk through what changed, for what people log as CRM records (`logged.py`).
 """
 
+import threading
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
@@ -21,6 +22,7 @@ from connectors.hubspot.wire import Id, Listing, Refused, Shape, row
 from connectors.values import moment
 from connectors.watermark import instant_in
 from leadbridge import clock
+from leadbridge.errors import FeatureMissing
 from leadbridge.types import Activity
 
 EVENTS_LATE = timedelta(days=1)
@@ -108,6 +110,8 @@ class Streams:
         self._api = api
         self._sources = tuple(sources)
         self._wanted_lists = tuple(lists)
+        self._lock = threading.Lock()
+        self._has_events: bool | None = None
         self._logged = Logged(api, history=history, lookback=lookback)
         self._history = history
         self._lookback = lookback
@@ -126,6 +130,22 @@ class Streams:
         if stream in OBJECTS:
             return self._logged.pull(stream, progress)
         raise ValueError(f"HubSpot has no source {stream!r}; there are {', '.join([*BY_PARTS, *OBJECTS])}")
+
+    def look(self) -> None:
+        """See once whether the account has event occurrences, if they are to be read at all."""
+        with self._lock:
+            if EVENTS in self._sources and self._has_events is None:
+                try:
+                    self._api.ask("events.types", EventTypes)
+                except FeatureMissing:
+                    self._has_events = False
+                else:
+                    self._has_events = True
+
+    @property
+    def told(self) -> frozenset[str]:
+        """The configured sources without those that the account is known to lack."""
+        return frozenset(self._sources) - ({EVENTS} if self._has_events is False else frozenset())
 
     # --- by parts ----------------------------------------------------------------------------------------------------
 

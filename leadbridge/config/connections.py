@@ -54,6 +54,10 @@ class HubSpotConnection(Section):
     lists: list[str] = Field(
         default=[], description="names or ids of the lists whose members count as having joined; empty: all lists"
     )
+    counters: list[Literal["page_views", "social_clicks", "emails"]] = Field(
+        default=["page_views", "social_clicks", "emails"],
+        description="numbers HubSpot only counts up, told by difference where no source tells of each event",
+    )
     history: Duration = Field(180 * DAY, description="how far back the first pull reads activity")
     requests_per_10s: int = Field(80, ge=1, le=10000, description="calls we allow ourselves in any ten seconds")
     day_until: Share = Field(

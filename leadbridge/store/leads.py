@@ -103,7 +103,7 @@ def person_by_email(tx: Connection, address: str) -> int | None:
 # --- records -------------------------------------------------------------------------------------------------------
 
 _SAVED = ("person_id", "email", "email_canonical", "attributes", "opted_out", "created_at", "modified_at", "read_at",
-          "written")  # fmt: skip
+          "written", "counters")  # fmt: skip
 
 
 def save_records(
@@ -133,6 +133,7 @@ def save_records(
                 "modified_at": lead.modified_at,
                 "read_at": now,
                 "written": lead.written,
+                "counters": lead.counters,
             }
             for ref, (person, lead) in sorted(newest.items())
         ],
@@ -170,6 +171,22 @@ def _by_person(tx: Connection, query: Select[Any]) -> dict[int, list[StoredRecor
     for row in tx.execute(query.order_by(records.c.vendor, records.c.object_type, records.c.record_id)):
         found[row.person_id].append(_record(row))
     return dict(found)
+
+
+def counters_of(tx: Connection, refs: Collection[RecordRef]) -> dict[RecordRef, Mapping[str, str]]:
+    """The counters of these records as last read; records never read are missing."""
+    by_kind = defaultdict(set)
+    for ref in refs:
+        by_kind[ref.vendor, ref.object_type].add(ref.record_id)
+    found: dict[RecordRef, Mapping[str, str]] = {}
+    for (vendor, object_type), ids in by_kind.items():
+        query = select(records.c.record_id, records.c.counters).where(
+            records.c.vendor == vendor,
+            records.c.object_type == object_type,
+            among(tx, records.c.record_id, sorted(ids)),
+        )
+        found |= {RecordRef(vendor, object_type, row.record_id): row.counters for row in tx.execute(query)}
+    return found
 
 
 def retire_records(tx: Connection, refs: Iterable[RecordRef], now: datetime) -> set[int]:

@@ -113,6 +113,7 @@ records = Table(
     _must("written_version", BigInteger, "0"),
     _must("written_times", Json, "'[]'"),  # of the newest writes, for the cap per hour (G17)
     Column("gone_at", Instant),
+    _must("counters", Json, "'{}'"),  # numbers the vendor only counts up, as last read
 )
 Index("ix_records_person_id", records.c.person_id)
 

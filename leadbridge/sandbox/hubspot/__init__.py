@@ -58,7 +58,7 @@ class HubSpot:
             "add_company", "add_contact", "add_deal", "add_email_event", "add_engagement", "add_event", "add_form",
             "add_form_submission", "add_list", "add_list_member", "add_owner", "add_property", "add_ticket",
             "archive_contact", "edit_company", "edit_contact", "edit_deal", "gdpr_delete", "merge", "restore_contact",
-            "stamp_contacts",
+            "stamp_contacts", "track",
         }
     )  # fmt: skip
 
@@ -237,6 +237,13 @@ class HubSpot:
 
     def edit_deal(self, deal_id: str, properties: Mapping[str, str]) -> None:
         self._edit("deals", deal_id, properties)
+
+    def track(self, contact_id: str, properties: Mapping[str, str]) -> None:
+        """What HubSpot's own tracking writes: read-only values too, such as the number of page views."""
+        with self._store.lock:
+            record = self._need("contacts", contact_id)
+            values = self._acts.judge(KINDS["contacts"], properties, record, self._seed())
+            self._acts.change(KINDS["contacts"], record, values, self._person())
 
     def _edit(self, object_type: str, record_id: str, properties: Mapping[str, str]) -> None:
         with self._store.lock:

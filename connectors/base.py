@@ -73,7 +73,7 @@ class PropertySpec:
 
     name: str  # vendor's name
     label: str
-    kind: str  # "number" | "text" | "choice"
+    kind: str  # "number" | "text" | "choice"; an e-mail platform's webhook to us is a "webhook"
     description: str
     options: tuple[str, ...] = ()
 

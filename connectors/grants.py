@@ -11,6 +11,9 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Protocol
 
+SIGNING = "mailchimp.webhook"
+"""Name under which the secret that signs Mailchimp's webhook is kept, which Mailchimp shows once."""
+
 
 @dataclass(frozen=True, slots=True)
 class Grant:
@@ -31,6 +34,9 @@ class Grants(Protocol):
     def current(self, name: str, first: Grant) -> Grant:
         """The grant kept under this name, or `first`: the one that was configured, when it is another than before."""
 
+    def keep(self, name: str, secret: str) -> None:
+        """Keep a secret that a vendor shows once."""
+
     def renewed(self, name: str, first: Grant, seen: str, renew: Renew) -> Grant:
         """A grant whose access token is not `seen`: the one somebody stored meanwhile, or the one `renew` fetches.
 
@@ -43,7 +49,11 @@ class MemoryGrants:
 
     def __init__(self) -> None:
         self._kept: dict[tuple[str, str], Grant] = {}
+        self.secrets: dict[str, str] = {}
         self._lock = threading.Lock()
+
+    def keep(self, name: str, secret: str) -> None:
+        self.secrets[name] = secret
 
     def current(self, name: str, first: Grant) -> Grant:
         return self._kept.get((name, first.refresh_token), first)

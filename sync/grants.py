@@ -26,6 +26,12 @@ class StoredGrants:
         self._owner = owner
         self._wait = wait
 
+    def keep(self, name: str, secret: str) -> None:
+        """See `Grants.keep`."""
+        logs.hide(secret)
+        with self._store.writing() as tx:
+            grants.keep(tx, self._store.vault, name, {"secret": secret}, clock.now())
+
     def current(self, name: str, first: Grant) -> Grant:
         """See `Grants.current`."""
         with self._store.reading() as tx:

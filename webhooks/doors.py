@@ -1,6 +1,6 @@
 """The doors as routes: which receiver answers where. A vendor without a secret has no door."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
@@ -8,10 +8,12 @@ from flask import Flask, Response, jsonify, request
 from pydantic import SecretStr
 from werkzeug.exceptions import HTTPException, RequestEntityTooLarge
 
+from connectors.grants import SIGNING
 from leadbridge import logs
 from leadbridge.config.connections import HubSpotConnection, MailchimpConnection, SalesforceConnection
 from leadbridge.config.schema import Config
 from leadbridge.errors import WebhookRefused
+from leadbridge.store import grants
 from leadbridge.store.engine import Store
 from sync import accounts
 from webhooks.base import Answer, Delivery, Receiver
@@ -53,7 +55,7 @@ def add_doors(
     if connections.salesforce is not None:
         doors.salesforce(connections.salesforce, _organization(store, connections.salesforce.organization))
     if connections.mailchimp is not None:
-        doors.mailchimp(connections.mailchimp)
+        doors.mailchimp(connections.mailchimp, _shown_once(store))
     if config.intake is not None:
         receiver = IntakeReceiver(writer, write_keys=plain(config.intake.write_key, config.intake.write_key_previous))
         for kind in KINDS:
@@ -90,10 +92,10 @@ class _Doors:
             view = self.taking(outbound)
             route(self._app, "/webhooks/salesforce/outbound/<secret>", "salesforce_outbound", view, "POST")
 
-    def mailchimp(self, mine: MailchimpConnection) -> None:
+    def mailchimp(self, mine: MailchimpConnection, shown_once: Sequence[str]) -> None:
         if not (secrets := plain(mine.webhook_secret, mine.webhook_secret_previous)):
             return
-        signing = plain(mine.webhook_signing_secret)
+        signing = [*plain(mine.webhook_signing_secret), *shown_once]
         receiver = MailchimpReceiver(
             self._writer, path_secrets=secrets, audience=mine.audience, signing_secrets=signing
         )
@@ -155,6 +157,15 @@ def _organization(store: Store, configured: str | None) -> Callable[[], str | No
         return known[0] if known else None
 
     return ask
+
+
+def _shown_once(store: Store) -> list[str]:
+    """The secret of the webhook that `leadbridge apply` made at Mailchimp, if it is a signed one."""
+    with store.reading() as tx:
+        kept = grants.read(tx, store.vault, SIGNING)
+    secrets = [kept["secret"]] if kept else []
+    logs.hide(*secrets)
+    return secrets
 
 
 def route(app: Flask, rule: str, name: str, view: Callable[..., Response], *methods: str) -> None:

@@ -7,6 +7,7 @@ from pydantic import Field
 
 from connectors.base import Change, Crm, Made, Page, Progress, PropertySpec, Reading, SalesTask, Settled, TaskState
 from connectors.grants import Grants
+from connectors.hubspot.agreement import Agreement
 from connectors.hubspot.around import Around
 from connectors.hubspot.auth import Api
 from connectors.hubspot.counters import counted, in_use, properties_of
@@ -20,6 +21,7 @@ from connectors.hubspot.writing import BATCH, Writes
 from leadbridge.call import Pace
 from leadbridge.config.connections import HubSpotConnection
 from leadbridge.config.schema import Config
+from leadbridge.errors import Fault
 from leadbridge.types import Activity, Lead, RecordRef, Value
 
 
@@ -50,6 +52,10 @@ class HubSpot(Crm):
         self._sources = tuple(dict.fromkeys(connection.activities))
         history = timedelta(seconds=connection.history)
         self._streams = Streams(self._api, self._sources, connection.lists, history=history, lookback=lookback)
+        self._agreement = Agreement(self._api, self._fields, self._streams, connection.lists, config)
+
+    def faults(self) -> list[Fault]:
+        return self._agreement.faults()
 
     def account(self) -> str:
         """The account's portal id: to be pinned, so that a wrong token never writes into another account."""

@@ -75,6 +75,7 @@ ROUTES = {
     "forms.submissions": Route("GET", "submissions", "/{form}", optional=True),
     "email.events": Route("GET", "email", "/events", optional=True),
     "properties.list": Route("GET", "properties", "/contacts"),
+    "properties.companies": Route("GET", "properties", "/companies"),
     "properties.create": Route("POST", "properties", "/contacts"),
     "properties.update": Route("PATCH", "properties", "/contacts/{name}"),
     "groups.list": Route("GET", "properties", "/contacts/groups"),

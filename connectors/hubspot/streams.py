@@ -241,7 +241,7 @@ class Streams:
         names: dict[str, str] = {}
 
         def lists(_: _Place) -> Sequence[str]:
-            names.update(self._lists_of_contacts())
+            names.update(self._lists_to_read())
             return sorted(names)
 
         def members(list_id: str, after: str, low: datetime) -> _Rows:
@@ -258,18 +258,23 @@ class Streams:
 
         return self._by_parts(progress, LISTS_REST, lists, members)
 
-    def _lists_of_contacts(self) -> dict[str, str]:
-        """Id and name of the lists to read: those named in the configuration, or all."""
-        found: dict[str, str] = {}
+    def lists_of_contacts(self) -> list[ListRow]:
+        """Every list of contacts the account has."""
+        found: list[ListRow] = []
         offset, more = 0, True
         while more:
             body = {"query": "", "count": 100, "offset": offset}
             page = self._api.ask("lists.search", ListsPage, body=body)
             rows = [one for raw in page.lists if (one := row(ListRow, raw)) is not None]
-            found |= {one.id: one.name for one in rows if one.object_type in ("", CONTACTS)}
+            found += [one for one in rows if one.object_type in ("", CONTACTS)]
             more, offset = page.has_more and page.offset > offset, page.offset
+        return found
+
+    def _lists_to_read(self) -> dict[str, str]:
+        """Id and name of the lists named in the configuration, or of all."""
         wanted = {one.casefold() for one in self._wanted_lists}
-        return {one: name for one, name in found.items() if not wanted or {one, name.casefold()} & wanted}
+        rows = self.lists_of_contacts()
+        return {one.id: one.name for one in rows if not wanted or {one.id, one.name.casefold()} & wanted}
 
     def _email_spans(self, place: _Place) -> Sequence[str]:
         """Starts of the spans from `low` to the start of the pull."""

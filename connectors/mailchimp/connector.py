@@ -4,8 +4,11 @@ from collections.abc import Iterator, Mapping, Sequence
 from datetime import datetime, timedelta
 
 from connectors.base import Consent, EmailPlatform, Entry, Member, OptOut, Page, Progress, PropertySpec, Settled
+from connectors.grants import Grants, MemoryGrants
 from connectors.mailchimp.auth import Api
 from connectors.mailchimp.feeds import Feeds
+from connectors.mailchimp.hooks import KIND as HOOK
+from connectors.mailchimp.hooks import Hooks
 from connectors.mailchimp.journeys import Journeys
 from connectors.mailchimp.mapping import CAMPAIGNS, Fields
 from connectors.mailchimp.members import Members
@@ -22,7 +25,11 @@ class Mailchimp(EmailPlatform):
 
     vendor = VENDOR
 
-    def __init__(self, connection: MailchimpConnection, config: Config, *, pace: Pace | None = None) -> None:
+    keeps_grants = True
+
+    def __init__(
+        self, connection: MailchimpConnection, config: Config, *, pace: Pace | None = None, grants: Grants | None = None
+    ) -> None:
         self._api = Api(connection, pace)
         self._fields = Fields(config)
         lookback = timedelta(seconds=connection.lookback)
@@ -30,6 +37,8 @@ class Mailchimp(EmailPlatform):
         self._members = Members(self._api, self._fields, audience, connection.simultaneous, lookback)
         journeys = {journey.name: journey for journey in config.nurture.journeys}
         self._journeys = Journeys(self._api, audience, journeys)
+        secret = connection.webhook_secret.get_secret_value() if connection.webhook_secret else None
+        self._hooks = Hooks(self._api, audience, config.web.public_url, secret, grants or MemoryGrants())
         self._sources = tuple(dict.fromkeys(connection.activities))
         history = timedelta(seconds=connection.history)
         self._feeds = Feeds(self._api, audience, connection.simultaneous)
@@ -81,10 +90,14 @@ class Mailchimp(EmailPlatform):
         return self._members.write(changes)
 
     def specs(self) -> list[PropertySpec]:
-        return [*self._fields.specs(), *self._journeys.specs()]
+        return [*self._fields.specs(), *self._journeys.specs(), *self._hooks.specs()]
 
     def missing(self, specs: Sequence[PropertySpec]) -> list[PropertySpec]:
-        return self._members.missing(specs)
+        fields = [spec for spec in specs if spec.kind != HOOK]
+        hooks = [spec for spec in specs if spec.kind == HOOK]
+        return [*self._members.missing(fields), *(hooks if hooks and self._hooks.missing() else ())]
 
     def create(self, specs: Sequence[PropertySpec]) -> None:
-        self._members.create(specs)
+        self._members.create([spec for spec in specs if spec.kind != HOOK])
+        if any(spec.kind == HOOK for spec in specs):
+            self._hooks.make()

@@ -93,7 +93,8 @@ def _show_plan(lines: list[Any], verb: str) -> None:
     if not lines:
         typer.echo("Everything is there; nothing to do.")
     for line in lines:
-        typer.echo(f"{line.vendor}: {line.spec.kind} property {line.spec.name!r} {verb} ({line.spec.label})")
+        what = "webhook for" if line.spec.kind == "webhook" else f"{line.spec.kind} property"
+        typer.echo(f"{line.vendor}: {what} {line.spec.name!r} {verb} ({line.spec.label})")
 
 
 def migrate(config: ConfigFile = DEFAULT_CONFIG) -> None:

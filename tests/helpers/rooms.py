@@ -84,8 +84,10 @@ def configuration(
     salesforce: dict[str, Any] | None = None,
     fields: dict[str, Any] | None = None,
     journeys: list[dict[str, Any]] | None = None,
+    write_back: dict[str, Any] | None = None,
+    public_url: str | None = None,
 ) -> Config:
-    """A configuration of both vendors at one address; the dictionaries add to their connections."""
+    """A configuration of all vendors at one address; the dictionaries add to their connections."""
     return Config.model_validate(
         {
             "connections": {
@@ -101,7 +103,8 @@ def configuration(
                 | (mailchimp or {}),
             },
             "fields": FIELDS if fields is None else fields,
-            "write_back": WRITE_BACK,
+            "write_back": WRITE_BACK if write_back is None else write_back,
+            "web": {"public_url": public_url},
             "scores": SCORES,
             "nurture": {"journeys": JOURNEYS if journeys is None else journeys},
         }

@@ -7,7 +7,10 @@ from urllib.parse import urlencode
 import pytest
 
 from connectors.events import read_event
+from connectors.grants import SIGNING
+from leadbridge import clock
 from leadbridge.config.schema import Config
+from leadbridge.store import Store, grants
 from leadbridge.types import EventKind
 from tests.helpers.signers import mailchimp_header
 from tests.webhooks.conftest import AUDIENCE, MAILCHIMP_PATH, MAILCHIMP_SIGNING, Door, OpenDoor, on_sqlite, settings
@@ -153,3 +156,16 @@ def test_the_old_path_is_good_too_while_rotating(open_door: OpenDoor) -> None:
     door = open_door(connections={"mailchimp": mailchimp})
     assert door.ask("GET", f"/webhooks/mailchimp/{old}").status == 200
     assert door.mailchimp(LEFT, path=old).status == 204
+
+
+@on_sqlite
+def test_the_secret_of_a_webhook_that_apply_made_is_known_without_being_written_anywhere(
+    open_door: OpenDoor, store: Store
+) -> None:
+    with store.writing() as tx:
+        grants.keep(tx, store.vault, SIGNING, {"secret": MAILCHIMP_SIGNING}, clock.now())
+    door = open_door()
+    assert door.mailchimp(LEFT).status == 401
+    body = urlencode(LEFT).encode()
+    signed = {"X-Mailchimp-Signature": mailchimp_header(MAILCHIMP_SIGNING, body, int(time.time()))}
+    assert door.mailchimp(LEFT, headers=signed).status == 204

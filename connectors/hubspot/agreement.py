@@ -1,0 +1,95 @@
+"""Do the configuration and the account agree? Asked of the property definitions (vendors/hubspot.md section 8.1)."""
+
+from collections.abc import Iterator, Mapping, Sequence
+
+from pydantic import Field
+
+from connectors.hubspot.auth import Api
+from connectors.hubspot.mapping import COMPANY, LIFECYCLE, Fields
+from connectors.hubspot.streams import ListRow, Streams
+from connectors.hubspot.wire import Listing, Shape, row
+from leadbridge.config.schema import Config
+from leadbridge.config.wording import did_you_mean
+from leadbridge.errors import Fault, FeatureMissing
+
+_DATES = frozenset({"date", "datetime"})
+_FITTING: Mapping[str, frozenset[str]] = {
+    "integer": frozenset({"number", "string", "enumeration"}),  # contacts keep some numbers as text (section 8.3)
+    "number": frozenset({"number", "string", "enumeration"}),
+    "boolean": frozenset({"bool", "enumeration"}),
+    "date": _DATES,
+    "datetime": _DATES,
+}
+"""Types of properties that a field of ours can be read from; a text can be read from all."""
+
+
+class Rights(Shape):
+    read_only: bool = Field(False, alias="readOnlyValue")
+
+
+class Known(Shape):
+    """A property as far as it can disagree."""
+
+    name: str
+    type: str = ""
+    calculated: bool = False
+    rights: Rights = Field(Rights(), alias="modificationMetadata")
+
+
+class Agreement:
+    """Compares one configuration with its account."""
+
+    def __init__(self, api: Api, fields: Fields, streams: Streams, lists: Sequence[str], config: Config) -> None:
+        self._api = api
+        self._fields = fields
+        self._streams = streams
+        self._lists = lists
+        self._config = config
+
+    def faults(self) -> list[Fault]:
+        """See `Crm.faults`."""
+        contacts = self._known("properties.list")
+        companies = self._known("properties.companies") if self._fields.company_properties else {}
+        return [*self._mapped(contacts, companies), *self._written(contacts), *self._named_lists()]
+
+    def _known(self, operation: str) -> dict[str, Known]:
+        listing = self._api.ask(operation, Listing)
+        return {one.name: one for raw in listing.results if (one := row(Known, raw)) is not None}
+
+    def _mapped(self, contacts: Mapping[str, Known], companies: Mapping[str, Known]) -> Iterator[Fault]:
+        for name, mapping in self._config.fields.items():
+            if mapping.hubspot is None:
+                continue
+            of_company = mapping.hubspot.startswith(COMPANY)
+            known, prefix = (companies, COMPANY) if of_company else (contacts, "")
+            place = mapping.hubspot.removeprefix(prefix)
+            where, whose = f"fields.{name}.hubspot", "companies" if of_company else "contacts"
+            found = known.get(place)
+            if found is None:
+                cure = did_you_mean(place, known) or "check its internal name under Settings, Properties"
+                yield Fault(0, where, f"{whose} have no property {place}", cure)
+            elif mapping.type in _FITTING and found.type not in _FITTING[mapping.type]:
+                problem = f"{place} of {whose} is a {found.type} property, and cannot be read as {mapping.type}"
+                yield Fault(0, where, problem, "change type, or name another property")
+
+    def _written(self, contacts: Mapping[str, Known]) -> Iterator[Fault]:
+        """Properties that are there but take no value of ours. What is not there is told by `missing`."""
+        for ours, target in self._fields.targets.items():
+            found = contacts.get(target.name)
+            if found is not None and target.name != LIFECYCLE and (found.calculated or found.rights.read_only):
+                problem = f"{target.name} is read-only in HubSpot"
+                yield Fault(0, f"write_back.{ours}.hubspot", problem, "name a property that leadbridge may create")
+
+    def _named_lists(self) -> Iterator[Fault]:
+        if not self._lists:
+            return
+        try:
+            rows: list[ListRow] = self._streams.lists_of_contacts()
+        except FeatureMissing as missing:
+            yield Fault(0, "connections.hubspot.lists", "lists cannot be read", missing.problem)
+            return
+        names = {one.name.casefold(): one.name for one in rows}
+        for wanted in self._lists:
+            if wanted.casefold() not in names and wanted not in {one.id for one in rows}:
+                cure = did_you_mean(wanted, names.values()) or "name it as HubSpot does, or give its id"
+                yield Fault(0, "connections.hubspot.lists", f"there is no list of contacts {wanted!r}", cure)

@@ -1,0 +1,55 @@
+"""`check --live`: where the file and the HubSpot account do not agree, each with its cure."""
+
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+
+from leadbridge.errors import Fault
+from leadbridge.sandbox.server import Sandbox
+from tests.helpers import rooms
+
+
+@pytest.fixture
+def sandbox() -> Iterator[Sandbox]:
+    with Sandbox() as sandbox:
+        yield rooms.unlimited(sandbox)
+
+
+def faults(sandbox: Sandbox, version: str = "v3", fields: dict[str, Any] | None = None, **more: Any) -> list[Fault]:
+    config = rooms.configuration(sandbox.url, hubspot={"api_version": version, **more}, fields=fields)
+    return rooms.hubspot(config).faults()
+
+
+@pytest.mark.parametrize("version", ["v3", "2026-09"])
+def test_an_account_that_fits_has_no_faults(sandbox: Sandbox, version: str) -> None:
+    fields = {name: mapping for name, mapping in rooms.FIELDS.items() if name != "budget"}
+    assert faults(sandbox, version, fields) == []
+
+
+def test_a_property_that_is_not_there_is_named_with_the_nearest_one(sandbox: Sandbox) -> None:
+    fields = {"job_title": {"hubspot": "jobtitel"}, "employees": {"hubspot": "company.numberofemployes"}}
+    first, second = faults(sandbox, fields=fields)
+    assert (first.where, first.hint) == ("fields.job_title.hubspot", "did you mean jobtitle?")
+    assert (second.where, second.hint) == ("fields.employees.hubspot", "did you mean numberofemployees?")
+
+
+def test_a_property_of_a_type_that_cannot_be_read_is_told(sandbox: Sandbox) -> None:
+    fields = {"born": {"hubspot": "hs_is_unworked", "type": "date"}, "free": {"hubspot": "jobtitle", "type": "boolean"}}
+    assert [fault.where for fault in faults(sandbox, fields=fields)] == ["fields.born.hubspot", "fields.free.hubspot"]
+
+
+def test_a_place_to_write_that_only_hubspot_writes_is_told(sandbox: Sandbox) -> None:
+    fields = {"job_title": {"hubspot": "jobtitle"}}
+    config = rooms.configuration(sandbox.url, fields=fields, write_back={"score": {"hubspot": "hubspotscore"}})
+    (fault,) = rooms.hubspot(config).faults()
+    assert fault.where == "write_back.score.hubspot"
+    assert "read-only" in fault.problem
+
+
+def test_a_list_that_is_not_there_is_told(sandbox: Sandbox) -> None:
+    sandbox.hubspot.add_list("Webinar 2026")
+    fields = {"job_title": {"hubspot": "jobtitle"}}
+    assert faults(sandbox, fields=fields, lists=["webinar 2026"]) == []
+    (fault,) = faults(sandbox, fields=fields, lists=["webinar 2025"])
+    assert (fault.where, fault.hint) == ("connections.hubspot.lists", "did you mean Webinar 2026?")

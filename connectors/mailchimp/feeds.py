@@ -15,7 +15,7 @@ from pydantic import Field
 from connectors.base import Page
 from connectors.batches import in_batches
 from connectors.mailchimp.auth import Api, Sdk
-from connectors.mailchimp.mapping import feed_activity, hash_of
+from connectors.mailchimp.mapping import FEED_ACTIONS, feed_activity, hash_of
 from connectors.mailchimp.wire import CampaignRow, FeedRow, Id, Refused, Shape, Text, Titles, row
 from leadbridge import clock, logs
 from leadbridge.errors import FeatureMissing, VendorError
@@ -27,7 +27,6 @@ LOOK_AGAIN = timedelta(days=1)
 """Journeys change seldom: their mail is looked for once in this time."""
 
 FEED_PAGE = 1000
-FEED_KINDS = ("open", "click", "bounce", "unsub", "sent")
 _MAIL_STEP = "action-send_email"
 
 
@@ -136,7 +135,7 @@ class Feeds:
                     hash_of(email),
                     count=FEED_PAGE,
                     offset=offset,
-                    activity_filters=list(FEED_KINDS),
+                    activity_filters=list(FEED_ACTIONS),
                 )
 
             try:

@@ -28,7 +28,8 @@ ACTIONS = {
     "bounce": ActivityKind.EMAIL_BOUNCED,
 }
 
-FEED_ACTIONS = ACTIONS | {"sent": ActivityKind.EMAIL_SENT, "unsub": ActivityKind.UNSUBSCRIBED}
+FEED_ACTIONS = ACTIONS | {"unsub": ActivityKind.UNSUBSCRIBED}
+"""That a mail was sent is no act of the person, and reports of campaigns do not tell it either."""
 
 CAMPAIGNS = "campaigns"
 

@@ -265,6 +265,10 @@ class EmailPlatform(ABC):
     def account(self) -> str:
         """As `Crm.account`."""
 
+    def faults(self) -> list[Fault]:
+        """As `Crm.faults`."""
+        return []
+
     @abstractmethod
     def read_members(self, emails: Sequence[str]) -> Iterator[Mapping[str, Member]]:
         """Yield the members behind these canonical addresses in portions, each read just before it is yielded.

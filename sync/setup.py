@@ -27,7 +27,7 @@ def plan(parts: Parts) -> list[Missing]:
 
 def faults(parts: Parts) -> list[Fault]:
     """Where the accounts and the configuration do not agree, each with its cure. Reads only."""
-    return [fault for crm in parts.crms for fault in crm.faults()]
+    return [fault for room in parts.rooms for fault in room.faults()]
 
 
 def apply(parts: Parts) -> list[Missing]:

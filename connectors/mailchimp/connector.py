@@ -5,6 +5,7 @@ from datetime import datetime, timedelta
 
 from connectors.base import Consent, EmailPlatform, Entry, Member, OptOut, Page, Progress, PropertySpec, Settled
 from connectors.grants import Grants, MemoryGrants
+from connectors.mailchimp.agreement import Agreement
 from connectors.mailchimp.auth import Api
 from connectors.mailchimp.feeds import Feeds
 from connectors.mailchimp.hooks import KIND as HOOK
@@ -17,6 +18,7 @@ from connectors.mailchimp.wire import VENDOR, Root
 from leadbridge.call import Pace
 from leadbridge.config.connections import MailchimpConnection
 from leadbridge.config.schema import Config
+from leadbridge.errors import Fault
 from leadbridge.types import Activity, Value
 
 
@@ -42,7 +44,11 @@ class Mailchimp(EmailPlatform):
         self._sources = tuple(dict.fromkeys(connection.activities))
         history = timedelta(seconds=connection.history)
         self._feeds = Feeds(self._api, audience, connection.simultaneous)
+        self._agreement = Agreement(self._api, self._feeds, audience, config.nurture.journeys)
         self._streams = Streams(self._api, self._feeds, audience, history=history, lookback=lookback)
+
+    def faults(self) -> list[Fault]:
+        return self._agreement.faults()
 
     def account(self) -> str:
         """The account's id: to be pinned, so that a wrong key never touches another account."""

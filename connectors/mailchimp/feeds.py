@@ -100,6 +100,13 @@ class Feeds:
             log.warning("journeys not read", vendor=error.vendor, why=error.problem)
             return None
 
+    def journeys(self) -> dict[str, str] | None:
+        """Id and name of this audience's journeys; None when the account does not tell."""
+        try:
+            return {one.id: one.name for one in self._journeys()}
+        except (FeatureMissing, Refused):
+            return None
+
     def _journeys(self) -> list[JourneyRow]:
         page = self._api.ask("journeys.list", JourneysPage, _get("/customer-journeys/journeys"))
         rows = [found for raw in page.journeys if (found := row(JourneyRow, raw)) is not None]

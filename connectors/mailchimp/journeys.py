@@ -22,7 +22,7 @@ from connectors.mailchimp.wire import VENDOR, MemberRow, Refused, Tags
 from leadbridge.config.nurture import Journey
 from leadbridge.errors import FeatureMissing, NeedsOperator, RecordRefused, Unknown, VendorError
 
-_TRIGGER = re.compile(r"journeys/(\d+)/steps/(\d+)")
+TRIGGER = re.compile(r"journeys/(\d+)/steps/(\d+)")
 
 
 class Journeys:
@@ -120,7 +120,7 @@ class Journeys:
             raise NeedsOperator(VENDOR, "members.patch", f"the audience has no merge field {field}; {cure}")
 
     def _trigger(self, journey: Journey, email: str, failures: list[VendorError]) -> None:
-        found = _TRIGGER.search(journey.mailchimp.trigger or "")
+        found = TRIGGER.search(journey.mailchimp.trigger or "")
         if found is None:
             raise NeedsOperator(
                 VENDOR, "journeys.trigger", f"journey {journey.name}: its trigger names no journey and step"

@@ -59,6 +59,7 @@ def test_events_reach_the_crm_as_scores_whatever_becomes_of_redis_and_of_worker_
 ) -> None:
     worker = scaled.start(*WORKER)
     beat = scaled.start(*BEAT)
+    second = scaled.start(*BEAT)  # two schedulers do no harm
     web = scaled.start(*WEB)
     scaled.subscribe(web.heard(r"listens on (http\S+)")[1], "jobtitle")
     until(lambda: len(scaled.written()) == PEOPLE)
@@ -85,7 +86,7 @@ def test_events_reach_the_crm_as_scores_whatever_becomes_of_redis_and_of_worker_
 
     until(lambda: worked_off(scaled))
     assert set(scaled.entered().values()) == {1}
-    for process in (web, beat, worker):
+    for process in (web, beat, second, worker):
         began = time.monotonic()
         assert process.end() == 0, process.words
         assert time.monotonic() - began < 30

@@ -88,6 +88,29 @@ def test_a_dead_or_frozen_queue_never_holds_up_the_door(tmp_path: Path, how: sig
     redis.close()
 
 
+def test_a_queue_without_memory_left_is_a_lost_hint_and_nothing_else(tmp_path: Path) -> None:
+    try:
+        redis = Redis(tmp_path, "--maxmemory", "1", "--maxmemory-policy", "noeviction")
+    except NoRedis as missing:
+        pytest.skip(str(missing))
+    bell = Bell(settings(redis.url), patience=0.5)
+    tried = threading.Event()
+
+    def ring() -> None:
+        try:
+            bell.ring()
+        finally:
+            tried.set()
+
+    doorbell = Doorbell(ring)
+    doorbell.ring()
+    assert tried.wait(20)
+    assert redis.ask("LLEN", WORK) == 0
+    doorbell.ring()  # it is still there
+    doorbell.stop()
+    redis.close()
+
+
 def test_after_a_failure_the_queue_is_left_alone_for_a_moment(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     bell = Bell(settings(f"redis+socket://{tmp_path}/nobody.sock"), patience=0.2)
     with pytest.raises(Exception, match=r"nobody\.sock"):

@@ -4,6 +4,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from sync import accounts, enrol, events, leave, passes, pull, receivers, rescore, write_back
+from sync.counting import add
 from sync.enrol import Enrolled
 from sync.events import Worked
 from sync.leave import Left
@@ -58,9 +59,9 @@ def act(parts: Parts, *, tell: Tell = quiet) -> Round:
     done.rescored = rescore.rescore(store, parts.scorer, parts.crms, parts.platform, owner=owner, tell=tell)
     passes.note_rules(parts)
     while passes.step(parts, done.rescored, tell=tell):  # a pass over everybody gives way to what is urgent
-        done.events.add(events.work(store, parts.crms, owner=owner, wanted=parts.intake, tell=tell))
+        add(done.events, events.work(store, parts.crms, owner=owner, wanted=parts.intake, tell=tell))
         more = rescore.rescore(store, parts.scorer, parts.crms, parts.platform, owner=owner, tell=tell)
-        done.rescored.add(more)
+        add(done.rescored, more)
     for crm in parts.crms:
         done.written.add(write_back.write_back(store, crm, owner=owner, tell=tell))
     if parts.platform and parts.platform.specs():

@@ -5,7 +5,7 @@ the vendor's size; events that cannot be worked go to quarantine and the rest pr
 """
 
 from collections.abc import Callable, Collection, Iterator, Sequence
-from dataclasses import dataclass, field, fields, replace
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from functools import partial
 from typing import TypeAlias
@@ -43,11 +43,6 @@ class Worked:
     echoes: int = 0  # events that tell of our own writes
     failed: int = 0  # events now in quarantine
     waiting: int = 0  # to be tried again, the vendor could not be read
-
-    def add(self, more: "Worked") -> None:
-        """Count what another turn did to what those before it did."""
-        for one in fields(self):
-            setattr(self, one.name, getattr(self, one.name) + getattr(more, one.name))
 
 
 @dataclass(slots=True)

@@ -36,6 +36,7 @@ from scoring.engine import ScoreFrame
 from scoring.frames import KIND_CODES, Activities, Documents, people_frame
 from scoring.lifecycle import Stay
 from sync import rescore, wiring
+from sync.counting import add
 from sync.holding import renewed
 from sync.outlook import Loaded, Scorer, View, facts, noted_facts
 from sync.wiring import Parts
@@ -92,7 +93,7 @@ def everybody(parts: Parts, *, processes: int = 1, tell: Tell = lambda _what, _c
     apart = multiprocessing.get_context("spawn")  # a store must be opened after a fork, not before
     with ProcessPoolExecutor(processes, mp_context=apart) as pool:
         for work in as_completed([pool.submit(_apart, parts.config) for _ in range(processes)]):
-            done.add(work.result())
+            add(done, work.result())
             tell("seen", done.seen)
     return done
 

@@ -5,7 +5,7 @@ the wish to enrol (transactional outbox, reliability pattern 2). Nothing here ta
 """
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from sqlalchemy import Connection
@@ -58,11 +58,6 @@ class Rescored:
     failed: int = 0  # people who cannot be scored: now in quarantine
     seen: int = 0  # people a pass over everybody has compared; of them only those who moved count above
     handed_on: int = 0  # people a pass could not score at once: due, to be scored one by one
-
-    def add(self, more: "Rescored") -> None:
-        """Count what another turn did to what those before it did."""
-        for one in fields(self):
-            setattr(self, one.name, getattr(self, one.name) + getattr(more, one.name))
 
 
 def rescore(

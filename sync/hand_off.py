@@ -9,10 +9,10 @@ from datetime import datetime, timedelta
 from sqlalchemy import Connection
 
 from leadbridge.config.hand_off import Care, HandOff, Return
-from leadbridge.store import hand_offs
+from leadbridge.store import activities, hand_offs
 from leadbridge.store import leads as lead_store
 from leadbridge.store import scores as score_store
-from leadbridge.types import LifecycleStage, PersonId
+from leadbridge.types import ActivityKind, LifecycleStage, PersonId
 from nurture.hand_off import HAND_OFF, may_begin
 from sync.outlook import Outlook
 
@@ -23,6 +23,7 @@ def decide(
     rows: Mapping[PersonId, lead_store.PersonRow],
     outlooks: Sequence[Outlook],
     at: datetime,
+    low_commitment: Collection[ActivityKind] = (),
 ) -> dict[PersonId, datetime]:
     """Wish for what is asked, end what is over. Returns who has to be looked at again, and when: at once where this
     changed what conditions see, else when a rest is over."""
@@ -30,6 +31,8 @@ def decide(
         return {}
     ids = [outlook.person_id for outlook in outlooks]
     known = hand_offs.latest(tx, ids)
+    ready = [outlook.person_id for outlook in outlooks if HAND_OFF in outlook.asked.calls]
+    only_low = activities.only_of(tx, ready, low_commitment) if ready and low_commitment else set()
     standings = score_store.standings(tx, ids)
     tasks = {HAND_OFF: config.task} | {care.name: care.task for care in config.care}
     wishes: list[hand_offs.Wish] = []
@@ -48,6 +51,8 @@ def decide(
                 elif asked.accepted and rule == HAND_OFF and last.state == hand_offs.OPEN and not last.accepted_at:
                     accepted.append(last.id)
                     again[person] = at
+            elif rule == HAND_OFF and person in only_low:
+                continue  # a follow is no wish to be called (pressure guard, N24)
             elif _begins(config, rule, outlook, last, standings.get(person), at):
                 score = outlook.scores[0].value if outlook.scores else None
                 wishes.append(hand_offs.Wish(person, rule, asked.calls[rule], score, task=tasks[rule] is not None))

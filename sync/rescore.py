@@ -194,7 +194,8 @@ def save(
     people = [outlook.person_id for outlook in outlooks]
     learned = note_used(tx, scorer, loaded, people)
     outlooks = with_next_asset(tx, scorer, outlooks, at)
-    again = hand_off.decide(tx, scorer.config.hand_off, loaded.rows, outlooks, at)
+    low = scorer.config.nurture.pressure.low_commitment
+    again = hand_off.decide(tx, scorer.config.hand_off, loaded.rows, outlooks, at, low)
     record_consents(tx, scorer, loaded, people, at)
     if scorer.config.nurture.enabled and scorer.config.nurture.journeys:
         wished = want_journeys(tx, store, scorer, loaded, outlooks, at)

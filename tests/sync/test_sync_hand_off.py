@@ -12,9 +12,9 @@ import sqlalchemy as sa
 
 from connectors.hubspot.connector import HubSpot
 from leadbridge import clock
-from leadbridge.store import Store, alerts, hand_offs, merging, scores
+from leadbridge.store import Store, activities, alerts, hand_offs, merging, scores
 from leadbridge.store.tables import hand_offs as table
-from leadbridge.types import EnrolmentState
+from leadbridge.types import Activity, ActivityKind, EnrolmentState, email_key
 from nurture.hand_off import HAND_OFF
 from sync import explain, receivers
 from tests.helpers import rooms
@@ -153,6 +153,25 @@ def test_a_need_beyond_the_stage_keeps_the_person_with_marketing(company: Compan
     found = explain.explain(company.made.store, company.made.parts.scorer, "ann@acme.example")
     assert found is not None
     assert found.unmet == ("based in our market",)
+
+
+def test_who_did_nothing_but_follow_us_is_not_called(company: Company) -> None:
+    company.made.lead("ann@acme.example", **READY)
+    ben = company.made.lead("ben@acme.example", **READY)
+    followed = [
+        Activity(
+            email_key(f"{name}@acme.example"), kind, company.time.at - timedelta(days=1), "social", f"{name}{kind}"
+        )
+        for name, kind in (
+            ("ann", ActivityKind.SOCIAL_FOLLOWED),
+            ("ben", ActivityKind.SOCIAL_FOLLOWED),
+            ("ben", ActivityKind.PAGE_VIEW),
+        )
+    ]
+    with company.made.store.writing() as tx:
+        activities.add_activities(tx, followed, clock.now())
+    company.round()
+    assert [row.person_id for row in company.rows()] == [company.made.person(ben)]
 
 
 # --- to whom ---------------------------------------------------------------------------------------------------------

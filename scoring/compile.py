@@ -16,6 +16,7 @@ from leadbridge.columns import MICROS, plain, spelled
 from leadbridge.conditions import Lists, Prepared, named_list, prepare, words_of
 from leadbridge.config.behaviour import Behaviour, Counted
 from leadbridge.config.conditions import AllOf, AnyOf, FieldTest, Not, Test, fields_of
+from leadbridge.config.questions import Question, question_facts
 from leadbridge.config.schema import attributes, of_scores
 from leadbridge.config.scores import Persona, Rule, ScoreModel, Sequence
 from scoring.frames import KIND_CODES
@@ -123,11 +124,13 @@ def compile_model(
     personas: Mapping[str, Persona] | None = None,
     behaviour: Mapping[str, Behaviour] | None = None,
     others: Mapping[str, ScoreModel] | None = None,
+    questions: Mapping[str, Question] | None = None,
 ) -> CompiledModel:
     """Make the score `name` ready. `types`: the facts rules may look at (fields and built-in ones), with their types.
 
-    Rules may look at the personas and behaviour given too (their facts come from `personas.nearness` and
-    `behaviour.measured`), and at the `others` among the scores, which have to be worked out before (`in_order`).
+    Rules may look at the personas, behaviour and questions given too (their facts come from `personas.nearness`,
+    `behaviour.measured` and `questions.answered`), and at the `others` among the scores, which have to be worked out
+    before (`in_order`).
 
     Raises ValueError naming every rule that asks for a fact or category that is not there. A score is no fact of its
     own, and stages are none: what we write is never an input to it (reliability G17).
@@ -137,7 +140,7 @@ def compile_model(
              if rule.category not in model.categories]  # fmt: skip
     asking = [("applies_to", model.applies_to), *((f"rule {rule.name!r}", rule.when) for rule in model.rules)]
     measured = {key: each.type for key, each in behaviour.items()}
-    types = attributes({**types, **measured}, personas or ()) | of_scores(
+    types = attributes({**types, **measured, **question_facts(questions or ())}, personas or ()) | of_scores(
         {key: model.categories for key, model in others.items()}
     )
     fields: set[str] = set()
@@ -170,7 +173,9 @@ def compile_model(
         lines += [(label, f"at most {plain(high)}"), (label, f"at least {plain(low)}")]
     return CompiledModel(
         name=name,
-        hash=model_hash(name, model, lists=lists, personas=personas, behaviour=behaviour, others=others),
+        hash=model_hash(
+            name, model, lists=lists, personas=personas, behaviour=behaviour, others=others, questions=questions
+        ),
         scale=(model.min, model.max),
         applies=None if model.applies_to is None else prepare(model.applies_to, lists),
         rules=rules,
@@ -235,12 +240,13 @@ def model_hash(
     personas: Mapping[str, Persona] | None = None,
     behaviour: Mapping[str, Behaviour] | None = None,
     others: Mapping[str, ScoreModel] | None = None,
+    questions: Mapping[str, Question] | None = None,
 ) -> str:
     """Content hash of a score: 16 hexadecimal digits.
 
     The same under another order of keys, of parts of `all:` and `any:`, and of words in a list, and under comments
     and spelled-out defaults; another one whenever the meaning may differ, the contents of a named list included,
-    the behaviour and the other scores it looks at, and all personas once it looks at one.
+    the behaviour and the other scores it looks at, and all personas, and all questions, once it looks at one.
     The order of rules counts: of two equal rules in an exclusive group the first in the file wins.
     """
     meaning = {
@@ -264,10 +270,16 @@ def model_hash(
              _sorted([[trait.name, _exact(trait.weight), _plain(trait.when, lists)] for trait in each.traits])]
             for label, each in personas.items()
         ]  # fmt: skip
+    if questions and any(fact.partition(".")[0] == "known" or fact == "completeness" for fact in asked):
+        meaning["questions"] = {key: _plain(each, lists) for key, each in questions.items()}
+        asked |= {each.field for each in questions.values()}
+        asked |= {fact for each in questions.values() if each.enough is not None for fact in fields_of(each.enough)}
     if looked := {key: each for key, each in (behaviour or {}).items() if key in asked}:
         meaning["behaviour"] = {key: _plain(each, lists) for key, each in looked.items()}
     if taken_up := sorted(scores_asked(model) & (others or {}).keys() - {name}):
-        around: Any = {"lists": lists, "personas": personas, "behaviour": behaviour, "others": others}
+        around: Any = {
+            "lists": lists, "personas": personas, "behaviour": behaviour, "others": others, "questions": questions,
+        }  # fmt: skip
         meaning["scores"] = {key: model_hash(key, (others or {})[key], **around) for key in taken_up}
     text = json.dumps(meaning, sort_keys=True, ensure_ascii=True, separators=(",", ":"))
     return hashlib.sha256(text.encode()).hexdigest()[:16]
@@ -312,7 +324,7 @@ def _plain(value: Any, lists: Lists | None) -> Any:
             return [type(value).__name__, _sorted([_plain(part, lists) for part in value.parts])]
         case Not():
             return ["not", _plain(value.part, lists)]
-        case Sequence() | Counted():
+        case Sequence() | Counted() | Question():
             return {key: _plain(part, lists) for key, part in dict(value).items() if part is not None}
         case Test():
             return {key: _test_argument(key, given, lists) for key, given in dict(value).items() if given is not None}

@@ -57,6 +57,11 @@ def clockwork(config: Config) -> Clockwork:
         for length in (one.test.within, one.test.older_than)
         if length is not None
     }
+    dated |= {
+        (each.dated, round(each.good_for * MICROS))
+        for each in config.questions.values()
+        if each.dated is not None and each.good_for is not None
+    }
     thresholds: dict[tuple[str, str], set[int]] = defaultdict(set)
     for one in tests:
         word = one.field.split(".")

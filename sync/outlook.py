@@ -30,6 +30,7 @@ from scoring.compile import CompiledModel, compile_model, in_order
 from scoring.frames import KIND_CODES, Activities, Documents, People, people_frame
 from scoring.lifecycle import Stay, cause, stages
 from scoring.personas import PersonaFrame, compile_personas, nearness
+from scoring.questions import Answers, answered, compile_questions
 
 OBJECTS = "objects_to_profiling"
 """Built-in field: did the person object, as far as we noted it ourselves?"""
@@ -70,6 +71,7 @@ class View:
     fits: Mapping[str, Mask]  # configured journey: does its condition hold?
     until: Mapping[str, Mask]  # journey with an `until`: does it hold?
     inside: Mapping[str, Mask]  # segment: are they in it?
+    answers: Answers
     near: PersonaFrame
     behaviour: Mapping[str, Column]
     judged: Judged  # what is asked of people at the company
@@ -95,9 +97,16 @@ class Scorer:
         self.types = {**BUILT_IN_FIELDS, **{name: field.type for name, field in config.fields.items()}}
         self.personas = compile_personas(config.personas)
         self.behaviour = compile_behaviour(config.behaviour)
+        self._questions = compile_questions(config.questions)
         self.models = tuple(
             compile_model(
-                name, model, self.types, personas=config.personas, behaviour=config.behaviour, others=config.scores
+                name,
+                model,
+                self.types,
+                personas=config.personas,
+                behaviour=config.behaviour,
+                others=config.scores,
+                questions=config.questions,
             )
             for name, model in config.scores.items()
         )
@@ -166,6 +175,8 @@ class Scorer:
         """The same in columns, for any number of people. Pure."""
         done = measured(self.behaviour, len(people), activities, micros(at))
         facts = people.facts.adding(done)
+        answers = answered(self._questions, facts, micros(at))
+        facts = facts.adding(answers.columns())
         near = nearness(self.personas, facts, at)
         facts = facts.adding(near.facts())
         by_name: dict[str, engine.ScoreFrame] = {}
@@ -187,6 +198,7 @@ class Scorer:
             fits={name: holds(test, facts, at) for name, test in self._journeys.items()},
             until={name: holds(test, facts, at) for name, test in self._until.items()},
             inside={name: holds(test, facts, at) for name, test in self._segments.items()},
+            answers=answers,
             near=near,
             behaviour=done,
             judged=self._readiness.judge(facts, stage_of, at),
@@ -237,7 +249,11 @@ class Scorer:
                 {name: held[place] for name, held in fits.items()},
                 {name: held[place] for name, held in until.items()},
                 tuple(name for name, held in inside.items() if held[place]),
-                {**view.near.values(row), **{name: values[place] for name, values in behaviour.items()}},
+                {
+                    **view.near.values(row),
+                    **view.answers.values(row),
+                    **{name: values[place] for name, values in behaviour.items()},
+                },
                 view.near.persona(row),
                 view.judged.of(row),
                 unchanged[row],

@@ -72,7 +72,7 @@ def note_rules(parts: Parts) -> None:
 def rules_digest(scorer: Scorer) -> str:
     """Content hash of all that a score, a stage, a phase or a segment follows from."""
     config = scorer.config.model_dump(
-        mode="json", include={"stages", "buyer_journey", "segments", "personas", "behaviour"}
+        mode="json", include={"stages", "buyer_journey", "segments", "personas", "behaviour", "questions"}
     )
     text = json.dumps([[model.hash for model in scorer.models], config], sort_keys=True)
     return hashlib.sha256(text.encode()).hexdigest()[:16]

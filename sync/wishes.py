@@ -105,7 +105,7 @@ def _small(config: Config, wish: outbox.Wanted, written: Mapping[str, str]) -> b
     ours = {getattr(target, wish.ref.vendor): name for name, target in config.write_back.items()}
     for place, text in wish.values.items():
         value = ours.get(place, "").partition(".")[0]
-        if value in ("reasons", "persona_reasons"):
+        if value in ("reasons", "persona_reasons", "qualification"):
             continue
         before, now = as_number(written.get(place)), as_number(text)
         if value not in ("score", "persona") or before is None or now is None:

@@ -14,11 +14,12 @@ from leadbridge.config.conditions import test_names
 from leadbridge.config.document import Node, Path
 from leadbridge.config.fields import FieldType
 from leadbridge.config.hand_off import STANDINGS
+from leadbridge.config.questions import STATES, question_facts
 from leadbridge.config.schema import BUILT_IN_FIELDS, attributes, facts, of_scores, values
 from leadbridge.config.wording import did_you_mean, listed
 from leadbridge.types import BuyerJourney, LifecycleStage
 
-RESERVED = ("all", "any", "not", "stage", "buyer_journey", "segment", "persona", *BUILT_IN_FIELDS)
+RESERVED = ("all", "any", "not", "stage", "buyer_journey", "segment", "persona", "completeness", *BUILT_IN_FIELDS)
 """Words that a field of one's own cannot be called."""
 
 
@@ -76,10 +77,13 @@ class Facts:
             for name, node in tree.below("behaviour").items()
         }
         declared |= self.behaviour
+        self.questions = tuple(tree.below("questions"))
+        self.of_questions = attributes(declared)
+        declared |= question_facts(self.questions)
         self.attributes = attributes(declared)
         self.of_rules = attributes(declared, self.personas)
         self.all = facts(declared, self.scores, self.personas)
-        self.values = values(self.scores, self.personas, self.behaviour)
+        self.values = values(self.scores, self.personas, self.behaviour, asks=bool(self.questions))
         self._untyped = {name for name, kind in declared.items() if kind not in types}
         self._choices: dict[str, dict[str, str]] = {
             "lifecycle_stage": _folded(LifecycleStage),  # the CRM's, in our words
@@ -88,6 +92,7 @@ class Facts:
             "segment": _folded(tree.below("segments")),
             "hand_off": _folded(STANDINGS),
         }
+        self._choices |= {f"known.{name}": _folded(STATES) for name in self.questions}
         if self.personas:
             self._choices["persona"] = _folded(self.personas)
         for name, node in tree.below("scores").items():
@@ -95,7 +100,9 @@ class Facts:
                 self._choices[f"grade.{name}"] = _folded(node.below("grades"))
         # Names of a section that could not be read are not known, so nothing about them can be called wrong.
         self._open = tuple(
-            key for key in ("fields", "behaviour", "personas", "scores", "segments") if _unreadable(tree.at(key))
+            key
+            for key in ("fields", "behaviour", "questions", "personas", "scores", "segments")
+            if _unreadable(tree.at(key))
         )
         if "segments" in self._open:
             del self._choices["segment"]
@@ -121,6 +128,7 @@ class Facts:
         if name in self.all:
             what = {
                 "consent": "is worked out from what is scored, and consent comes before",
+                "questions": "is worked out after the questions, so that a question cannot look at it",
                 "personas": "is worked out after the personas, so that a persona cannot look at it",
                 "scores": "is worked out from these rules, so that a rule cannot look at it",
                 "stages": "is worked out after the stages, so that a stage cannot look at it",
@@ -135,9 +143,12 @@ class Facts:
         key = part, of if part == "scores" else ""
         if key not in self._by_part:
             later = {"stages": ("stage", "buyer_journey"), "buyer_journey": ("buyer_journey",)}.get(part, ())
-            seen = {"consent": self.attributes, "personas": self.attributes, "scores": self.of_rules}.get(
-                part, self.all
-            )
+            seen = {
+                "consent": self.attributes,
+                "questions": self.of_questions,
+                "personas": self.attributes,
+                "scores": self.of_rules,
+            }.get(part, self.all)
             if part == "scores":  # a score may take the others up, never itself; `whole` refuses circles
                 seen = seen | of_scores({name: parts for name, parts in self.scores.items() if name != of})
             self._by_part[key] = {fact: kind for fact, kind in seen.items() if fact not in later}
@@ -155,8 +166,10 @@ class Facts:
     def _unsure(self, name: str) -> bool:
         if name.startswith(("score.", "grade.")):
             return "scores" in self._open or any(name.startswith(f"score.{score}.") for score in self._half_read)
-        return bool({"fields", "behaviour"}.intersection(self._open)) or (
-            "personas" in self._open and name.partition(".")[0] == "persona"
+        return (
+            bool({"fields", "behaviour"}.intersection(self._open))
+            or ("personas" in self._open and name.partition(".")[0] == "persona")
+            or ("questions" in self._open and (name.partition(".")[0] == "known" or name == "completeness"))
         )
 
 

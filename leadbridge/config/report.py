@@ -18,6 +18,7 @@ def describe(config: Config) -> list[tuple[str, str]]:
     lines.append(("fields", f"{len(config.fields)} mapped" + (f"; in no rule: {', '.join(unused)}" if unused else "")))
     lines.append(("write back", ", ".join(config.write_back) or "nothing"))
     lines.append(("behaviour", ", ".join(config.behaviour) or "none"))
+    lines.append(("questions", ", ".join(config.questions) or "none"))
     lines.append(("personas", ", ".join(config.personas) or "none"))
     for name, model in config.scores.items():
         kinds = Counter(_kind(rule) for rule in model.rules)
@@ -106,6 +107,7 @@ def _queue(address: str | None) -> list[tuple[str, str]]:
 
 def _used(config: Config) -> set[str]:
     asked = {name for _path, condition, _scores in conditions_of(config) for name in fields_of(condition)}
+    asked |= {name for each in config.questions.values() for name in (each.field, each.source, each.dated) if name}
     asked |= {rule.each for model in config.scores.values() for rule in model.rules if rule.each is not None}
     return asked | set(config.hand_off.fields if config.hand_off else ())
 

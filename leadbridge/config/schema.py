@@ -27,6 +27,7 @@ from leadbridge.config.kinds import (
 )
 from leadbridge.config.measurement import Measurement
 from leadbridge.config.nurture import Nurture
+from leadbridge.config.questions import Question, question_facts
 from leadbridge.config.queue import QueueAddress, Rounds
 from leadbridge.config.scores import Drift, Persona, ScoreModel, StageRule
 from leadbridge.types import BuyerJourney, LifecycleStage
@@ -72,6 +73,9 @@ class Config(Section):
     write_back: dict[str, WriteBackTarget] = Field(default={}, description="our value: property to create and fill")
     behaviour: dict[Name, Behaviour] = Field(
         default={}, description="our name: a field worked out from what people did, for conditions everywhere"
+    )
+    questions: dict[Name, Question] = Field(
+        default={}, description="what sales wants to know of a person, such as budget, authority, need and timeline"
     )
     personas: dict[Name, Persona] = Field(
         default={}, description="kinds of buyers; each person is taken for the nearest"
@@ -122,10 +126,16 @@ def facts(fields: Mapping[str, str], scores: Outline, personas: Iterable[str] = 
     return found
 
 
-def values(scores: Outline, personas: Iterable[str] = (), behaviour: Mapping[str, str] | None = None) -> dict[str, str]:
+def values(
+    scores: Outline,
+    personas: Iterable[str] = (),
+    behaviour: Mapping[str, str] | None = None,
+    *,
+    asks: bool = False,
+) -> dict[str, str]:
     """Every name `write_back` may use, with the kind of property it fills ("number", "text", "choice").
 
-    `behaviour`: fields worked out from what people did, with their types.
+    `behaviour`: fields worked out from what people did, with their types; `asks`: are there questions?
     """
     found = {"score": "number", "grade": "choice", "stage": "choice", "reasons": "text",
              "buyer_journey": "choice", "journey": "text", "segments": "text",
@@ -137,15 +147,18 @@ def values(scores: Outline, personas: Iterable[str] = (), behaviour: Mapping[str
     found.update({f"score.{category}": "number" for category in next(iter(scores.values()), ())})
     if near := {f"persona.{name}": "number" for name in personas}:
         found |= {"persona": "choice", "persona_reasons": "text", **near}
+    if asks:
+        found |= {"completeness": "number", "next_question": "text", "qualification": "text"}
     found |= {name: "number" if kind == "number" else "text" for name, kind in (behaviour or {}).items()}
     return found
 
 
 def field_types(config: Config) -> dict[str, str]:
-    """Fields of a person with their types: mapped ones, and those worked out from behaviour."""
+    """Fields of a person with their types: mapped ones, and those worked out from behaviour and questions."""
     return {
         **{name: mapping.type for name, mapping in config.fields.items()},
         **{name: behaviour.type for name, behaviour in config.behaviour.items()},
+        **question_facts(config.questions),
     }
 
 
@@ -157,7 +170,7 @@ def known_facts(config: Config) -> dict[str, str]:
 def known_values(config: Config) -> dict[str, str]:
     """`values` of a configuration."""
     worked_out = {name: behaviour.type for name, behaviour in config.behaviour.items()}
-    return values(_outline(config), config.personas, worked_out)
+    return values(_outline(config), config.personas, worked_out, asks=bool(config.questions))
 
 
 def _outline(config: Config) -> Outline:
@@ -169,6 +182,9 @@ def conditions_of(config: Config) -> Iterator[tuple[tuple[str | int, ...], Condi
     for key, consent_rule in (("given", config.consent.given), ("objection", config.consent.objection)):
         if consent_rule is not None:
             yield ("consent", key), consent_rule, False
+    for name, question in config.questions.items():
+        if question.enough is not None:
+            yield ("questions", name, "enough"), question.enough, False
     for name, persona in config.personas.items():
         for index, trait in enumerate(persona.traits):
             yield ("personas", name, "traits", index, "when"), trait.when, False

@@ -60,8 +60,21 @@ def _behaviour(tree: Node, _facts: Facts) -> Found:
     for name, node in tree.below("behaviour").items():
         if name in fields:
             yield node, f"is the name of a field (line {fields[name].line}) too; call one of them something else"
-        elif name in RESERVED or name in values({"": ()}):
+        elif name in RESERVED or name in values({"": ()}, asks=True):
             yield node, "is a word of leadbridge's own; call it something else"
+
+
+def _questions(tree: Node, facts: Facts) -> Found:
+    for question in tree.below("questions").values():
+        for key, kinds in (("field", ()), ("source", ()), ("dated", ("date", "datetime"))):
+            node = question.at(key)
+            if node is None or node.kind != "text" or not node.text:
+                continue
+            fact = facts.look_up(node.path, node.text)
+            if fact.problem:
+                yield node, f"{shown(node.text)} {fact.problem}", fact.hint()
+            elif kinds and fact.kind is not None and fact.kind not in kinds:
+                yield node, f"{shown(node.text)} is {IS[fact.kind]}, where a date is needed"
 
 
 def _personas(tree: Node, _facts: Facts) -> Found:
@@ -360,6 +373,7 @@ CHECKS: tuple[Callable[[Node, Facts], Found], ...] = (
     _queue,
     _fields,
     _behaviour,
+    _questions,
     _personas,
     _scores,
     _stages,

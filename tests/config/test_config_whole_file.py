@@ -53,6 +53,18 @@ CASES = {
         "write_back:\n", "behaviour:\n  segments: {of: purchase}\nwrite_back:\n",
         [(12, "behaviour.segments", "is a word of leadbridge's own")],
     ),
+    "a question about no field": (
+        "write_back:\n", "questions:\n  need: {ask: What for?, field: nede}\nwrite_back:\n",
+        [(12, "questions.need.field", "is not a field")],
+    ),
+    "an answer dated by a number": (
+        "write_back:\n", "questions:\n  money: {ask: How much?, field: budget, dated: employees}\nwrite_back:\n",
+        [(12, "questions.money.dated", "where a date is needed")],
+    ),
+    "an answer good for some time since no day": (
+        "write_back:\n", "questions:\n  money: {ask: How much?, field: budget, good_for: 90d}\nwrite_back:\n",
+        [(12, "questions.money", "good_for needs dated")],
+    ),
     "a sum of nothing": (
         "write_back:\n", "behaviour:\n  spent: {of: purchase, take: sum}\nwrite_back:\n",
         [(12, "behaviour.spent", "needs value")],

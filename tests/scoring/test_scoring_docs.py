@@ -19,6 +19,10 @@ PARTS: dict[str, str] = {
   country: {hubspot: country}
   employees: {hubspot: company.numberofemployees, type: integer}
   budget: {hubspot: budget_amount, type: number}
+  need: {hubspot: main_challenge}
+  need_source: {hubspot: main_challenge_source}
+  need_given_on: {hubspot: main_challenge_date, type: date}
+  timeframe: {hubspot: purchase_timeframe}
 """,
     "scores": """scores:
   lead:

@@ -19,6 +19,7 @@ from tests.helpers.config_files import ENVIRONMENT
 ROOT = Path(__file__).parents[2]
 MODELS = ROOT / "examples" / "models"
 DATA = ROOT.parent / "shared" / "data" / "x_education" / "leads.csv.gz"
+PURCHASES = ROOT.parent / "shared" / "data" / "cdnow" / "purchases.csv.gz"
 AT = datetime(2026, 3, 1, tzinfo=UTC)
 OLD = AT - timedelta(days=400)
 
@@ -85,16 +86,21 @@ def test_the_model_for_b2b_software_tells_a_buyer_from_a_student_and_a_competito
 
 
 def test_the_model_for_a_shop_scores_customers_beside_buyers() -> None:
-    rows: list[dict[str, Value]] = [
-        {"orders": 12, "spent": 2400, "last_order": "2026-02-20", "first_order": "2023-01-01", "satisfaction": 10},
-        {"orders": 2, "spent": 120, "last_order": "2025-08-01", "first_order": "2025-06-01", "satisfaction": 3},
-        {"country": "Germany", "cart_left": "2026-02-28"},
-    ]
-    best, leaving, new = outlook(model("ecommerce"), rows)
+    rows: list[dict[str, Value]] = [{}, {}, {"country": "Germany", "cart_left": "2026-02-28"}]
+    often: list[Did] = [("purchase", hours(24 * (9 + 100 * number)), {"amount": 200, "category": "tea"})
+                        for number in range(12)]  # fmt: skip
+    seldom: list[Did] = [("purchase", hours(24 * days), {"amount": 60}) for days in (212, 273)]
+    done: dict[int, list[Did]] = {
+        0: [*often, ("survey_answered", hours(9), {"score": 10})],
+        1: [*seldom, ("survey_answered", hours(9), {"score": 3})],
+    }
+    best, leaving, new = outlook(model("ecommerce"), rows, done)
     assert (value(best, "customer"), best.wanted["grade.customer"]) == (100, "A")
     assert best.journeys["for our best"]
     assert not best.journeys["win back"]
     assert (value(leaving, "customer"), leaving.journeys["win back"]) == (14, True)
+    assert (best.wanted["orders"], best.wanted["spent"], best.wanted["likes"]) == (12, 2400, "tea")
+    assert (best.segments, leaving.segments) == (("best_customers", "regulars"), ("may_be_leaving",))
     assert value(new, "customer") is None
     assert (value(new), new.journeys["cart"]) == (20, True)
 
@@ -134,6 +140,34 @@ def _people(rows: list[dict[str, str]]) -> list[dict[str, Value]]:
         person: dict[str, Value] = {ours: row[theirs] for ours, theirs in columns.items() if row[theirs] != "Select"}
         people.append({**person, "opted_out": row["Do Not Email"] == "Yes"})
     return people
+
+
+def test_the_customer_score_of_the_shop_tells_who_will_buy_again() -> None:
+    """Scored on what was bought in 39 weeks, judged by the 39 weeks after."""
+    if not PURCHASES.is_file():
+        pytest.skip("the CDNOW purchases are not beside this checkout (shared/data/cdnow)")
+    with gzip.open(PURCHASES, "rt", encoding="utf-8", newline="") as file:
+        rows = list(csv.DictReader(file))
+    cut = datetime(1997, 10, 1, tzinfo=UTC)
+    done: dict[int, list[Did]] = {}
+    later: dict[int, set[str]] = {}
+    for row in rows:
+        customer, at = int(row["customer_id"]), datetime.fromisoformat(row["date"]).replace(tzinfo=UTC)
+        if at < cut:
+            done.setdefault(customer, []).append(("purchase", cut - at, {"amount": float(row["dollars"])}))
+        else:
+            later.setdefault(customer, set()).add(row["date"])
+    customers = sorted(done)
+    found = outlook(model("ecommerce"), [{} for _ in customers], {n: done[c] for n, c in enumerate(customers)})
+    points = np.array([value(one, "customer") for one in found], np.float64)
+    again = np.array([len(later.get(customer, ())) for customer in customers], np.float64)
+    order = np.random.default_rng(0).permutation(len(points))
+    order = order[np.argsort(-points[order], kind="stable")]
+    deciles = [float(again[part].mean()) for part in np.array_split(order, 10)]
+    print(f"\n{len(customers)} customers, {again.mean():.2f} purchases each in the weeks after; by decile:")
+    print(" ".join(f"{mean:.2f}" for mean in deciles))
+    assert deciles[0] >= 3 * again.mean()
+    assert np.mean(deciles[5:]) < again.mean() / 2
 
 
 def test_the_model_for_education_puts_those_who_enrol_on_top() -> None:

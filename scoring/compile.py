@@ -17,7 +17,7 @@ from leadbridge.conditions import Lists, Prepared, named_list, prepare, words_of
 from leadbridge.config.behaviour import Behaviour, Counted
 from leadbridge.config.conditions import AllOf, AnyOf, FieldTest, Not, Test, fields_of
 from leadbridge.config.questions import Question, question_facts
-from leadbridge.config.schema import attributes, of_scores
+from leadbridge.config.schema import attributes, of_company, of_scores
 from leadbridge.config.scores import Persona, Rule, ScoreModel, Sequence
 from scoring.frames import KIND_CODES
 
@@ -125,6 +125,7 @@ def compile_model(
     behaviour: Mapping[str, Behaviour] | None = None,
     others: Mapping[str, ScoreModel] | None = None,
     questions: Mapping[str, Question] | None = None,
+    company: Mapping[str, str] | None = None,
 ) -> CompiledModel:
     """Make the score `name` ready. `types`: the facts rules may look at (fields and built-in ones), with their types.
 
@@ -143,6 +144,7 @@ def compile_model(
     types = attributes({**types, **measured, **question_facts(questions or ())}, personas or ()) | of_scores(
         {key: model.categories for key, model in others.items()}
     )
+    types |= of_company(key for key in company or () if key != name)
     fields: set[str] = set()
     for who, condition in asking:
         asked = fields_of(condition) if condition is not None else set()
@@ -174,7 +176,14 @@ def compile_model(
     return CompiledModel(
         name=name,
         hash=model_hash(
-            name, model, lists=lists, personas=personas, behaviour=behaviour, others=others, questions=questions
+            name,
+            model,
+            lists=lists,
+            personas=personas,
+            behaviour=behaviour,
+            others=others,
+            questions=questions,
+            company=company,
         ),
         scale=(model.min, model.max),
         applies=None if model.applies_to is None else prepare(model.applies_to, lists),
@@ -241,6 +250,7 @@ def model_hash(
     behaviour: Mapping[str, Behaviour] | None = None,
     others: Mapping[str, ScoreModel] | None = None,
     questions: Mapping[str, Question] | None = None,
+    company: Mapping[str, str] | None = None,
 ) -> str:
     """Content hash of a score: 16 hexadecimal digits.
 
@@ -279,8 +289,11 @@ def model_hash(
     if taken_up := sorted(scores_asked(model) & (others or {}).keys() - {name}):
         around: Any = {
             "lists": lists, "personas": personas, "behaviour": behaviour, "others": others, "questions": questions,
+            "company": company,
         }  # fmt: skip
         meaning["scores"] = {key: model_hash(key, (others or {})[key], **around) for key in taken_up}
+    if shared := {key: how for key, how in (company or {}).items() if f"company.{key}" in facts_asked(model)}:
+        meaning["company"] = shared
     text = json.dumps(meaning, sort_keys=True, ensure_ascii=True, separators=(",", ":"))
     return hashlib.sha256(text.encode()).hexdigest()[:16]
 
@@ -295,7 +308,7 @@ def facts_asked(model: ScoreModel) -> set[str]:
 def scores_asked(model: ScoreModel) -> set[str]:
     """Names of the scores that a score looks at."""
     words = [fact.split(".") for fact in facts_asked(model)]
-    return {word[1] for word in words if word[0] in ("score", "grade") and len(word) > 1}
+    return {word[1] for word in words if word[0] in ("score", "grade", "company") and len(word) > 1}
 
 
 def in_order(models: Mapping[str, ScoreModel]) -> list[str]:

@@ -26,6 +26,7 @@ from nurture.segments import expand
 from scoring import engine, horizon
 from scoring import explain as words
 from scoring.behaviour import compile_behaviour, measured
+from scoring.company import Companies, companies, of_others, together
 from scoring.compile import CompiledModel, compile_model, in_order
 from scoring.frames import KIND_CODES, Activities, Documents, People, people_frame
 from scoring.lifecycle import Stay, cause, stages
@@ -56,6 +57,7 @@ class Outlook:
     persona: str | None
     asked: Asked  # of people at the company
     unchanged_until: datetime | None = None  # nothing changes by time alone before then; None: nothing can
+    company: str | None = None  # for whose company score they count
 
 
 @dataclass(frozen=True, eq=False)
@@ -71,6 +73,7 @@ class View:
     fits: Mapping[str, Mask]  # configured journey: does its condition hold?
     until: Mapping[str, Mask]  # journey with an `until`: does it hold?
     inside: Mapping[str, Mask]  # segment: are they in it?
+    companies: Companies
     answers: Answers
     near: PersonaFrame
     behaviour: Mapping[str, Column]
@@ -98,6 +101,8 @@ class Scorer:
         self.personas = compile_personas(config.personas)
         self.behaviour = compile_behaviour(config.behaviour)
         self._questions = compile_questions(config.questions)
+        where = None if config.company is None else config.company.where
+        self._of_company = None if where is None else prepare(where)
         self.models = tuple(
             compile_model(
                 name,
@@ -107,6 +112,7 @@ class Scorer:
                 behaviour=config.behaviour,
                 others=config.scores,
                 questions=config.questions,
+                company=None if config.company is None else config.company.scores,
             )
             for name, model in config.scores.items()
         )
@@ -179,10 +185,14 @@ class Scorer:
         facts = facts.adding(answers.columns())
         near = nearness(self.personas, facts, at)
         facts = facts.adding(near.facts())
+        found = self.companies(facts, at)
         by_name: dict[str, engine.ScoreFrame] = {}
         for model in self._in_order:
             by_name[model.name] = frame = engine.score(model, replace(people, facts=facts), activities, at)
             facts = facts.adding(engine.score_facts([frame]))
+            if self.config.company is not None and model.name in self.config.company.scores:
+                how = self.config.company.scores[model.name]
+                facts = facts.adding({f"company.{model.name}": together(how, found, frame, facts)})
         stage_of = stages(self._stages, facts, current, at)
         facts = facts.adding({"stage": coded(stage_of)})
         phase_holds = {phase: holds(test, facts, at) for phase, test in self._phases.items()}
@@ -198,6 +208,7 @@ class Scorer:
             fits={name: holds(test, facts, at) for name, test in self._journeys.items()},
             until={name: holds(test, facts, at) for name, test in self._until.items()},
             inside={name: holds(test, facts, at) for name, test in self._segments.items()},
+            companies=found,
             answers=answers,
             near=near,
             behaviour=done,
@@ -206,6 +217,11 @@ class Scorer:
             at=at,
             work_out=self._unchanged_until,
         )
+
+    def companies(self, facts: Columns, at: datetime) -> Companies:
+        """The companies of these people, as far as the configuration has any."""
+        company = self.config.company
+        return companies("" if company is None else company.by, self._of_company, facts, micros(at))
 
     def _unchanged_until(self, view: View) -> list[datetime | None]:
         t = micros(view.at)
@@ -246,6 +262,7 @@ class Scorer:
                 view.stages[row],
                 crm[place],
                 view.phases[row],
+                view.companies.key(row),
                 {name: held[place] for name, held in fits.items()},
                 {name: held[place] for name, held in until.items()},
                 tuple(name for name, held in inside.items() if held[place]),
@@ -269,6 +286,7 @@ class Scorer:
         stage: LifecycleStage | None,
         crm: Value,
         phase: BuyerJourney | None,
+        company: str | None,
         journeys: Mapping[str, bool],
         until: Mapping[str, bool],
         segments: tuple[str, ...],
@@ -296,7 +314,20 @@ class Scorer:
         told = {score.name: score.value for score in scores} | {"lifecycle_stage": crm}
         why = cause(None if stay is None else stay.stage, stage, told)
         return Outlook(
-            person, scores, stage, why, phase, journeys, until, segments, reasons, shown, persona, asked, unchanged
+            person,
+            scores,
+            stage,
+            why,
+            phase,
+            journeys,
+            until,
+            segments,
+            reasons,
+            shown,
+            persona,
+            asked,
+            unchanged,
+            company,
         )
 
 
@@ -369,7 +400,17 @@ def load(
     )
     stages = history.stages_at(tx, known, at) if past else score_store.stages_of(tx, known)
     stays = [Stay(*stages[person]) if person in stages else None for person in known]
-    return Loaded(rows, people, activities, stays)
+    return Loaded(rows, with_colleagues(tx, scorer, people, at), activities, stays)
+
+
+def with_colleagues(tx: Connection, scorer: Scorer, people: People, at: datetime) -> People:
+    """These people, with what the scores of their colleagues who are not among them amount to, as stored now."""
+    company = scorer.config.company
+    if company is None:
+        return people
+    found = scorer.companies(people.facts, at)
+    stored = score_store.company_scores(tx, sorted(found.keys), list(company.scores), people.ids.tolist())
+    return replace(people, facts=people.facts.adding(of_others(found, stored)))
 
 
 def _rows_at(tx: Connection, ids: Sequence[PersonId], at: datetime) -> dict[PersonId, lead_store.PersonRow]:

@@ -38,7 +38,7 @@ from scoring.lifecycle import Stay
 from sync import rescore, wiring
 from sync.counting import add
 from sync.holding import renewed
-from sync.outlook import Loaded, Scorer, View, facts, noted_facts
+from sync.outlook import Loaded, Scorer, View, facts, noted_facts, with_colleagues
 from sync.wiring import Parts
 
 log = logs.logger(__name__)
@@ -72,7 +72,7 @@ def note_rules(parts: Parts) -> None:
 def rules_digest(scorer: Scorer) -> str:
     """Content hash of all that a score, a stage, a phase or a segment follows from."""
     config = scorer.config.model_dump(
-        mode="json", include={"stages", "buyer_journey", "segments", "personas", "behaviour", "questions"}
+        mode="json", include={"stages", "buyer_journey", "segments", "personas", "behaviour", "questions", "company"}
     )
     text = json.dumps([[model.hash for model in scorer.models], config], sort_keys=True)
     return hashlib.sha256(text.encode()).hexdigest()[:16]
@@ -147,6 +147,7 @@ def _go_through(parts: Parts, span: int, done: rescore.Rescored, tell: Tell) -> 
             first, last = packs.ids_of(span)
             standings = bulk.current_standings(tx, first, last)
             loaded, pack = load(tx, scorer, span, standings)
+            loaded.people = with_colleagues(tx, scorer, loaded.people, at)
             view = scorer.view(loaded.people, loaded.activities, loaded.stages, at)
             rows = moved(view, bulk.current_scores(tx, first, last), standings)
             ids = view.ids[rows].tolist()
@@ -286,6 +287,7 @@ def _standing_moved(view: View, stored: bulk.StandingRows) -> Mask:
         found[place] = (
             stored.stage[old] != view.stages[place]
             or stored.buyer_journey[old] != view.phases[place]
+            or stored.company[old] != view.companies.key(place)
             or stored.segments[old] != [name for name, mask in zip(names, inside, strict=True) if mask[place]]
         )
     return found

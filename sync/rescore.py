@@ -172,6 +172,7 @@ def save(
     """Store all that follows from these outlooks, as of `at`, of those who are held; settle their claims."""
     mine = {claim.person_id for claim in held}
     outlooks = [outlook for outlook in outlooks if outlook.person_id in mine]
+    moved = _companies_moved(tx, scorer, outlooks)
     changed = score_store.save_scores(tx, [score for outlook in outlooks for score in outlook.scores], at)
     changed |= _unscore(tx, scorer, outlooks, at)
     score_store.save_standings(
@@ -183,6 +184,7 @@ def save(
                 stage_since=at,
                 cause=outlook.cause,
                 buyer_journey=outlook.buyer_journey,
+                company=outlook.company,
                 segments=outlook.segments,
                 reasons=outlook.reasons,
                 at=at,
@@ -211,8 +213,32 @@ def save(
     for person, when in again.items():
         due.mark_due(tx, [person], when, due.Lane.NORMAL if when <= at else due.Lane.BACKGROUND)
     due.mark_due(tx, learned, at, due.Lane.HOT)
+    if moved and scorer.config.company is not None:
+        settled = at + timedelta(seconds=scorer.config.company.settle)
+        due.mark_due(tx, score_store.people_of(tx, moved) - mine, settled, due.Lane.BACKGROUND)
     done.people += len(outlooks)
     done.changed += len(changed)
+
+
+def _companies_moved(tx: Connection, scorer: Scorer, outlooks: Sequence[Outlook]) -> set[str]:
+    """Companies whose score may be another now: of somebody whose own score moved, or who came or went.
+
+    Their people are looked at a little later, once for all changes until then, which bounds the work for a company in
+    which many move. Nothing goes round: a company's score is never part of what it is made of.
+    """
+    company = scorer.config.company
+    if company is None:
+        return set()
+    people = [outlook.person_id for outlook in outlooks]
+    before, stood = score_store.current_scores(tx, people), score_store.standings(tx, people)
+    found: set[str] = set()
+    for outlook in outlooks:
+        old = stood[outlook.person_id].company if outlook.person_id in stood else None
+        values = {name: row.value for name, row in before.get(outlook.person_id, {}).items()}
+        now = {score.name: score.value for score in outlook.scores}
+        if old != outlook.company or any(values.get(name) != now.get(name) for name in company.scores):
+            found |= {key for key in (old, outlook.company) if key is not None}
+    return found
 
 
 def _unscore(tx: Connection, scorer: Scorer, outlooks: Sequence[Outlook], at: datetime) -> set[PersonId]:

@@ -15,7 +15,7 @@ from leadbridge.config.document import Node, Path
 from leadbridge.config.fields import FieldType
 from leadbridge.config.hand_off import STANDINGS
 from leadbridge.config.questions import STATES, question_facts
-from leadbridge.config.schema import BUILT_IN_FIELDS, attributes, facts, of_scores, values
+from leadbridge.config.schema import BUILT_IN_FIELDS, attributes, facts, of_company, of_scores, values
 from leadbridge.config.wording import did_you_mean, listed
 from leadbridge.types import BuyerJourney, LifecycleStage
 
@@ -82,7 +82,8 @@ class Facts:
         declared |= question_facts(self.questions)
         self.attributes = attributes(declared)
         self.of_rules = attributes(declared, self.personas)
-        self.all = facts(declared, self.scores, self.personas)
+        self.company = tuple(name for name in tree.below("company", "scores") if name in self.scores)
+        self.all = facts(declared, self.scores, self.personas, self.company)
         self.values = values(self.scores, self.personas, self.behaviour, asks=bool(self.questions))
         self._untyped = {name for name, kind in declared.items() if kind not in types}
         self._choices: dict[str, dict[str, str]] = {
@@ -101,7 +102,7 @@ class Facts:
         # Names of a section that could not be read are not known, so nothing about them can be called wrong.
         self._open = tuple(
             key
-            for key in ("fields", "behaviour", "questions", "personas", "scores", "segments")
+            for key in ("fields", "behaviour", "questions", "personas", "scores", "company", "segments")
             if _unreadable(tree.at(key))
         )
         if "segments" in self._open:
@@ -146,11 +147,13 @@ class Facts:
             seen = {
                 "consent": self.attributes,
                 "questions": self.of_questions,
+                "company": self.of_rules,
                 "personas": self.attributes,
                 "scores": self.of_rules,
             }.get(part, self.all)
             if part == "scores":  # a score may take the others up, never itself; `whole` refuses circles
                 seen = seen | of_scores({name: parts for name, parts in self.scores.items() if name != of})
+                seen |= of_company(name for name in self.company if name != of)
             self._by_part[key] = {fact: kind for fact, kind in seen.items() if fact not in later}
         return self._by_part[key]
 
@@ -164,7 +167,7 @@ class Facts:
         return Fact(problem=f"can have no value: {what}")
 
     def _unsure(self, name: str) -> bool:
-        if name.startswith(("score.", "grade.")):
+        if name.startswith(("score.", "grade.", "company.")):
             return "scores" in self._open or any(name.startswith(f"score.{score}.") for score in self._half_read)
         return (
             bool({"fields", "behaviour"}.intersection(self._open))

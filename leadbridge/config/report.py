@@ -26,6 +26,9 @@ def describe(config: Config) -> list[tuple[str, str]]:
         categories = ", ".join(f"{key} {part.min:g} to {part.max:g}" for key, part in model.categories.items())
         grades = f"; grades {', '.join(model.grades)} by {model.grade_from}" if model.grades else ""
         lines.append((f"score {name}", f"{_count(len(model.rules), 'rule')} ({told}); {categories}{grades}"))
+    if config.company is not None:
+        shared = ", ".join(f"{how} of {name}" for name, how in config.company.scores.items())
+        lines.append(("company", f"{shared} over the people of one {config.company.by}"))
     drift = config.drift
     small = f"a move by time of less than {drift.points:g} points waits up to {_length(drift.wait)}"
     lines.append(("drift", small if drift.points else "every move is written at once"))

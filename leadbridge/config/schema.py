@@ -12,6 +12,7 @@ from pydantic import Field, SecretStr
 
 from leadbridge.config.behaviour import Behaviour
 from leadbridge.config.catalogue import Asset
+from leadbridge.config.company import Company
 from leadbridge.config.conditions import Condition, When
 from leadbridge.config.connections import Connections
 from leadbridge.config.consent import Consent
@@ -81,6 +82,7 @@ class Config(Section):
         default={}, description="kinds of buyers; each person is taken for the nearest"
     )
     scores: dict[Name, ScoreModel] = Field(min_length=1, description="score by name; the first is the main one")
+    company: Company | None = Field(None, description="whose scores count together: the people of one company")
     drift: Drift = Field(Drift(), description="when a small move of a score is shown to the vendors")
     stages: dict[LifecycleStage, StageRule] = Field(default={}, description="first match from the top")
     buyer_journey: dict[BuyerJourney, When] = Field(default={}, description="the furthest phase that holds")
@@ -116,12 +118,19 @@ def of_scores(scores: Outline) -> dict[str, str]:
     return found
 
 
-def facts(fields: Mapping[str, str], scores: Outline, personas: Iterable[str] = ()) -> dict[str, str]:
+def of_company(scores: Iterable[str]) -> dict[str, str]:
+    """Facts that the scores of colleagues give, with their types; `scores`: those that are taken together."""
+    return {f"company.{name}": "number" for name in scores}
+
+
+def facts(
+    fields: Mapping[str, str], scores: Outline, personas: Iterable[str] = (), company: Iterable[str] = ()
+) -> dict[str, str]:
     """Every field a condition outside rules may look at, with its type: attributes, scores, stage, segments.
 
     `fields` are mapped ones and those worked out from behaviour.
     """
-    found = {**attributes(fields, personas), **of_scores(scores)}
+    found = {**attributes(fields, personas), **of_scores(scores), **of_company(company)}
     found.update(stage="text", buyer_journey="text", segment="text")
     return found
 
@@ -164,7 +173,8 @@ def field_types(config: Config) -> dict[str, str]:
 
 def known_facts(config: Config) -> dict[str, str]:
     """`facts` of a configuration."""
-    return facts(field_types(config), _outline(config), config.personas)
+    company = () if config.company is None else config.company.scores
+    return facts(field_types(config), _outline(config), config.personas, company)
 
 
 def known_values(config: Config) -> dict[str, str]:
@@ -185,6 +195,8 @@ def conditions_of(config: Config) -> Iterator[tuple[tuple[str | int, ...], Condi
     for name, question in config.questions.items():
         if question.enough is not None:
             yield ("questions", name, "enough"), question.enough, False
+    if config.company is not None and config.company.where is not None:
+        yield ("company", "where"), config.company.where, False
     for name, persona in config.personas.items():
         for index, trait in enumerate(persona.traits):
             yield ("personas", name, "traits", index, "when"), trait.when, False

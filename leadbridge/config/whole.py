@@ -77,6 +77,17 @@ def _questions(tree: Node, facts: Facts) -> Found:
                 yield node, f"{shown(node.text)} is {IS[fact.kind]}, where a date is needed"
 
 
+def _company(tree: Node, facts: Facts) -> Found:
+    by = tree.at("company", "by")
+    if by is not None and by.kind == "text" and by.text:
+        fact = facts.look_up(("company", "by"), by.text)
+        if fact.problem:
+            yield by, f"{shown(by.text)} {fact.problem}", fact.hint()
+    for name, node in tree.below("company", "scores").items():
+        if name not in facts.scores and not facts.scores_unsure:
+            yield node, f"is no score; there is: {listed(facts.scores)}", did_you_mean(name, facts.scores)
+
+
 def _personas(tree: Node, _facts: Facts) -> Found:
     for persona in tree.below("personas").values():
         yield from _twice(persona.each("traits"), "name", "is the name of another trait of this persona")
@@ -125,7 +136,7 @@ def _score_circles(scores: dict[str, Node]) -> Found:
         looks_at[name] = [
             word[1]
             for word in words
-            if word[0] in ("score", "grade") and len(word) > 1 and word[1] in scores and word[1] != name
+            if word[0] in ("score", "grade", "company") and len(word) > 1 and word[1] in scores and word[1] != name
         ]
     for circle in islice(_circles(looks_at), MOST_CIRCLES):
         yield scores[circle[0]], f"goes round in a circle: {' → '.join(circle)}; each of these scores needs the next"
@@ -374,6 +385,7 @@ CHECKS: tuple[Callable[[Node, Facts], Found], ...] = (
     _fields,
     _behaviour,
     _questions,
+    _company,
     _personas,
     _scores,
     _stages,

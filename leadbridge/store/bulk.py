@@ -50,6 +50,7 @@ class StandingRows:
     since: list[int]  # when the stage began, or the row was written: microseconds since 1970, UTC
     buyer_journey: list[str | None]
     segments: list[list[str]]
+    company: list[str | None]
 
 
 def people(tx: Connection, first: int, last: int) -> PeopleRows:
@@ -76,10 +77,11 @@ def current_standings(tx: Connection, first: int, last: int) -> StandingRows:
     """Where they stand."""
     columns = standings.c
     since = type_coerce(func.coalesce(columns.stage_since, columns.at), BigInteger)
-    query = select(columns.person_id, columns.stage, since, columns.buyer_journey, type_coerce(columns.segments, Text))
-    found = _columns(tx, query.where(columns.person_id.between(first, last)).order_by(columns.person_id), 5)
-    people_, stages, began, phases, segments = found
-    return StandingRows(people_, stages, began, phases, _documents(segments))
+    query = select(columns.person_id, columns.stage, since, columns.buyer_journey, type_coerce(columns.segments, Text),
+                   columns.company)  # fmt: skip
+    found = _columns(tx, query.where(columns.person_id.between(first, last)).order_by(columns.person_id), 6)
+    people_, stages, began, phases, segments, companies = found
+    return StandingRows(people_, stages, began, phases, _documents(segments), companies)
 
 
 def _columns(tx: Connection, query: Select[Any], width: int) -> Sequence[list[Any]]:

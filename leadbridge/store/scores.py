@@ -64,6 +64,7 @@ class Standing:
     at: datetime | None = None  # as of when; None, when saving: now
     version: int = 0  # grows by one with each change; not saved
     cause: str = ""  # why the stage is another than before, for the history
+    company: str | None = None  # for whose company score the person counts
 
 
 def current_scores(tx: Connection, person_ids: Collection[int]) -> dict[int, dict[str, ScoreRow]]:
@@ -191,6 +192,34 @@ def score_changes(tx: Connection, person_id: int, *, name: str | None = None, li
     ]  # fmt: skip
 
 
+def company_scores(
+    tx: Connection, companies: Sequence[str], names: Sequence[str], without: Sequence[int]
+) -> dict[str, dict[str, tuple[int, int]]]:
+    """By score and company: the best and the sum of the scores of its people, some left out."""
+    member, given = standings_table.c, scores.c
+    query = (
+        select(given.name, member.company, func.max(given.value), func.sum(given.value))
+        .join_from(standings_table, scores, member.person_id == given.person_id)
+        .where(
+            among(tx, member.company, companies),
+            given.name.in_(names),
+            given.value.is_not(None),
+            ~among(tx, member.person_id, sorted(without)),
+        )
+        .group_by(given.name, member.company)
+    )
+    found: dict[str, dict[str, tuple[int, int]]] = defaultdict(dict)
+    for name, company, best, total in tx.execute(query):
+        found[name][company] = int(best), int(total)
+    return dict(found)
+
+
+def people_of(tx: Connection, companies: Collection[str]) -> set[int]:
+    """Everybody who counts for these companies."""
+    columns = standings_table.c
+    return set(tx.execute(select(columns.person_id).where(among(tx, columns.company, sorted(companies)))).scalars())
+
+
 def models_in_use(tx: Connection) -> dict[str, set[str]]:
     """By score: the hashes of the models that gave the current values."""
     query = select(scores.c.name, scores.c.model).where(scores.c.value.is_not(None)).distinct()
@@ -270,6 +299,7 @@ def standings(tx: Connection, person_ids: Collection[int]) -> dict[int, Standing
             row.reasons,
             row.at,
             row.version,
+            company=row.company,
         )
         for row in tx.execute(query)
     }
@@ -304,6 +334,7 @@ def save_standings(tx: Connection, rows: Sequence[Standing], now: datetime) -> s
                 "stage": row.stage,
                 "stage_since": old.stage_since if old and old.stage == row.stage else row.stage_since or at,
                 "buyer_journey": row.buyer_journey,
+                "company": row.company,
                 "segments": row.segments,
                 "reasons": row.reasons,
                 "at": at,
@@ -319,7 +350,7 @@ def save_standings(tx: Connection, rows: Sequence[Standing], now: datetime) -> s
         changed,
         key=["person_id"],
         change=lambda new: {
-            **{name: new[name] for name in ("stage", "stage_since", "buyer_journey", "segments", "reasons", "at")},
+            **{name: new[name] for name in _SHOWN},
             "version": standings_table.c.version + 1,
         },
         only_if=lambda new: new.at >= standings_table.c.at,
@@ -331,8 +362,11 @@ def save_standings(tx: Connection, rows: Sequence[Standing], now: datetime) -> s
     return people
 
 
+_SHOWN = ("stage", "stage_since", "buyer_journey", "company", "segments", "reasons", "at")
+
+
 def _said(row: Standing) -> tuple[Any, ...]:
-    return row.stage, row.buyer_journey, row.segments, dict(row.reasons)
+    return row.stage, row.buyer_journey, row.company, row.segments, dict(row.reasons)
 
 
 def stage_changes(tx: Connection, person_id: int) -> list[tuple[datetime, str | None, str | None, str]]:

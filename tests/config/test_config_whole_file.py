@@ -53,6 +53,14 @@ CASES = {
         "write_back:\n", "behaviour:\n  segments: {of: purchase}\nwrite_back:\n",
         [(12, "behaviour.segments", "is a word of leadbridge's own")],
     ),
+    "a company of what is no field": (
+        "write_back:\n", "company: {by: account, scores: {lead: best}}\nwrite_back:\n",
+        [(11, "company.by", "is not a field")],
+    ),
+    "a company's share of no score": (
+        "write_back:\n", "company: {by: country, scores: {laed: best}}\nwrite_back:\n",
+        [(11, "company.scores.laed", "is no score")],
+    ),
     "a question about no field": (
         "write_back:\n", "questions:\n  need: {ask: What for?, field: nede}\nwrite_back:\n",
         [(12, "questions.need.field", "is not a field")],

@@ -26,7 +26,7 @@ from leadbridge.call import (
     transport_error,
 )
 from leadbridge.errors import NeedsOperator, RecordRefused, RetryLater, Unknown, VendorError
-from tests.helpers.rooms import Skipping
+from leadbridge.testing import Skipping
 
 PATIENCE = Patience(connect=1, answer=10, whole=100, tries=5, first_wait=1, longest_wait=30)
 

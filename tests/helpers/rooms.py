@@ -1,7 +1,6 @@
 """Vendors' rooms over a sandbox, with a clock that skips waits: nothing here sleeps."""
 
 import json
-import time
 from typing import Any
 
 import urllib3
@@ -9,34 +8,15 @@ import urllib3
 from connectors.hubspot.connector import HubSpot
 from connectors.mailchimp.connector import Mailchimp
 from connectors.salesforce.connector import Salesforce
-from leadbridge.call import Pace, Patience
+from leadbridge.call import Pace
 from leadbridge.config.schema import Config
 from leadbridge.sandbox.salesforce import CLIENT_ID, CLIENT_SECRET
 from leadbridge.sandbox.server import Sandbox
+from leadbridge.testing import Skipping
 
 HUBSPOT_TOKEN = "sandbox-hubspot-token"
 MAILCHIMP_KEY = "sandbox-mailchimp-key-us1"
 AUDIENCE = "a36b032126"
-SHORT = Patience(connect=1.0, answer=1.0, whole=60.0, tries=4, first_wait=0.5, longest_wait=30.0)
-"""One second for an answer; waits cost nothing with `Skipping`."""
-
-
-class Skipping:
-    """Monotonic time in which a wait is over at once, and is remembered."""
-
-    def __init__(self) -> None:
-        self.waits: list[float] = []
-
-    def ticks(self) -> float:
-        return time.monotonic() + sum(self.waits)
-
-    def sleep(self, seconds: float) -> None:
-        self.waits.append(seconds)
-
-    def pace(self, patience: Patience = SHORT) -> Pace:
-        return Pace(patience, sleep=self.sleep, ticks=self.ticks)
-
-
 SCORES = {
     "lead": {
         "categories": {"fit": {"max": 60}, "engagement": {"max": 40}},

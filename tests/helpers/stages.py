@@ -3,58 +3,52 @@
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
-from typing import Any, Protocol, get_args
+from typing import Any, get_args
 
-from connectors.base import Crm
+from connectors.base import Crm, EmailPlatform
 from leadbridge.call import Pace
 from leadbridge.config.connections import HubSpotSource
 from leadbridge.sandbox.salesforce import ids
 from leadbridge.sandbox.server import Sandbox
+from leadbridge.sandbox.world import Fault
+from leadbridge.testing import Trouble
 from leadbridge.types import RecordRef
 from tests.helpers import rooms
 
 PAGE_SIZES = {"events": 100, "forms": 50, "email_events": 5, "meetings": 200, "calls": 200}  # e-mail events by spans
 
 
-class Stage(Protocol):
-    """What the contract suite asks of a vendor's stage. Names are the vendor's own."""
+class Sandboxed:
+    """What a stage over our sandbox has for every vendor."""
 
     sandbox: Sandbox
     vendor: str
     listing: Collection[str]  # operations that list records of a full pull, as the sandbox's journal names them
     writing: str
-    credential: str  # key of the connection that holds the secret
-    streams: Sequence[str]
-    page_sizes: Mapping[str, int]  # of the sources tested
-    dated_by_edit: Collection[str]  # sources whose rows come again with every edit
-    score: str
-    fit: str
-    grade: str
-    title: str  # a property of the vendor's own
-    bad: Mapping[str, str]  # a value the vendor refuses
-    unknown: str  # id of no record
-    rest: float  # seconds a rate limit lasts
 
-    def room(self, pace: Pace | None = None, **connection: Any) -> Crm: ...
-    def ref(self, record_id: str) -> RecordRef: ...
-    def refs(self, record_ids: Sequence[str]) -> list[RecordRef]: ...
-    def calls_to_read(self, count: int) -> int: ...
-    def add(self, count: int, *, at: datetime | None = None) -> list[str]: ...
-    def edit(self, record_id: str, title: str) -> None: ...
-    def merge(self, one: str, other: str) -> tuple[str, list[str]]:
-        """The record both live on in, and the ids that are only names of it now."""
+    def calls(self, operation: str = "") -> int:
+        return sum(call.operation.startswith(operation) for call in self.sandbox.world.journal)
 
-    def archive(self, record_id: str) -> None: ...
-    def erase(self, record_id: str) -> None: ...
-    def held(self, record_id: str) -> Mapping[str, str]: ...
-    def lose_property(self, name: str) -> None: ...
-    def properties(self) -> object: ...
-    def lack_a_source(self) -> str: ...
-    def act(self, stream: str, record_id: str, count: int, now: datetime) -> None: ...
+    def reads(self) -> int:
+        return sum(call.operation in self.listing for call in self.sandbox.world.journal)
+
+    def trouble(self, trouble: Trouble) -> None:
+        self.sandbox.world.faults.add(
+            Fault(
+                trouble.kind,
+                status=trouble.status,
+                headers=dict(trouble.headers),
+                seconds=trouble.seconds,
+                times=trouble.times,
+                skip=trouble.skip,
+                vendor=self.vendor,
+                operation=self.writing if trouble.writing else "*",
+            )
+        )
 
 
 @dataclass
-class HubSpotStage:
+class HubSpotStage(Sandboxed):
     """HubSpot behind one of its path families."""
 
     sandbox: Sandbox
@@ -152,7 +146,7 @@ SALESFORCE_PAGE = 100
 
 
 @dataclass
-class SalesforceStage:
+class SalesforceStage(Sandboxed):
     """Salesforce with one of its two kinds of people."""
 
     sandbox: Sandbox
@@ -258,3 +252,75 @@ class SalesforceStage:
                     deal = {"Name": f"Deal {n}", "StageName": "Prospecting", "CloseDate": at.date().isoformat()}
                     made = org.add("Opportunity", deal, at)
                     org.add("OpportunityContactRole", {"OpportunityId": made, "ContactId": record_id}, at)
+
+
+@dataclass
+class MailchimpStage(Sandboxed):
+    """Mailchimp, with both journeys of the configuration."""
+
+    sandbox: Sandbox
+    vendor: str = "mailchimp"
+    writing: str = "members.patch"
+    credential: str = "api_key"
+    address: str = "base_url"
+    repeatable: str = "guides"
+    bare: str = "demo"
+    fields: Sequence[str] = ("LBSCORE", "LBGRADE", "LBSTAGE", "LBREASONS")
+    stream: str = "campaigns"
+
+    def __post_init__(self) -> None:
+        self.account = self.sandbox.mailchimp
+        self.account.add_journey(11, "guides", tag="Leadbridge guides")
+        self.account.add_journey(12, "demo", step_id=34)
+
+    def room(self, pace: Pace | None = None, **connection: Any) -> EmailPlatform:
+        return rooms.mailchimp(rooms.configuration(self.sandbox.url, mailchimp=connection), pace)
+
+    def calm(self) -> None:
+        self.sandbox.world.faults.clear()
+
+    def put(self, email: str, status: str, *, at: datetime | None = None) -> None:
+        self.account.add_member(email, status, timestamp=at)
+
+    def status(self, email: str) -> str:
+        return self.account.member(email).status
+
+    def held(self, email: str) -> Mapping[str, str]:
+        return {name: str(value) for name, value in self.account.member(email).merge_fields.items()}
+
+    def is_public(self, field: str) -> bool:
+        fields = self.account.core.state.audiences[rooms.AUDIENCE].merge_fields.values()
+        return next(one.public for one in fields if one.tag == field)
+
+    def unsubscribe(self, email: str) -> None:
+        self.account.person_unsubscribes(email)
+
+    def bounce(self, email: str) -> None:
+        self.account.mail_bounces(email)
+
+    def effects(self, *kinds: str) -> list[dict[str, Any]]:
+        return [
+            dict(effect.detail)
+            for call in self.sandbox.world.journal
+            for effect in call.effects
+            if effect.kind in kinds
+        ]
+
+    def entries(self) -> int:
+        return len(self.effects("journey_entered"))
+
+    def mails(self) -> int:
+        return len(self.effects("mail_sent"))
+
+    def raised(self) -> int:
+        return len(self.effects("status_changed", "member_created"))
+
+    def reject_journeys(self, *, loudly: bool) -> None:
+        self.account.settings.journeys_refuse = "reject" if loudly else "ignore"
+
+    def newsletter(self, at: datetime) -> str:
+        return self.account.add_campaign("Spring news", at)
+
+    def engage(self, newsletter: str, email: str, what: str, at: datetime, url: str = "") -> None:
+        more = {"bounce_type": "soft"} if what == "bounce" else {}
+        self.account.add_campaign_activity(newsletter, email, what, at, *([url] if url else []), **more)

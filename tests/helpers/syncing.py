@@ -15,11 +15,11 @@ from leadbridge.sandbox.server import Sandbox
 from leadbridge.sandbox.world import Fault
 from leadbridge.store import enrolments, inbox, leads, quarantine
 from leadbridge.store.engine import Store
+from leadbridge.testing import Skipping
 from leadbridge.types import EnrolmentState, RecordRef
 from sync import cycle, enrol, pull, rescore, setup, wiring
 from sync.outlook import Scorer
 from tests.helpers import rooms
-from tests.helpers.rooms import Skipping
 
 TAG, TRIGGER = "guides", "demo"
 TRIGGER_ADDRESS = "https://us1.api.mailchimp.com/3.0/customer-journeys/journeys/12/steps/34/actions/trigger"

@@ -1,7 +1,7 @@
 """Name to class, written out, plus what other packages offer as entry points. Nothing registers itself by import.
 
 A CRM or an e-mail platform from another package is an entry point of the group `leadbridge.connectors`, named as in
-the configuration's `connections`, whose object is a subclass of `Crm` or `EmailPlatform` that is built from its
+the configuration's `connections.plugins`, whose object is a subclass of `Crm` or `EmailPlatform` that is built from its
 connection, the whole configuration and, by keyword, the `pace` at which it may spend time (`leadbridge.call.Pace`). One
 whose access expires says `keeps_grants = True` and is given `grants` too (`connectors.grants.Grants`).
 SDKs are heavy, so a room is imported when it is built.
@@ -9,14 +9,13 @@ SDKs are heavy, so a room is imported when it is built.
 
 from collections.abc import Iterator
 from importlib import import_module
-from importlib.metadata import entry_points
 from typing import Any, TypeVar
 
 from connectors.base import Crm, EmailPlatform
+from leadbridge.config import plugins
+from leadbridge.config.plugins import GROUP
 from leadbridge.config.schema import Config
 from leadbridge.errors import ConfigError, Fault
-
-GROUP = "leadbridge.connectors"
 
 CRMS = {
     "hubspot": "connectors.hubspot.connector:HubSpot",
@@ -48,10 +47,11 @@ def email_platform(name: str, config: Config, **options: Any) -> EmailPlatform:
 
 
 def _connected(config: Config) -> Iterator[tuple[str, Any]]:
-    for name in type(config.connections).model_fields:
+    for name in (*CRMS, *EMAIL_PLATFORMS):
         connection = getattr(config.connections, name)
         if connection is not None:
             yield name, connection
+    yield from config.connections.plugins.items()
 
 
 def _build(contract: type[R], known: dict[str, str], name: str, config: Config, options: dict[str, Any]) -> R:
@@ -78,11 +78,8 @@ def _offered(name: str, contract: type) -> Any:
     """The class another package offers under this name for this contract, or None. Built-in names cannot be taken."""
     if name in CRMS or name in EMAIL_PLATFORMS:
         return None
-    for point in entry_points(group=GROUP, name=name):
-        room = point.load()
-        if isinstance(room, type) and issubclass(room, contract):
-            return room
-    return None
+    room = plugins.load(name)
+    return room if isinstance(room, type) and issubclass(room, contract) else None
 
 
 def _fault(name: str, problem: str, hint: str) -> ConfigError:

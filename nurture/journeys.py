@@ -203,7 +203,7 @@ def endings(nurture: Nurture, person: Candidate, left: str, at: datetime) -> lis
         journey = configured.get(row.journey)
         why = left or _ending(nurture, journey, row, person, at)
         if why:
-            can_tell = journey is not None and journey.mailchimp.exit_tag is not None
+            can_tell = journey is not None and journey.exit_tag is not None
             found.append(Exit(row.id, why, tell=can_tell and not left and at < _over_at(nurture, row)))
     return found
 
@@ -220,7 +220,7 @@ def _ending(nurture: Nurture, journey: Journey | None, row: Past, person: Candid
         return f"stage is {person.stage or 'none'} now, was {row.stage or 'none'}"
     if at >= _over_at(nurture, row):
         return "ran its course"
-    if journey.mailchimp.exit_tag is not None and not person.holds.get(journey.name, False):
+    if journey.exit_tag is not None and not person.holds.get(journey.name, False):
         better = _moved_on(nurture, journey, person, at)
         return f"moved on to {better}" if better else ""
     return ""

@@ -56,7 +56,7 @@ class Agreement:
         """Journeys started at an address that is no journey's any more. Accounts that do not tell are believed."""
         known = self._feeds.journeys()
         for n, journey in enumerate(self._journeys):
-            found = TRIGGER.search(journey.mailchimp.trigger or "")
+            found = TRIGGER.search(journey.start)
             if known is None or found is None or found[1] in known:
                 continue
             where = f"nurture.journeys[{n}].mailchimp.trigger"

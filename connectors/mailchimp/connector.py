@@ -37,7 +37,7 @@ class Mailchimp(EmailPlatform):
         lookback = timedelta(seconds=connection.lookback)
         audience = connection.audience
         self._members = Members(self._api, self._fields, audience, connection.simultaneous, lookback)
-        journeys = {journey.name: journey for journey in config.nurture.journeys}
+        journeys = {one.name: one.mailchimp for one in config.nurture.journeys if one.mailchimp is not None}
         self._journeys = Journeys(self._api, audience, journeys)
         secret = connection.webhook_secret.get_secret_value() if connection.webhook_secret else None
         self._hooks = Hooks(self._api, audience, config.web.public_url, secret, grants or MemoryGrants())

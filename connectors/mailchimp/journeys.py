@@ -8,7 +8,7 @@ By trigger: 204 means accepted, not entered, and a second call may enter the con
 and repeated only when it is proven that the first one did nothing.
 
 Out of a journey leads only its own exit condition: a tag that leadbridge puts on. It is taken off before an entry, or
-the flow would turn the person away.
+the flow would turn the person ajourney.
 """
 
 import re
@@ -19,7 +19,7 @@ from connectors.base import Entry, Outcome, PropertySpec, Settled
 from connectors.mailchimp.auth import Api, Sdk
 from connectors.mailchimp.mapping import hash_of
 from connectors.mailchimp.wire import VENDOR, MemberRow, Refused, Tags
-from leadbridge.config.nurture import Journey
+from leadbridge.config.nurture import MailchimpTrigger
 from leadbridge.errors import FeatureMissing, NeedsOperator, RecordRefused, Unknown, VendorError
 
 TRIGGER = re.compile(r"journeys/(\d+)/steps/(\d+)")
@@ -28,7 +28,7 @@ TRIGGER = re.compile(r"journeys/(\d+)/steps/(\d+)")
 class Journeys:
     """The configured journeys of one audience."""
 
-    def __init__(self, api: Api, audience: str, journeys: Mapping[str, Journey]) -> None:
+    def __init__(self, api: Api, audience: str, journeys: Mapping[str, MailchimpTrigger]) -> None:
         self._api = api
         self._audience = audience
         self._journeys = journeys
@@ -36,7 +36,7 @@ class Journeys:
     def repeatable(self, name: str) -> bool:
         """See `EmailPlatform.repeatable`. A journey no longer configured is not."""
         journey = self._journeys.get(name)
-        return journey is not None and journey.mailchimp.trigger is None
+        return journey is not None and journey.trigger is None
 
     def specs(self) -> list[PropertySpec]:
         """The merge fields that start journeys, each once."""
@@ -76,22 +76,20 @@ class Journeys:
             return Entry.REFUSED, error.problem
         return Entry.NOTHING_HAPPENED, error.problem
 
-    def _prepare(self, journey: Journey, email: str, *, again: bool) -> None:
+    def _prepare(self, journey: MailchimpTrigger, email: str, *, again: bool) -> None:
         """Undo what keeps the journey from letting the person in: its exit tag, and what the last entry left."""
-        way = journey.mailchimp
         field, _ = _field_of(journey)
-        off = [tag for tag in (way.exit_tag, way.tag if again else None) if tag is not None]
-        if off and (again or way.tag is None):  # otherwise it goes along with the start
+        off = [tag for tag in (journey.exit_tag, journey.tag if again else None) if tag is not None]
+        if off and (again or journey.tag is None):  # otherwise it goes along with the start
             self._tag(email, dict.fromkeys(off, False))
         if field and again:
             self._set_field(email, field, "", [])
 
-    def _start(self, journey: Journey, email: str, failures: list[VendorError]) -> None:
-        way = journey.mailchimp
+    def _start(self, journey: MailchimpTrigger, email: str, failures: list[VendorError]) -> None:
         field, value = _field_of(journey)
-        if way.tag is not None:
-            off = {way.exit_tag: False} if way.exit_tag is not None else {}
-            self._tag(email, {**off, way.tag: True}, failures)
+        if journey.tag is not None:
+            off = {journey.exit_tag: False} if journey.exit_tag is not None else {}
+            self._tag(email, {**off, journey.tag: True}, failures)
         elif field:
             self._set_field(email, field, value, failures)
         else:
@@ -119,12 +117,10 @@ class Journeys:
             cure = "run `leadbridge apply` to create it"
             raise NeedsOperator(VENDOR, "members.patch", f"the audience has no merge field {field}; {cure}")
 
-    def _trigger(self, journey: Journey, email: str, failures: list[VendorError]) -> None:
-        found = TRIGGER.search(journey.mailchimp.trigger or "")
+    def _trigger(self, journey: MailchimpTrigger, email: str, failures: list[VendorError]) -> None:
+        found = TRIGGER.search(journey.trigger or "")
         if found is None:
-            raise NeedsOperator(
-                VENDOR, "journeys.trigger", f"journey {journey.name}: its trigger names no journey and step"
-            )
+            raise NeedsOperator(VENDOR, "journeys.trigger", f"the trigger {journey.trigger} names no journey and step")
         number, step = found.groups()
 
         def call(sdk: Sdk) -> Any:
@@ -140,12 +136,12 @@ class Journeys:
         No field tells of the past: one that holds another value by now may have held this one.
         """
         journey = self._journeys.get(name)
-        if journey is None or journey.mailchimp.trigger is not None:
+        if journey is None or journey.trigger is not None:
             return None
         field, value = _field_of(journey)
         try:
-            if journey.mailchimp.tag is not None:
-                held = self._has_tag(email, journey.mailchimp.tag)
+            if journey.tag is not None:
+                held = self._has_tag(email, journey.tag)
                 other = False
             else:
                 now = self._field(email, field)
@@ -177,12 +173,12 @@ class Journeys:
     def can_leave(self, name: str) -> bool:
         """See `EmailPlatform.can_leave`."""
         journey = self._journeys.get(name)
-        return journey is not None and journey.mailchimp.exit_tag is not None
+        return journey is not None and journey.exit_tag is not None
 
     def leave(self, name: str, email: str) -> Settled:
         """See `EmailPlatform.leave`. Raises VendorError when it cannot be told that the tag is on."""
         journey = self._journeys.get(name)
-        exit_tag = journey.mailchimp.exit_tag if journey else None
+        exit_tag = journey.exit_tag if journey else None
         if exit_tag is None:
             raise FeatureMissing(VENDOR, "journeys.leave", f"journey {name} has no exit_tag in the configuration")
         try:
@@ -192,7 +188,7 @@ class Journeys:
         return Settled(Outcome.WRITTEN)
 
 
-def _field_of(journey: Journey) -> tuple[str, str]:
-    """The merge field that starts it and the value it waits for; both empty when it is started in another way."""
-    field, _, value = (journey.mailchimp.merge_field or "").partition("=")
+def _field_of(journey: MailchimpTrigger) -> tuple[str, str]:
+    """The merge field that starts it and the value it waits for; both empty when it is started in another journey."""
+    field, _, value = (journey.merge_field or "").partition("=")
     return field, value.strip()

@@ -16,7 +16,7 @@ from typing import Annotated, Any, Final, Literal, Union, get_args, get_origin, 
 from pydantic import BaseModel, BeforeValidator, SecretStr, ValidationError
 from pydantic.fields import FieldInfo
 
-from leadbridge.config import environment
+from leadbridge.config import environment, plugins
 from leadbridge.config.conditions import (
     NEEDS_A_TEST,
     AllOf,
@@ -33,6 +33,7 @@ from leadbridge.config.facts import IS, Fact, Facts
 from leadbridge.config.faults import Faults
 from leadbridge.config.kinds import FromEnvironment, OneOrMany, Shape
 from leadbridge.config.lists import NAMED_LISTS, WORD_LISTS
+from leadbridge.config.plugins import PluginConnection
 from leadbridge.config.wording import did_you_mean, in_words, listed, nearest, shown
 
 NUMBER = re.compile(r"-?(0|[1-9]\d{0,14})(\.\d{1,15})?")
@@ -178,6 +179,8 @@ class Binder:
             return self._table(node, *args)
         if origin is tuple:
             return self._pair(node)
+        if kind is PluginConnection:
+            return self._plugin(node)
         if issubclass(kind, BaseModel):
             return self.section(node, kind)
         if issubclass(kind, Enum):
@@ -185,6 +188,15 @@ class Binder:
         if kind is SecretStr:
             return self._secret(node)
         return self._scalar(node, kind)
+
+    def _plugin(self, node: Node) -> Any:
+        """The connection of a system that another package brings, by that package's own keys."""
+        name = str(node.path[-1])
+        section = plugins.section_of(name)
+        if section is None:
+            there = listed(plugins.offered()) or "none is installed"
+            return self.wrong(node, f"no installed package connects {name}; offered: {there}")
+        return self.section(node, section)
 
     def _annotated(self, node: Node, base: Any, extras: tuple[Any, ...]) -> Any:
         if any(isinstance(extra, FromEnvironment) for extra in extras):

@@ -10,12 +10,14 @@ from leadbridge.config.kinds import (
     DAY,
     HttpAddress,
     MyDomain,
+    Name,
     PathSecret,
     Section,
     Shape,
     Share,
     across,
 )
+from leadbridge.config.plugins import PluginConnection
 from leadbridge.types import LifecycleStage
 
 HubSpotSource = Literal[
@@ -224,3 +226,6 @@ class Connections(Section):
     hubspot: HubSpotConnection | None = Field(None, description="the CRM")
     salesforce: SalesforceConnection | None = Field(None, description="the CRM, instead of HubSpot or beside it")
     mailchimp: MailchimpConnection | None = Field(None, description="the e-mail platform")
+    plugins: dict[Name, PluginConnection] = Field(
+        default={}, description="systems that other installed packages connect, by the name they offer"
+    )

@@ -8,6 +8,7 @@ from leadbridge.config.kinds import (
     HubSpotSource,
     HubSpotTarget,
     MergeField,
+    Name,
     SalesforceSource,
     SalesforceTarget,
     Section,
@@ -30,17 +31,19 @@ class FieldMapping(Section):
     intake: Trait | None = Field(
         None, description="trait of identify calls, company.TRAIT of group calls; what a CRM knows goes first"
     )
+    plugins: dict[Name, str] = Field(default={}, description="by the name of a plugin: where it keeps it")
     type: FieldType = Field("text", description="what the value is")
     empty: list[str] = Field(default=[], description='values that mean "not known", such as Select')
 
     @model_validator(mode="after")
     def _somewhere(self) -> "FieldMapping":
-        if self.hubspot is None and self.salesforce is None and self.intake is None:
+        if self.hubspot is None and self.salesforce is None and self.intake is None and not self.plugins:
             raise across(
                 "does not say where to read it; add hubspot: PROPERTY or salesforce: FIELD",
                 "hubspot",
                 "salesforce",
                 "intake",
+                "plugins",
             )
         return self
 
@@ -51,14 +54,16 @@ class WriteBackTarget(Section):
     hubspot: HubSpotTarget | None = Field(None, description="contact property")
     salesforce: SalesforceTarget | None = Field(None, description="custom field, kept on leads and contacts alike")
     mailchimp: MergeField | None = Field(None, description="merge field tag, at most 10 letters")
+    plugins: dict[Name, str] = Field(default={}, description="by the name of a plugin: the property it fills")
 
     @model_validator(mode="after")
     def _somewhere(self) -> "WriteBackTarget":
-        if self.hubspot is None and self.salesforce is None and self.mailchimp is None:
+        if self.hubspot is None and self.salesforce is None and self.mailchimp is None and not self.plugins:
             raise across(
                 "does not say where to write it; add hubspot: PROPERTY or salesforce: FIELD",
                 "hubspot",
                 "salesforce",
                 "mailchimp",
+                "plugins",
             )
         return self

@@ -51,7 +51,10 @@ class Journey(Section):
     """One nurture journey, in order of preference."""
 
     name: str = Field(min_length=1, max_length=100, description="name in the ledger and in reports")
-    mailchimp: MailchimpTrigger = Field(description="how it is started")
+    mailchimp: MailchimpTrigger | None = Field(None, description="how it is started")
+    plugins: dict[Name, str] = Field(
+        default={}, description="instead: by the name of a plugin, what its platform calls the journey"
+    )
     when: When = Field(description="who gets it")
     track: Name = Field("main", description="of the journeys of one track a person is in at most one at a time")
     priority: int = Field(0, description="the highest that fits is taken; among equals, the first in the file")
@@ -73,6 +76,27 @@ class Journey(Section):
     rest: Duration | None = Field(None, description="no other journey of its track this soon after it is over")
     offers: list[str] = Field(default=[], description="assets of the catalogue that its mails offer")
     holdout: Share = Field(0.0, description="share kept out, to measure what the journey does")
+
+    @model_validator(mode="after")
+    def _at_one_platform(self) -> "Journey":
+        if (self.mailchimp is not None) + len(self.plugins) != 1:
+            raise across("needs one platform that sends it: mailchimp, or a plugin", "mailchimp", "plugins")
+        return self
+
+    @property
+    def platform(self) -> str:
+        """The e-mail platform that sends it, as connections names it."""
+        return "mailchimp" if self.mailchimp is not None else next(iter(self.plugins))
+
+    @property
+    def start(self) -> str:
+        """What starts it, as the ledger records it."""
+        return self.mailchimp.start if self.mailchimp is not None else self.plugins[self.platform]
+
+    @property
+    def exit_tag(self) -> str | None:
+        """The tag that takes a person out of it, where there is one."""
+        return self.mailchimp.exit_tag if self.mailchimp is not None else None
 
     @property
     def about(self) -> BuyerJourney | None:

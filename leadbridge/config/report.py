@@ -51,8 +51,8 @@ def describe(config: Config) -> list[tuple[str, str]]:
 def _warnings(config: Config) -> list[tuple[str, str]]:
     """What works, and would be safer otherwise."""
     journeys = config.nurture.journeys
-    bare = [one.name for one in journeys if one.mailchimp.trigger is not None]
-    no_exit = [one.name for one in journeys if one.mailchimp.exit_tag is None]
+    bare = [one.name for one in journeys if one.mailchimp is not None and one.mailchimp.trigger is not None]
+    no_exit = [one.name for one in journeys if one.exit_tag is None]
     found = []
     if bare:
         words = "started by a call that cannot be repeated; a tag or merge field can be proved and settled"
@@ -79,6 +79,7 @@ def _connections(config: Config) -> list[tuple[str, str]]:
         place = mailchimp.base_url or "address from the key"
         webhooks = "with webhooks" if mailchimp.webhook_secret else "without webhooks"
         lines.append(("Mailchimp", f"audience {mailchimp.audience}, {place}, {webhooks}"))
+    lines += [(name, "by a plugin") for name in config.connections.plugins]
     return lines or [("connections", "none")]
 
 

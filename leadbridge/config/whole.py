@@ -247,8 +247,16 @@ def _connections(tree: Node, _facts: Facts) -> Found:
                 place = node.at(vendor)
                 if place and vendor not in connected and (part, vendor) != ("fields", "mailchimp"):
                     yield place, f"{verb} {title}, which is not under connections; add connections.{vendor}"
+    plugins = known.at("plugins")
+    nodes = [*tree.below("fields").values(), *tree.below("write_back").values(), *tree.each("nurture", "journeys")]
+    for node in nodes:
+        named = node.at("plugins")
+        for name, place in named.entries.items() if named else ():
+            if plugins is None or name not in plugins.entries:
+                yield place, f"is no plugin under connections; add connections.plugins.{name}"
     journeys = tree.at("nurture", "journeys")
-    if journeys and journeys.items and "mailchimp" not in connected and tree.written("nurture", "enabled") != "false":
+    by_mailchimp = any(journey.at("mailchimp") for journey in tree.each("nurture", "journeys"))
+    if journeys and by_mailchimp and "mailchimp" not in connected and tree.written("nurture", "enabled") != "false":
         yield journeys, "need Mailchimp, which is not under connections; add connections.mailchimp"
     secret = tree.at("connections", "hubspot", "webhook_secret")
     if secret and not tree.at("web", "public_url"):

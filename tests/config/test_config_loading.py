@@ -72,7 +72,7 @@ def test_the_shipped_example_is_sound_with_its_three_variables_set() -> None:
     assert set(config.scores["lead"].categories) == {"fit", "engagement", "bant"}
     assert list(config.stages) == [LifecycleStage.SQL, LifecycleStage.MQL]
     assert set(config.buyer_journey) == set(BuyerJourney)
-    assert {journey.mailchimp.tag for journey in config.nurture.journeys} == {
+    assert {journey.start for journey in config.nurture.journeys} == {
         "lb-how-to-guides",
         "lb-case-studies",
         "lb-offer",

@@ -11,6 +11,7 @@ import pytest
 
 from connectors import registry
 from connectors.base import Crm, EmailPlatform
+from leadbridge.config.plugins import GROUP
 from leadbridge.config.schema import Config
 from leadbridge.errors import ConfigError
 from tests.helpers.rooms import configuration
@@ -87,4 +88,4 @@ def test_another_package_can_offer_a_room_but_not_take_a_built_in_name(config: C
     assert found.vendor == "pigeon"
     assert registry._offered("pigeon", EmailPlatform) is None
     assert registry._offered("rat", Crm) is None
-    assert EntryPoint("pigeon", "pigeon_post:Post", registry.GROUP).load() is found
+    assert EntryPoint("pigeon", "pigeon_post:Post", GROUP).load() is found

@@ -8,11 +8,11 @@ from leadbridge import clock
 from leadbridge.sandbox.server import Sandbox
 from leadbridge.store import due, leads
 from leadbridge.store.engine import Store
+from leadbridge.testing import Skipping
 from leadbridge.types import PersonId, RecordRef
 from sync import cycle, pull, setup, wiring
 from sync.outlook import Scorer
 from tests.helpers import rooms
-from tests.helpers.rooms import Skipping
 
 SCORE = "Leadbridge_Score__c"
 

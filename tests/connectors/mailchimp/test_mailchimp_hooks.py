@@ -11,6 +11,7 @@ from connectors.grants import SIGNING, MemoryGrants
 from connectors.mailchimp.connector import Mailchimp
 from leadbridge.errors import NeedsOperator
 from leadbridge.sandbox.server import Sandbox
+from leadbridge.testing import Skipping
 from tests.helpers import rooms
 
 PATH_SECRET = "x" * 32
@@ -42,7 +43,7 @@ def door() -> Iterator[str]:
 def room(sandbox: Sandbox, public_url: str | None, grants: MemoryGrants | None = None) -> Mailchimp:
     config = rooms.configuration(sandbox.url, mailchimp={"webhook_secret": PATH_SECRET}, public_url=public_url)
     assert config.connections.mailchimp is not None
-    return Mailchimp(config.connections.mailchimp, config, pace=rooms.Skipping().pace(), grants=grants)
+    return Mailchimp(config.connections.mailchimp, config, pace=Skipping().pace(), grants=grants)
 
 
 def hooks(sandbox: Sandbox) -> list[Any]:

@@ -120,6 +120,16 @@ def test_told_to_stop_under_load_every_process_ends_well_and_in_time_and_nothing
     assert set(scaled.entered().values()) == {1}
 
 
+@pytest.mark.slow
+@pytest.mark.parametrize("processes", [4, 8])
+def test_many_workers_on_one_backlog_do_everything_once(scaled: Site, processes: int) -> None:
+    scaled.start("worker", "--processes", str(processes))
+    until(lambda: len(scaled.written()) == PEOPLE, 120)
+    until(scaled.entered)
+    assert set(scaled.written().values()) == {1}
+    assert set(scaled.entered().values()) == {1}
+
+
 def test_the_scaled_shape_is_refused_without_a_queue_and_without_postgresql(tmp_path: Path) -> None:
     with site(tmp_path, f"sqlite:///{tmp_path / 'store.db'}", None, count=1) as made:
         for command in ("web", "worker", "beat"):

@@ -12,7 +12,7 @@ from typing import Annotated
 import typer
 
 from leadbridge import __version__
-from leadbridge.commands import contact, report, score, serve, setup, trial, work
+from leadbridge.commands import contact, operate, report, score, serve, setup, trial, work
 from leadbridge.commands.common import FAILED, WRONG_USE
 from leadbridge.errors import ConfigError, Fault, LeadbridgeError
 
@@ -91,6 +91,7 @@ for command in (
     app.command()(command)
 
 app.add_typer(contact.ledger, name="enrolments")
+app.add_typer(operate.quarantine, name="quarantine")
 app.add_typer(report.app, name="report")
 
 if __name__ == "__main__":

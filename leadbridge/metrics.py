@@ -6,6 +6,7 @@ so that their number stays small.
 
 import threading
 from collections.abc import Mapping
+from typing import TypeAlias
 
 _lock = threading.Lock()
 _all: dict[str, "Counter"] = {}
@@ -21,6 +22,7 @@ class Counter:
         self.help = help_text
         self.labels = labels
         self._values: dict[tuple[str, ...], int] = {}
+        self._stored: dict[tuple[str, ...], int] = {}
         _all[name] = self
 
     def add(self, amount: int = 1, **labels: str) -> None:
@@ -49,11 +51,35 @@ def counters() -> tuple[Counter, ...]:
     return tuple(_all.values())
 
 
+Amounts: TypeAlias = dict[tuple[str, tuple[str, ...]], int]
+"""Numbers by counter and its label values."""
+
+
+def unstored() -> Amounts:
+    """What this process counted and has not noted as stored yet (`store.counts`)."""
+    with _lock:
+        return {
+            (counter.name, labels): more
+            for counter in _all.values()
+            for labels, value in counter._values.items()
+            if (more := value - counter._stored.get(labels, 0))
+        }
+
+
+def note_stored(amounts: Amounts) -> None:
+    """These amounts of `unstored` are in the store now."""
+    with _lock:
+        for (name, labels), amount in amounts.items():
+            stored = _all[name]._stored
+            stored[labels] = stored.get(labels, 0) + amount
+
+
 def reset() -> None:
     """Set every counter back to nothing. For tests."""
     with _lock:
         for counter in _all.values():
             counter._values.clear()
+            counter._stored.clear()
 
 
 WEBHOOK_DELIVERIES = Counter("webhook_deliveries", "Genuine deliveries committed and acknowledged", "vendor")

@@ -13,6 +13,7 @@ from rich.progress import BarColumn, Progress, SpinnerColumn, TextColumn, TimeEl
 from rich.table import Table
 
 if TYPE_CHECKING:
+    from leadbridge.config.schema import Config
     from leadbridge.store.engine import Store
     from sync.cycle import Round
     from sync.explain import Difference, Explanation
@@ -187,32 +188,20 @@ def _scale(low: int, high: int) -> str:
     return f"of {high}" if low == 0 else f"on a scale from {low} to {high}"
 
 
-def status(store: Store) -> dict[str, Any]:
-    """What the store holds and what waits, as plain data."""
-    from leadbridge import clock
-    from leadbridge.store import due, enrolments, inbox, outbox, quarantine, ranking, watermarks
-    from sync import accounts
+def status(store: Store, config: Config) -> dict[str, Any]:
+    """What the store holds, what waits, and what bounds contact, as plain data."""
+    from sync import figures
 
-    now = clock.now()
-    with store.reading() as tx:
-        oldest = [
-            at for at in (inbox.oldest_pending(tx), due.oldest_due(tx), outbox.oldest_write(tx)) if at is not None
-        ]
-        return {
-            "people": ranking.people(tx),
-            "contactable": ranking.contactable(tx),
-            "due": due.due_count(tx),
-            "events_waiting": inbox.pending(tx),
-            "oldest_waiting_seconds": max(((now - at).total_seconds() for at in oldest), default=0.0),
-            "writes_waiting": sum(outbox.pending_writes(tx, vendor) for vendor in ("hubspot", "mailchimp")),
-            "enrolments": {state.value: count for state, count in enrolments.counts(tx).items()},
-            "quarantine": quarantine.count(tx),
-            "watermarks": [
-                {"source": f"{row.source}.{row.stream}", "at": row.at.isoformat()}
-                for row in watermarks.listing(tx)
-                if row.stream != accounts.ACCOUNT
-            ],
-        }
+    now = figures.read(store, config)
+    return now.as_dict() | {
+        "due": now.waiting["due"],
+        "events_waiting": now.waiting["inbox"],
+        "writes_waiting": now.waiting["writes"],
+        "oldest_waiting_seconds": max(now.oldest.values()),
+        "quarantine": sum(now.quarantine.values()),
+        "quarantined": now.quarantine,
+        "watermarks": [{"source": source, "at": at.isoformat()} for source, at in now.read_at.items()],
+    }
 
 
 def show_status(data: dict[str, Any]) -> None:
@@ -230,5 +219,16 @@ def show_status(data: dict[str, Any]) -> None:
         if count:
             table.add_row(f"{count:,}", f"enrolments {state}")
     console.print(table)
+    contact = data["contact"]
+    console.print(
+        f"contact: {contact['last_hour']:,} in the last hour, {contact['last_day']:,} in the last day, "
+        f"{contact['allowed']:,} more may be contacted now (bound: {escape(contact['why'])})",
+        highlight=False, soft_wrap=True,
+    )  # fmt: skip
+    for vendor in data["gaps"]:
+        console.print(f"[yellow]{vendor}: something may have been missed; it is read again[/]", highlight=False)
+    for limit, seconds in data["quiet"].items():
+        if seconds:
+            console.print(f"[yellow]{escape(limit)}: the vendor wants no call for {seconds:.0f} s[/]", highlight=False)
     for row in data["watermarks"]:
         console.print(f"{row['source']}: last read {row['at'][:19].replace('T', ' ')} UTC", highlight=False)

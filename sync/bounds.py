@@ -39,10 +39,15 @@ def rules_of(store: Store, config: Config) -> Rules:
 
 def allowance(tx: Connection, rules: Rules, audience: int, now: datetime) -> gate.Allowance:
     """How many may be called now. Take `engine.exclusive(tx, "contact")` first, to count and call within it."""
+    return gate.allowance(rules.guards, made(tx, rules, audience, now))
+
+
+def made(tx: Connection, rules: Rules, audience: int, now: datetime) -> gate.Made:
+    """Whom there is to contact, how many were lately, and what holds the rest back."""
     policy = policies.in_force(tx)
     stop = stops.stopped(tx, stops.CONTACT)
     waits = policy is not None and policy.released_at is None
-    made = gate.Made(
+    return gate.Made(
         audience=audience,
         last_hour=enrolments.made_since(tx, now - timedelta(hours=1)),
         last_day=enrolments.made_since(tx, now - timedelta(days=1)),
@@ -51,7 +56,6 @@ def allowance(tx: Connection, rules: Rules, audience: int, now: datetime) -> gat
         stopped=str(stop) if stop else "",
         unusable=rules.unusable,
     )
-    return gate.allowance(rules.guards, made)
 
 
 def release_lapsed_canary(tx: Connection, guards: Guards, now: datetime) -> None:

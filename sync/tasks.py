@@ -16,7 +16,7 @@ from celery import shared_task
 from leadbridge import logs
 from leadbridge.config.schema import Config
 from leadbridge.errors import LeadbridgeError
-from leadbridge.store import due, inbox
+from leadbridge.store import counts, due, inbox
 from sync import wiring
 from sync.celery_app import PATIENCE, PULL, WORK
 from sync.worker import PULL_EVERY, SWEEP, Enough, Rounds
@@ -96,6 +96,7 @@ class Shift:
         except Exception:
             log.exception("round broke")
         finally:
+            counts.try_flush(self.parts.store)
             self._turn.release()
 
     def _something_hot(self) -> bool:

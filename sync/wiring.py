@@ -14,7 +14,7 @@ from connectors.intake.mapping import Wanted, wanted
 from leadbridge.call import Pace
 from leadbridge.config.schema import Config
 from leadbridge.errors import StoreError
-from leadbridge.store import leases
+from leadbridge.store import counts, leases
 from leadbridge.store.budgets import SharedBudgets
 from leadbridge.store.engine import Store, open_store
 from sync.grants import StoredGrants
@@ -41,6 +41,7 @@ class Parts:
         return [*self.crms, *([self.platform] if self.platform else [])]
 
     def close(self) -> None:
+        counts.try_flush(self.store)
         self.store.close()
 
 

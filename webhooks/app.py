@@ -16,7 +16,9 @@ from werkzeug.exceptions import HTTPException
 
 from leadbridge import logs
 from leadbridge.config.schema import Config
+from leadbridge.store.counts import Keeper
 from leadbridge.store.engine import Store
+from webhooks import exposition
 from webhooks.base import MAX_BODY, Answer
 from webhooks.dashboard import page
 from webhooks.doors import add_doors, plain, respond, route
@@ -53,12 +55,14 @@ class Running:
     writer: Writer
     doorbell: Doorbell
     refusals: Refusals
+    counters: Keeper
 
     def stop(self) -> None:
         """Commit what was taken in, then end. Deliveries that come later are answered 503."""
         self.writer.stop()
         self.doorbell.stop()
         self.refusals.stop()
+        self.counters.stop()
 
 
 def running(app: Flask) -> Running:
@@ -80,12 +84,13 @@ def create_app(
     app.config["MAX_CONTENT_LENGTH"] = MAX_BODY
     app.url_map.merge_slashes = False  # no redirects: a vendor's signature is for the address it called
     refusals = Refusals(store)
-    app.extensions["leadbridge"] = Running(writer, doorbell, refusals)
+    app.extensions["leadbridge"] = Running(writer, doorbell, refusals, Keeper(store))
     app.wsgi_app = _Mounted(app.wsgi_app, urlsplit(config.web.public_url or "").path)  # type: ignore[method-assign]
     _hide_secrets(config)
     add_doors(app, config, store, writer, refusals, portal)
     _add_health(app, Health(store, writer))
     page.add_to(app, config, store)
+    exposition.add_to(app, config, store)
     _add_habits(app)
     return app
 

@@ -5,11 +5,13 @@ same for every try of one event and different for two events, so that the inbox 
 """
 
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from datetime import datetime
 from typing import TypeAlias
 
 from connectors.deliveries import hubspot, intake, mailchimp, salesforce
 from connectors.deliveries.reading import Event, Unfit
+from leadbridge.errors import WebhookRefused
 
 Splitter: TypeAlias = Callable[[bytes, str | None, datetime], Sequence[Event | Unfit]]
 
@@ -33,3 +35,22 @@ def split(vendor: str, body: bytes, account: str | None, received_at: datetime) 
     except KeyError:
         raise ValueError(f"no deliveries of {vendor!r} are known; one of: {', '.join(_SPLITTERS)}") from None
     return cut(body, account, received_at)
+
+
+_ALONE: Mapping[str, tuple[bytes, bytes]] = {
+    "hubspot": (b"[", b"]"),
+    "intake": (b'batch\n{"batch":[', b"]}"),
+    "salesforce": (b"[", b"]"),
+}
+
+
+def split_again(vendor: str, raw: bytes, account: str | None, received_at: datetime) -> Sequence[Event | Unfit]:
+    """What was set aside, cut once more: a whole delivery, or one item of it (`Unfit.raw`).
+
+    Empty when it still cannot be read at all.
+    """
+    before, after = _ALONE.get(vendor, (b"", b""))
+    for body in dict.fromkeys((raw, before + raw + after)):
+        with suppress(WebhookRefused, ValueError, KeyError, AttributeError, TypeError):
+            return split(vendor, body, account, received_at)
+    return ()

@@ -96,9 +96,9 @@ def _instant(option: str, given: str | None) -> datetime | None:
 
 
 def status(config: ConfigFile = DEFAULT_CONFIG, as_json: AsJson = False) -> None:
-    """Show what is stored and what waits. Reads the store only."""
+    """Show what is stored, what waits, what was set aside, and what bounds contact. Reads the store only."""
     from leadbridge import report
 
     with parts_of(config) as parts:
-        figures = report.status(parts.store)
+        figures = report.status(parts.store, parts.config)
     emit(as_json, figures, lambda: report.show_status(figures))

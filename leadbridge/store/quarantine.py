@@ -78,6 +78,13 @@ def count(tx: Connection) -> int:
     return tx.execute(select(func.count()).select_from(quarantine)).scalar_one()
 
 
+def by_source(tx: Connection) -> dict[str, int]:
+    """How many items of each source are set aside."""
+    query = select(quarantine.c.source, func.count()).group_by(quarantine.c.source).order_by(quarantine.c.source)
+    found: dict[str, int] = dict(tx.execute(query).all())
+    return found
+
+
 def purge(tx: Connection, before: datetime) -> int:
     """Drop what was last set aside before the instant (G27); returns how many."""
     return tx.execute(delete(quarantine).where(quarantine.c.last_at < before)).rowcount

@@ -545,3 +545,11 @@ audit = Table(
 )
 
 facts = Table("facts", metadata, Column("name", Key, primary_key=True), _must("value", CleanText))
+
+counts = Table(
+    "counts",
+    metadata,
+    Column("name", Key, primary_key=True),  # of the counter
+    Column("labels", Key, primary_key=True),  # its label values, as a JSON array
+    _must("value", BigInteger),
+)

@@ -39,8 +39,8 @@ def add_to(app: Flask, config: Config, store: Store) -> None:
             return seen[1]
 
     def view() -> Response:
-        if (closed := _closed(config)) is not None:
-            return closed
+        if (refusal := closed(config)) is not None:
+            return refusal
         return Response(render_template("status.html", status=status()))
 
     def style() -> Response:
@@ -50,7 +50,7 @@ def add_to(app: Flask, config: Config, store: Store) -> None:
     app.add_url_rule("/status.css", "style", style, methods=["GET", "HEAD"], provide_automatic_options=False)
 
 
-def _closed(config: Config) -> Response | None:
+def closed(config: Config) -> Response | None:
     """The refusal, or None when this request may see the page."""
     password = config.web.status_password
     if password is not None:

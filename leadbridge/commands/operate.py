@@ -1,0 +1,142 @@
+"""What an operator does to what was set aside."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+from typing import Annotated, Any
+
+import typer
+
+from leadbridge.commands.common import (
+    DEFAULT_CONFIG,
+    FAILED,
+    IN_PART,
+    WRONG_USE,
+    AsJson,
+    ConfigFile,
+    emit,
+    operator,
+    parts_of,
+)
+
+Source = Annotated[str | None, typer.Option(help="only what came from here, such as inbox:hubspot")]
+
+quarantine = typer.Typer(
+    help="What could not be worked: look at it, put it back to work.",
+    invoke_without_command=True,
+    no_args_is_help=False,
+)
+
+
+@quarantine.callback()
+def _listing_by_default(context: typer.Context, config: ConfigFile = DEFAULT_CONFIG, as_json: AsJson = False) -> None:
+    if context.invoked_subcommand is None:
+        list_items(config=config, as_json=as_json)
+
+
+@quarantine.command("list")
+def list_items(
+    source: Source = None,
+    after: Annotated[int, typer.Option(min=0, help="only items with greater numbers")] = 0,
+    limit: Annotated[int, typer.Option(min=1, max=10_000, help="at most so many")] = 100,
+    config: ConfigFile = DEFAULT_CONFIG,
+    as_json: AsJson = False,
+) -> None:
+    """Show what was set aside: number, where it came from, how often, why."""
+    from leadbridge import logs
+    from leadbridge.store import quarantine as store
+
+    with parts_of(config) as parts, parts.store.reading() as tx:
+        items = [asdict(one) for one in store.listing(tx, after=after, limit=limit, source=source)]
+        total = store.count(tx)
+    for item in items:
+        item["reason"] = logs.mask(item["reason"])
+        item["ref"] = None if item["ref"] is None else logs.mask(item["ref"])
+
+    def show() -> None:
+        for item in items:
+            typer.echo(
+                f"{item['id']}  {item['source']}  {item['ref'] or ''}  {item['attempts']} times, last "
+                f"{item['last_at']:%Y-%m-%d %H:%M} UTC  {item['reason']}"
+            )
+        typer.echo(f"{len(items)} of {total} shown." if items else "Nothing of this kind is set aside.")
+
+    emit(as_json, {"items": items, "total": total}, show)
+
+
+@quarantine.command("show")
+def show_item(
+    item: Annotated[int, typer.Argument(help="number of the item, as `quarantine list` shows it")],
+    config: ConfigFile = DEFAULT_CONFIG,
+    as_json: AsJson = False,
+) -> None:
+    """Show one item with what it holds; addresses and secrets are masked."""
+    from leadbridge import logs
+    from leadbridge.store import quarantine as store
+
+    with parts_of(config) as parts, parts.store.reading() as tx:
+        found = store.listing(tx, after=item - 1, limit=1)
+        body = store.body_of(tx, parts.store.vault, item)
+    if body is None:
+        typer.echo(f"There is no item {item}; `leadbridge quarantine list` shows them.", err=True)
+        raise typer.Exit(FAILED)
+    data: dict[str, Any] = {
+        name: logs.mask(value) if isinstance(value, str) else value for name, value in asdict(found[0]).items()
+    }
+    data["body"] = logs.mask(body.decode(errors="backslashreplace"))
+
+    def show() -> None:
+        for name, value in data.items():
+            typer.echo(f"{name}: {'' if value is None else value}")
+
+    emit(as_json, data, show)
+
+
+@quarantine.command("replay")
+def replay_items(
+    ids: Annotated[list[int] | None, typer.Argument(help="numbers of items, as `quarantine list` shows them")] = None,
+    source: Source = None,
+    every: Annotated[bool, typer.Option("--all", help="everything that is set aside")] = False,
+    items: Annotated[int | None, typer.Option(min=1, help="replay, provided that there are just so many")] = None,
+    config: ConfigFile = DEFAULT_CONFIG,
+    as_json: AsJson = False,
+) -> None:
+    """Put items back to work. With --source or --all it first shows how many; --items NUMBER does it.
+
+    Nothing goes past the gate: what is replayed is worked like anything new, under the same caps.
+    """
+    from sync import replay
+
+    if bool(ids) + (source is not None) + every != 1:
+        typer.echo("give either numbers of items, or --source, or --all", err=True)
+        raise typer.Exit(WRONG_USE)
+    with parts_of(config) as parts:
+        if not ids:
+            counts = replay.preview(parts.store, source)
+            total = sum(sum(reasons.values()) for reasons in counts.values())
+            if items is None:
+                emit(as_json, {"would_replay": total, "by_source": counts}, lambda: _show_preview(counts, total))
+                return
+            if items != total:
+                typer.echo(f"{total} items are set aside, not {items}; look again. Nothing was replayed.", err=True)
+                raise typer.Exit(FAILED)
+            ids = [item.id for item in replay.items(parts.store, source)]
+        done = replay.replay(parts.store, ids, operator())
+    left = sum(done.unfit.values())
+    words = f"{done.replayed} back at work, {done.settled} have nothing to do any more, {left} still cannot be read."
+    emit(as_json, asdict(done) | {"unfit": dict(done.unfit)}, lambda: typer.echo(words))
+    if not done.replayed and not done.settled and not left:
+        typer.echo("No such items; `leadbridge quarantine list` shows them.", err=True)
+        raise typer.Exit(FAILED)
+    if left:
+        raise typer.Exit(IN_PART)
+
+
+def _show_preview(counts: dict[str, dict[str, int]], total: int) -> None:
+    for source, reasons in counts.items():
+        for reason, count in reasons.items():
+            typer.echo(f"{count:>8}  {source}: {reason}")
+    if total:
+        typer.echo(f"To put them back to work, give the same with --items {total}")
+    else:
+        typer.echo("Nothing of this kind is set aside.")

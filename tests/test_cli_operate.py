@@ -1,0 +1,87 @@
+"""What an operator does at a keyboard to keep the company's leadbridge going."""
+
+import json
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from typer.testing import CliRunner, Result
+
+from leadbridge import cli, clock, logs
+from leadbridge.store import Store, open_store, quarantine
+from tests.helpers.config_files import ENVIRONMENT, SOUND
+from tests.helpers.databases import KEY
+
+ADA = "ada@acme.example"
+Run = Callable[..., Result]
+
+
+@pytest.fixture
+def store(tmp_path: Path, _sqlite_template: Path) -> Iterator[Store]:
+    file = tmp_path / "leadbridge.db"
+    file.write_bytes(_sqlite_template.read_bytes())
+    opened = open_store(f"sqlite:///{file}", key=KEY)
+    yield opened
+    opened.close()
+
+
+@pytest.fixture
+def run(store: Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Run:
+    config = tmp_path / "leadbridge.yaml"
+    config.write_text(f"store: sqlite:///{tmp_path}/leadbridge.db\n{SOUND}")
+    for name, value in {**ENVIRONMENT, "LEADBRIDGE_KEY": KEY.hex(), "LOGNAME": "olga"}.items():
+        monkeypatch.setenv(name, value)
+    monkeypatch.setattr(logs, "configure", lambda **_: None)  # to the runner's stream, which it closes
+
+    def command(*words: str, code: int = 0) -> Result:
+        found = CliRunner().invoke(cli.app, [*words, "--config", str(config)])
+        assert found.exit_code == code, found.output
+        return found
+
+    return command
+
+
+def told(found: Result) -> dict[str, Any]:
+    answer: dict[str, Any] = json.loads(found.stdout)
+    return answer
+
+
+def aside(store: Store, source: str, body: bytes, ref: str) -> int:
+    with store.writing() as tx:
+        return quarantine.put(tx, store.vault, source, "broke", body, clock.now(), ref)
+
+
+def test_the_quarantine_is_listed_and_shown_without_the_people_in_it(store: Store, run: Run) -> None:
+    item = aside(store, "inbox:mailchimp", f"data[email]={ADA}".encode(), f"mailchimp:member:{ADA}")
+    listed, shown = run("quarantine", "list", "--json"), run("quarantine", "show", str(item), "--json")
+    assert told(listed)["total"] == 1
+    assert "[address]" in told(shown)["body"]
+    for found in (listed, shown, run("quarantine", "list"), run("quarantine", "show", str(item))):
+        assert ADA not in found.output
+    run("quarantine", "show", "4711", code=1)
+
+
+def test_many_are_replayed_only_by_the_number_that_was_shown(store: Store, run: Run) -> None:
+    for number in range(3):
+        aside(store, "inbox:hubspot", b"{}", f"key {number}")
+    assert told(run("quarantine", "replay", "--all", "--json")) == {
+        "would_replay": 3, "by_source": {"inbox:hubspot": {"broke": 3}},
+    }  # fmt: skip
+    run("quarantine", "replay", "--all", "--items", "2", code=1)
+    with store.reading() as tx:
+        assert quarantine.count(tx) == 3
+    done = told(run("quarantine", "replay", "--source", "inbox:hubspot", "--items", "3", "--json"))
+    assert done == {"replayed": 3, "settled": 0, "unfit": {}}
+    run("quarantine", "replay", "4711", code=1)
+    run("quarantine", "replay", code=2)
+
+
+def test_status_tells_what_waits_what_was_set_aside_and_what_bounds_contact(store: Store, run: Run) -> None:
+    aside(store, "inbox:hubspot", b"{}", "key")
+    run("stop", "contact", "--why", "wrong model")
+    found = told(run("status", "--json"))
+    assert found["quarantined"] == {"inbox:hubspot": 1}
+    assert found["contact"]["stopped"] is True
+    assert "wrong model" in found["contact"]["why"]
+    assert "in quarantine" in run("status").output

@@ -28,6 +28,7 @@ class Page(Generic[T]):
     progress: Progress
     skipped: Mapping[str, int] = field(default_factory=dict)  # what could not be read: reason to count
     gone: Sequence[RecordRef] = ()  # of leads: records that are no more, where the vendor lists them
+    missed: bool = False  # of leads: some that are no more may never be listed; every record known is to be read again
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,7 +116,7 @@ class Crm(ABC):
     """
 
     vendor: ClassVar[str]  # key in the configuration, and part of every RecordRef: "hubspot"
-    people: ClassVar[frozenset[str]]  # types of object that are people, as RecordRef spells them: "contact"
+    people: frozenset[str]  # types of object that are read as people, as RecordRef spells them: "contact"
     write_batch: ClassVar[int]  # records one write call carries
     bulk_above: int | None = None  # more waiting writes than this may be handed over together; None: never
 

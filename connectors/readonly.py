@@ -10,8 +10,8 @@ Room = TypeVar("Room", Crm, EmailPlatform)
 READS = frozenset(
     """
     vendor people write_batch bulk_above account pull_leads read_leads streams pull_activities changes missing specs
-    faults
-    read_members repeatable entered can_leave pull_opt_outs
+    counted people_behind faults read_tasks
+    read_members repeatable entered can_leave pull_opt_outs read_activities
     """.split()  # noqa: SIM905 - as words they can be read
 )
 """What a room only reads, or works out by itself. What is not listed here may change something at the vendor."""

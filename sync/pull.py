@@ -17,7 +17,7 @@ from leadbridge.store import due, enrolments, gaps, suppressions, watermarks
 from leadbridge.store import leads as lead_store
 from leadbridge.store.engine import Store
 from leadbridge.types import Activity, Lead, RecordRef
-from sync import identity
+from sync import compare, identity
 from sync.forget import activities_without_forgotten, without_forgotten
 from sync.holding import Lease, TakenOver, sole
 
@@ -43,6 +43,7 @@ class Pulled:
     changed: int = 0  # people to be scored again
     activities: int = 0  # new ones
     opt_outs: int = 0
+    compared: int = 0  # records read again because nobody had told of them for long
     skipped: Counter[str] = field(default_factory=Counter)  # what could not be read, by reason
     missing: list[str] = field(default_factory=list)  # sources the account does not offer
     elsewhere: list[str] = field(default_factory=list)  # sources another worker is reading
@@ -121,7 +122,13 @@ def _sources(
     def stream(room: Crm | EmailPlatform, name: str) -> _Source:
         return _Source(f"{room.vendor}:{name}", lambda lease: _pull_stream(store, room, name, pulled, lease, tell=tell))
 
+    began = clock.now() if full else None
+
+    def compared(crm: Crm) -> _Source:
+        return _Source(f"{crm.vendor}:{compare.COMPARED}", partial(_compare, store, crm, pulled, began, tell=tell))
+
     found = [leads(crm) for crm in crms]
+    last = [compared(crm) for crm in crms]
     if platform:
         found.append(
             _Source(
@@ -130,9 +137,7 @@ def _sources(
             )
         )
         followed = partial(_follow_enrolled, store, platform, pulled, tell=tell)
-        last = [_Source(f"{platform.vendor}:{FOLLOWED}", followed)]
-    else:
-        last = []
+        last.append(_Source(f"{platform.vendor}:{FOLLOWED}", followed))
     rooms: list[Crm | EmailPlatform] = [*crms, *([platform] if platform else [])]
     return [*found, *(stream(room, name) for room in rooms for name in room.streams()), *last]
 
@@ -176,6 +181,7 @@ def _pull_leads(
 ) -> None:
     with store.reading() as tx:
         progress = watermarks.progress(tx, crm.vendor, LEADS)
+    began = clock.now()
     for page in crm.pull_leads(progress, full=full):
         before = read_former_holders(store, crm, page.rows)
         now = clock.now()
@@ -189,10 +195,27 @@ def _pull_leads(
             changed |= identity.retire(tx, page.gone, now)
             due.mark_due(tx, changed, now, due.Lane.NORMAL)
             watermarks.save_progress(tx, crm.vendor, LEADS, page.progress, now)
+            if page.missed:
+                compare.ask_for(tx, crm.vendor, began)
         pulled.leads += len(page.rows)
         pulled.changed += len(changed)
         pulled.skipped.update(page.skipped)
         tell("leads", pulled.leads)
+
+
+def _compare(
+    store: Store,
+    crm: Crm,
+    pulled: Pulled,
+    full_since: datetime | None,
+    lease: Lease,
+    *,
+    tell: Callable[[str, int], None],
+) -> None:
+    for refs in compare.unread(store, crm, lease, full_since):
+        pulled.changed += reread(store, crm, refs, due.Lane.NORMAL)
+        pulled.compared += len(refs)
+        tell("compared", pulled.compared)
 
 
 def _pull_stream(

@@ -8,7 +8,7 @@ from connectors.salesforce.agreement import Agreement
 from connectors.salesforce.auth import Api
 from connectors.salesforce.describe import Objects
 from connectors.salesforce.leads import Leads
-from connectors.salesforce.mapping import CONTACT, LEAD, Fields
+from connectors.salesforce.mapping import Fields
 from connectors.salesforce.properties import Properties
 from connectors.salesforce.streams import Streams
 from connectors.salesforce.tasks import Tasks
@@ -26,10 +26,10 @@ class Salesforce(Crm):
     """One Salesforce org. Thread-safe; keeps one session and one set of budgets, so build one per connection."""
 
     vendor = VENDOR
-    people = frozenset({LEAD, CONTACT})
     write_batch = BATCH
 
     def __init__(self, connection: SalesforceConnection, config: Config, *, pace: Pace | None = None) -> None:
+        self.people = frozenset(connection.objects)
         self.bulk_above = connection.bulk_write_above
         self._api = Api(connection, pace)
         self._fields = Fields(connection, config)

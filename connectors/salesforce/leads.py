@@ -145,10 +145,12 @@ class Leads:
         since = reached.setdefault(name, now)
         if now - since < DELETIONS_EVERY:
             return
-        ids = self._walks.deleted(kind, since)
+        ids, all_of_them = self._walks.deleted(kind, since)
+        if not all_of_them:
+            log.warning("deletions may have been missed; every record is read again", vendor=VENDOR, object=kind)
         reached[name] = now
         reading = self.read([RecordRef(VENDOR, kind, one) for one in ids])
-        yield Page(reading.found, _progress(reached, {}), gone=reading.gone)
+        yield Page(reading.found, _progress(reached, {}), gone=reading.gone, missed=not all_of_them)
 
     # --- single ones -------------------------------------------------------------------------------------------------
 

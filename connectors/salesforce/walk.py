@@ -118,8 +118,8 @@ class Walks:
             lambda answer: shaped(Covered, answer),
         )
 
-    def deleted(self, kind: str, at: datetime) -> list[str]:
-        """Ids of rows deleted since, even those no longer in the recycle bin (section 3.3)."""
+    def deleted(self, kind: str, at: datetime) -> tuple[list[str], bool]:
+        """Ids of rows deleted since, even those no longer in the recycle bin (section 3.3); and are these all?"""
         now = clock.now()
         start = max(now - BIN_REACH, min(at - self._lookback, now - SHORTEST_FEED))
         feed: Deleted = self._api.ask(
@@ -128,9 +128,7 @@ class Walks:
             lambda answer: shaped(Deleted, answer),
         )
         earliest = moment(feed.earliest)
-        if earliest is not None and earliest > at:
-            log.warning("deletions may have been missed; pull everything", vendor=VENDOR, object=kind)
-        return [one.id for one in feed.deleted]
+        return [one.id for one in feed.deleted], at >= (start if earliest is None else max(start, earliest))
 
     # --- by query ----------------------------------------------------------------------------------------------------
 

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Connection, Row, Select, and_, delete, or_, select, true, update
+from sqlalchemy import Connection, Row, Select, and_, delete, literal, or_, select, true, tuple_, update
 
 from leadbridge import clock
 from leadbridge.addresses import canonical
@@ -27,7 +27,7 @@ from leadbridge.types import Lead, RecordRef, Value, email_key
 __all__ = [
     "PersonRow", "StoredRecord", "addresses_of", "all_person_ids", "changed_at", "link_keys", "merge_people",
     "new_people", "people", "people_by_key", "person_by_email", "records_of", "refs_of", "retire_records",
-    "save_people", "save_records",
+    "save_people", "save_records", "unread_since",
 ]  # fmt: skip
 
 
@@ -171,6 +171,22 @@ def _by_person(tx: Connection, query: Select[Any]) -> dict[int, list[StoredRecor
     for row in tx.execute(query.order_by(records.c.vendor, records.c.object_type, records.c.record_id)):
         found[row.person_id].append(_record(row))
     return dict(found)
+
+
+def unread_since(
+    tx: Connection, vendor: str, kinds: Collection[str], before: datetime, after: RecordRef | None, limit: int
+) -> list[RecordRef]:
+    """The next records above `after` that the vendor still has, as far as we know, and that were last read before."""
+    place = records.c.vendor, records.c.object_type, records.c.record_id
+    query = select(*place).where(
+        records.c.vendor == vendor,
+        among(tx, records.c.object_type, sorted(kinds)),
+        records.c.gone_at.is_(None),
+        records.c.read_at < before,
+    )
+    if after is not None:
+        query = query.where(tuple_(*place[1:]) > tuple_(literal(after.object_type), literal(after.record_id)))
+    return [RecordRef(*row) for row in tx.execute(query.order_by(*place).limit(limit))]
 
 
 def counters_of(tx: Connection, refs: Collection[RecordRef]) -> dict[RecordRef, Mapping[str, str]]:

@@ -1,6 +1,7 @@
 """The loop's parts with Salesforce as the CRM, on both databases: one score on every record, backlogs in bulk."""
 
 from collections.abc import Iterator
+from datetime import timedelta
 
 import pytest
 
@@ -102,3 +103,22 @@ def test_who_was_deleted_is_no_longer_written_and_nobody_else_is_touched(sandbox
     with store.writing() as tx:  # whatever would have been due
         due.mark_due(tx, [person_gone], clock.now(), due.Lane.NORMAL)
     assert cycle.act(parts).written.written == 0
+
+
+def test_after_an_absence_longer_than_the_recycle_bin_everything_known_is_read_again(
+    sandbox: Sandbox, store: Store
+) -> None:
+    parts, org = parts_of(sandbox, store), sandbox.salesforce
+    stays, goes = lead(sandbox, 1), lead(sandbox, 2)
+    clock.set_source(sandbox.world.clock.now)
+    try:
+        pull.pull(store, parts.crms, None)
+        sandbox.world.clock.advance(timedelta(minutes=30))
+        org.delete(goes)
+        org.empty_bin()
+        sandbox.world.clock.advance(timedelta(days=14, hours=12))  # the feed is asked for fourteen days
+        pull.pull(store, parts.crms, None)
+    finally:
+        clock.set_source(None)
+    with store.reading() as tx:
+        assert set(leads.records_of(tx, [person(store, stays), person(store, goes)])) == {person(store, stays)}

@@ -80,10 +80,9 @@ class Salesforce:
     roots: tuple[str, ...] = ("/services",)
     acts = frozenset(
         {
-            "add", "add_field", "begin_save", "commit_save", "convert", "delete", "deliver", "edit", "end_sessions",
-            "field_id",
-            "grant_field", "merge", "refuse", "send_callouts", "send_outbound_messages", "set_jwt_key", "sign_in",
-            "stamp_rows", "waiting",
+            "add", "add_field", "begin_save", "commit_save", "convert", "delete", "deliver", "edit", "empty_bin",
+            "end_sessions", "field_id", "grant_field", "merge", "refuse", "send_callouts",
+            "send_outbound_messages", "set_jwt_key", "sign_in", "stamp_rows", "waiting",
         }
     )  # fmt: skip
 
@@ -204,6 +203,13 @@ class Salesforce:
         with self._person() as act:
             row = self._row(record_id)
             self._saver.delete(row.type, row.id, act)
+
+    def empty_bin(self) -> None:
+        """What was deleted is in no query any more; the feed of deletions tells of it for fifteen days."""
+        with self._store.lock:
+            state = self._store.state
+            for row in [row for rows in state.rows.values() for row in rows.values() if row.deleted_at is not None]:
+                state.purge(row)
 
     def convert(
         self,

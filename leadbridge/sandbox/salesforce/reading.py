@@ -72,7 +72,8 @@ def updated(call: ApiCall, kind: str) -> Reply:
 def deleted(call: ApiCall, kind: str) -> Reply:
     name, start, end = _window(call, kind, _DELETED_REACH)
     rows = call.state.rows[name].values()
-    gone = sorted((row.deleted_at, row.id) for row in rows if row.deleted_at is not None)
+    binned = [(row.deleted_at, row.id) for row in rows if row.deleted_at is not None]
+    gone = sorted([*binned, *((at, record_id) for record_id, at in call.state.purged[name].items())])
     return Reply(
         body={
             "deletedRecords": [

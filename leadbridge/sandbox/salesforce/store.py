@@ -90,6 +90,7 @@ class State:
     refusals: dict[str, tuple[tuple[str, str], ...]] = field(default_factory=dict)  # id -> errors its next writes meet
     cursors: dict[str, Cursor] = field(default_factory=dict)
     jobs: dict[str, Job] = field(default_factory=dict)
+    purged: dict[str, dict[str, str]] = field(default_factory=lambda: {name: {} for name in KINDS})  # id: deleted when
     described_at: datetime = datetime(2026, 1, 1, tzinfo=UTC)  # the last change of any describe
 
     def copy(self) -> "State":
@@ -101,6 +102,7 @@ class State:
             dict(self.refusals),
             dict(self.cursors),
             dict(self.jobs),
+            {name: dict(rows) for name, rows in self.purged.items()},
             self.described_at,
         )
 
@@ -124,6 +126,12 @@ class State:
 
     def live(self, kind: str) -> Iterator[Row]:
         return (row for row in self.rows[kind].values() if row.deleted_at is None)
+
+    def purge(self, row: Row) -> None:
+        """Take a deleted row out of the recycle bin: nothing but the feed of deletions knows of it any more."""
+        if row.deleted_at is not None:
+            self.purged[row.type][row.id] = row.deleted_at
+            del self.rows[row.type][row.id]
 
     def fields(self, kind: str) -> dict[str, Field]:
         return standard_fields(kind) | self.custom[kind]

@@ -56,8 +56,8 @@ def act(parts: Parts, *, tell: Tell = quiet) -> Round:
     done = Round()
     store, owner = parts.store, parts.owner
     done.events = events.work(store, parts.crms, owner=owner, wanted=parts.intake, tell=tell)
-    done.rescored = rescore.rescore(store, parts.scorer, parts.crms, parts.platform, owner=owner, tell=tell)
     passes.note_rules(parts)
+    done.rescored = rescore.rescore(store, parts.scorer, parts.crms, parts.platform, owner=owner, tell=tell)
     while passes.step(parts, done.rescored, tell=tell):  # a pass over everybody gives way to what is urgent
         add(done.events, events.work(store, parts.crms, owner=owner, wanted=parts.intake, tell=tell))
         more = rescore.rescore(store, parts.scorer, parts.crms, parts.platform, owner=owner, tell=tell)

@@ -11,7 +11,7 @@ from sqlalchemy import Connection, delete, func, select, update
 from leadbridge.store.engine import database_now, upsert
 from leadbridge.store.leases import SECONDS, UNHELD, claim_rows, held_ids, renew_rows
 from leadbridge.store.packs import span_of
-from leadbridge.store.tables import facts, passes, persons
+from leadbridge.store.tables import facts, passes, persons, scores
 from leadbridge.store.text import from_micros, to_micros
 
 _RULES = "rules of the last pass"
@@ -42,7 +42,11 @@ def ask(tx: Connection, now: datetime) -> int:
 
 
 def ask_for_rules(tx: Connection, rules: str, now: datetime) -> bool:
-    """Ask for a pass unless one was asked for under these rules (their digest) last; was one asked for now?"""
+    """Ask for a pass unless one was asked for under these rules (their digest) last; was one asked for now?
+
+    Before anybody has a score there is nobody to go through: the rules are noted, and everybody is due anyway.
+    """
+    nobody = tx.execute(select(scores.c.person_id).limit(1)).first() is None
     noted = upsert(
         tx,
         facts,
@@ -52,9 +56,9 @@ def ask_for_rules(tx: Connection, rules: str, now: datetime) -> bool:
         only_if=lambda new: facts.c.value != new.value,
         returning=[facts.c.name],
     )
-    if noted:
+    if noted and not nobody:
         ask(tx, now)
-    return bool(noted)
+    return bool(noted) and not nobody
 
 
 def rules_noted(tx: Connection) -> str | None:

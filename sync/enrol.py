@@ -296,7 +296,11 @@ def _commit_intent_to_call(
     with store.writing() as tx:
         exclusive(tx, "contact")  # counting and calling within a cap is one act, over all workers
         allowed = bounds.allowance(tx, rules, audience, now).count
+        left = [(row.address, LEFT[m.status], row.vendor, m.read_at) for row, m in group if m.status in LEFT]
+        if left:
+            suppressions.hold(tx, {*people, *suppressions.owners(tx, [address for address, *_ in left])})
         suppressed = suppressions.suppressed(tx, store.vault, people)
+        enrolments.hold(tx, [row for row, _ in group])
         known = lead_store.people(tx, people)
         rivals = enrolments.at_addresses(tx, [row.address for row, _ in group])
         for row, member in group:
@@ -327,7 +331,6 @@ def _commit_intent_to_call(
         ended = enrolments.move_all(tx, ends, now)
         for again, rows in groupby(sorted(back, key=lambda pair: pair[0] or now), key=lambda pair: pair[0]):
             enrolments.release(tx, [row for _, row in rows], again)
-        left = [(row.address, LEFT[m.status], row.vendor, m.read_at) for row, m in group if m.status in LEFT]
         suppressions.suppress(tx, store.vault, left, now)
     for move in ends:
         if move.id in ended:

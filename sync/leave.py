@@ -46,6 +46,7 @@ def tell_exits(store: Store, platform: EmailPlatform, *, simultaneous: int = 4) 
             needless = [row.id for row in rows if row not in telling]
             with store.writing() as tx:
                 exits.told(tx, ended)
+            with store.writing() as tx:
                 exits.told(tx, needless, needless=True)
             done.told += len(ended)
             done.needless += len(needless)

@@ -13,7 +13,7 @@ from typing import Any
 from sqlalchemy import ColumnElement, Connection, Row, func, select, update
 
 from leadbridge.store.due import Lane
-from leadbridge.store.engine import among, database_now, update_each, upsert
+from leadbridge.store.engine import among, database_now, is_writing, update_each, upsert
 from leadbridge.store.leases import SECONDS, UNHELD, claim_rows, held_ids, renew_rows
 from leadbridge.store.tables import enrolments, holdouts
 from leadbridge.types import EnrolmentState
@@ -244,6 +244,11 @@ def move_all(
     return {change["id"] for change in changes}
 
 
+def hold(tx: Connection, rows: Sequence[EnrolmentRow]) -> None:
+    """Hold these rows until the transaction ends, all at once, for one that changes some and then others."""
+    held_ids(tx, enrolments, rows)
+
+
 def renew(tx: Connection, rows: Sequence[EnrolmentRow], lease_seconds: float = SECONDS) -> set[int]:
     """Prolong claims; returns the ids of those still held."""
     return renew_rows(tx, enrolments, rows, lease_seconds)
@@ -277,13 +282,14 @@ def strand_expired(tx: Connection, now: datetime | None = None) -> int:
     """Make calls whose caller is gone `uncertain`; returns how many. Their callers' tokens are worth nothing then."""
     now = now or database_now(tx)
     dead = (enrolments.c.state == S.CALLING) & (enrolments.c.lease_until <= now)
-    return _set_all(tx, dead, S.UNCERTAIN, "the worker ended during the call; the outcome is not known", now)
+    words = "the worker ended during the call; the outcome is not known"
+    return _set_all(tx, dead, S.UNCERTAIN, words, now, passing_over=True)
 
 
 def expire(tx: Connection, now: datetime) -> int:
     """End what has waited past its time (G24); returns how many."""
     late = enrolments.c.state.in_(sorted(WAITING)) & (enrolments.c.expires_at <= now)
-    return _set_all(tx, late, S.EXPIRED, "not in time", now)
+    return _set_all(tx, late, S.EXPIRED, "not in time", now, passing_over=True)
 
 
 def cancel_waiting(tx: Connection, person_ids: Collection[int], why: str, now: datetime) -> int:
@@ -304,22 +310,39 @@ def cancel_rows(tx: Connection, ids: Collection[int], why: str, now: datetime) -
     )
 
 
-def _set_all(tx: Connection, which: ColumnElement[bool], to_state: EnrolmentState, words: str, now: datetime) -> int:
-    """Move rows whoever holds them: their holders' tokens are worth nothing afterwards."""
+def _set_all(
+    tx: Connection,
+    which: ColumnElement[bool],
+    to_state: EnrolmentState,
+    words: str,
+    now: datetime,
+    *,
+    passing_over: bool = False,
+) -> int:
+    """Move rows whoever holds them: their holders' tokens are worth nothing afterwards.
+
+    Taken in order of their ids, as everywhere, so that no two transactions wait for each other. `passing_over`: rows
+    that another transaction is changing now are left to the next sweep.
+    """
+    query = select(enrolments.c.id).where(which).order_by(enrolments.c.id)
+    ids = tx.execute(query.with_for_update(skip_locked=passing_over)).scalars().all()
+    if not ids:
+        return 0
     values = UNHELD | {"state": to_state, "words": words, "state_at": now, "lease_token": enrolments.c.lease_token + 1}
     if to_state is S.CHECKED:
         values["called_at"] = None
-    return tx.execute(update(enrolments).where(which).values(values)).rowcount
+    return tx.execute(update(enrolments).where(among(tx, enrolments.c.id, ids)).values(values)).rowcount
 
 
 # --- reading -------------------------------------------------------------------------------------------------------
 
 
 def history(tx: Connection, person_ids: Collection[int]) -> dict[int, list[EnrolmentRow]]:
-    """Every row of these people, by person, oldest first."""
+    """Every row of these people, by person, oldest first; in a writing transaction they are held until it ends."""
     found: dict[int, list[EnrolmentRow]] = defaultdict(list)
     query = select(enrolments).where(among(tx, enrolments.c.person_id, sorted(set(person_ids))))
-    for row in tx.execute(query.order_by(enrolments.c.id)):
+    query = query.order_by(enrolments.c.id)
+    for row in tx.execute(query.with_for_update() if is_writing(tx) else query):
         found[row.person_id].append(row_of(row))
     return dict(found)
 
@@ -372,7 +395,7 @@ def usual_day(tx: Connection, now: datetime) -> float | None:
 def hold_waiting(tx: Connection, why: str, now: datetime) -> int:
     """Hold whatever waits and nobody works on, until a release (G23); returns how many."""
     free = enrolments.c.state.in_([S.WANTED, S.CHECKED]) & (enrolments.c.lease_until <= database_now(tx))
-    return _set_all(tx, free, S.HELD, why, now)
+    return _set_all(tx, free, S.HELD, why, now, passing_over=True)
 
 
 def release_all_held(tx: Connection, words: str, now: datetime) -> int:

@@ -26,7 +26,9 @@ class Exit:
 def leave(tx: Connection, rows: Sequence[Exit], now: datetime) -> int:
     """Note that these are over, and why; what is noted already stays. Returns how many were new."""
     fresh = among(tx, enrolments.c.id, sorted({row.id for row in rows})) & enrolments.c.left_at.is_(None)
-    open_now = set(tx.execute(select(enrolments.c.id).where(fresh).with_for_update()).scalars())
+    open_now = set(
+        tx.execute(select(enrolments.c.id).where(fresh).order_by(enrolments.c.id).with_for_update()).scalars()
+    )
     by_id = {row.id: row for row in rows if row.id in open_now}
     changes = [
         {"id": row.id, "left_at": now, "reason_out": row.why, "exit_state": TO_TELL if row.tell else None}
@@ -45,4 +47,6 @@ def to_tell(tx: Connection, *, after: int = 0, limit: int = 100) -> list[Enrolme
 def told(tx: Connection, ids: Collection[int], *, needless: bool = False) -> None:
     """The platform has heard of these exits; `needless`: it need not any more, a later entry has overtaken them."""
     mine = among(tx, enrolments.c.id, sorted(ids)) & (enrolments.c.exit_state == TO_TELL)
-    tx.execute(update(enrolments).where(mine).values(exit_state=None if needless else TOLD))
+    held = tx.execute(select(enrolments.c.id).where(mine).order_by(enrolments.c.id).with_for_update()).scalars().all()
+    which = among(tx, enrolments.c.id, held)
+    tx.execute(update(enrolments).where(which).values(exit_state=None if needless else TOLD))

@@ -44,7 +44,7 @@ def forget(tx: Connection, vault: Vault, keys: Collection[str], who: str, now: d
     remembered too, so that whoever comes with one later is not let in. Repeating erases what came in between.
     """
     ids, every = _everybody(tx, set(keys))
-    tx.execute(select(persons.c.id).where(among(tx, persons.c.id, ids)).order_by(persons.c.id).with_for_update())
+    suppressions.hold(tx, ids)
     erased = Erased(people=len(ids), keys=every)
     addresses = sorted(erased.addresses)
     suppressions.suppress(tx, vault, [(one, SuppressionReason.ERASED, SOURCE, now) for one in addresses], now)

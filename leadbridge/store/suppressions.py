@@ -40,6 +40,14 @@ def suppress(
     transaction. Returns those people; for an address nobody has, the hash stays and waits.
     """
     said = {(_canonical(address), reason): (source, at) for address, reason, source, at in rows}
+    owners = _owners(tx, {address for address, _ in said})
+    hit = {
+        (person, reason): (source, at)
+        for (address, reason), (source, at) in said.items()
+        for person in owners.get(address, ())
+    }
+    people = sorted({person for person, _ in hit})
+    hold(tx, people)
     upsert(
         tx,
         suppressions,
@@ -52,15 +60,6 @@ def suppress(
         ),
         key=["digest", "reason"],
     )
-    owners = _owners(tx, {address for address, _ in said})
-    hit = {
-        (person, reason): (source, at)
-        for (address, reason), (source, at) in said.items()
-        for person in owners.get(address, ())
-    }
-    people = sorted({person for person, _ in hit})
-    # Waits for transactions that have asked `suppressed` and go on to record an intent, and makes later ones wait.
-    tx.execute(select(persons.c.id).where(among(tx, persons.c.id, people)).order_by(persons.c.id).with_for_update())
     upsert(
         tx,
         suppressed_people,
@@ -72,6 +71,18 @@ def suppress(
     )
     cancel_waiting(tx, people, "suppressed", now)
     return set(people)
+
+
+def hold(tx: Connection, person_ids: Collection[int]) -> None:
+    """Hold these people until the transaction ends: wait for those that have asked `suppressed` and go on to record an
+    intent, and make later ones wait.
+
+    People come before everything else that is held of them, and in order of their ids: their suppressions, then their
+    rows in the ledger. A transaction that asks about some and suppresses others holds all of them here first; taken in
+    two goes, or after their rows, two transactions could wait for each other.
+    """
+    ids = sorted(set(person_ids))
+    tx.execute(select(persons.c.id).where(among(tx, persons.c.id, ids)).order_by(persons.c.id).with_for_update())
 
 
 def suppressed(tx: Connection, vault: Vault, person_ids: Collection[int]) -> dict[int, SuppressionReason]:

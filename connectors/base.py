@@ -80,6 +80,15 @@ class PropertySpec:
 
 
 @dataclass(frozen=True, slots=True)
+class ByHand:
+    """Something at the vendor that only a person can set up: no API makes it, or tells whether it is there."""
+
+    what: str  # "webhook subscriptions"
+    how: str  # where to go, and what to do there
+    entries: tuple[str, ...]  # what to enter, one each
+
+
+@dataclass(frozen=True, slots=True)
 class SalesTask:
     """A piece of work for somebody in sales, to be made at the CRM once and only once."""
 
@@ -193,6 +202,10 @@ class Crm(ABC):
         """
         return []
 
+    def by_hand(self) -> Sequence[ByHand]:
+        """What a person has to set up there so that everything configured works. Pure."""
+        return ()
+
     def create_tasks(self, tasks: Sequence[SalesTask]) -> Mapping[str, Made]:  # noqa: ARG002 - a blank
         """Make these tasks, each at most once: one whose key an earlier task bears is found, not made again.
 
@@ -269,6 +282,10 @@ class EmailPlatform(ABC):
     def faults(self) -> list[Fault]:
         """As `Crm.faults`."""
         return []
+
+    def by_hand(self) -> Sequence[ByHand]:
+        """As `Crm.by_hand`."""
+        return ()
 
     @abstractmethod
     def read_members(self, emails: Sequence[str]) -> Iterator[Mapping[str, Member]]:

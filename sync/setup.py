@@ -1,9 +1,9 @@
 """What the accounts lack, and its creation: shown first, then made; repeating changes nothing."""
 
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import Any
 
-from connectors.base import PropertySpec
+from connectors.base import ByHand, PropertySpec
 from leadbridge.errors import Fault
 from sync import accounts
 from sync.wiring import Parts
@@ -23,6 +23,22 @@ class Missing:
 def plan(parts: Parts) -> list[Missing]:
     """Every property the configuration writes that its account does not have. Reads only."""
     return [Missing(room.vendor, spec) for room in parts.rooms for spec in room.missing(room.specs())]
+
+
+@dataclass(frozen=True, slots=True)
+class Chore:
+    """What a person has to set up at one vendor."""
+
+    vendor: str
+    what: ByHand
+
+    def as_dict(self) -> dict[str, Any]:
+        return {"vendor": self.vendor, **asdict(self.what)}
+
+
+def by_hand(parts: Parts) -> list[Chore]:
+    """What no API lets leadbridge set up, whether it was done already or not. Asks nobody."""
+    return [Chore(room.vendor, one) for room in parts.rooms for one in room.by_hand()]
 
 
 def faults(parts: Parts) -> list[Fault]:

@@ -5,8 +5,21 @@ from datetime import timedelta
 
 from pydantic import Field
 
-from connectors.base import Change, Crm, Made, Page, Progress, PropertySpec, Reading, SalesTask, Settled, TaskState
+from connectors.base import (
+    ByHand,
+    Change,
+    Crm,
+    Made,
+    Page,
+    Progress,
+    PropertySpec,
+    Reading,
+    SalesTask,
+    Settled,
+    TaskState,
+)
 from connectors.grants import Grants
+from connectors.hubspot import subscriptions
 from connectors.hubspot.agreement import Agreement
 from connectors.hubspot.around import Around
 from connectors.hubspot.auth import Api
@@ -54,8 +67,15 @@ class HubSpot(Crm):
         self._streams = Streams(self._api, self._sources, connection.lists, history=history, lookback=lookback)
         self._agreement = Agreement(self._api, self._fields, self._streams, connection.lists, config)
 
+        self._by_hand = (
+            [subscriptions.by_hand(self._fields, config.web.public_url)] if connection.webhook_secret else []
+        )
+
     def faults(self) -> list[Fault]:
         return self._agreement.faults()
+
+    def by_hand(self) -> Sequence[ByHand]:
+        return self._by_hand
 
     def account(self) -> str:
         """The account's portal id: to be pinned, so that a wrong token never writes into another account."""

@@ -64,11 +64,12 @@ class Fields:
         self.targets = targets(config, lambda target: target.hubspot)
         names = [mapping.hubspot or "" for mapping in self._mapped.values()]
         self.company_properties = _unique(n.removeprefix(COMPANY) for n in names if n.startswith(COMPANY))
+        self.mapped_properties = _unique(n for n in names if not n.startswith(COMPANY))
         self.contact_properties = _unique(
             (
                 *_ALWAYS,
                 *((PRIMARY_COMPANY,) if self.company_properties else ()),
-                *(name for name in names if not name.startswith(COMPANY)),
+                *self.mapped_properties,
                 *(target.name for target in self.targets.values()),
                 *self._counting,
             )

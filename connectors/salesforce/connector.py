@@ -3,12 +3,24 @@
 from collections.abc import Iterator, Mapping, Sequence
 from datetime import timedelta
 
-from connectors.base import Change, Crm, Made, Page, Progress, PropertySpec, Reading, SalesTask, Settled, TaskState
+from connectors.base import (
+    ByHand,
+    Change,
+    Crm,
+    Made,
+    Page,
+    Progress,
+    PropertySpec,
+    Reading,
+    SalesTask,
+    Settled,
+    TaskState,
+)
 from connectors.salesforce.agreement import Agreement
 from connectors.salesforce.auth import Api
 from connectors.salesforce.describe import Objects
 from connectors.salesforce.leads import Leads
-from connectors.salesforce.mapping import Fields
+from connectors.salesforce.mapping import CONTACT, LEAD, Fields
 from connectors.salesforce.properties import Properties
 from connectors.salesforce.streams import Streams
 from connectors.salesforce.tasks import Tasks
@@ -20,6 +32,8 @@ from leadbridge.config.connections import SalesforceConnection
 from leadbridge.config.schema import Config
 from leadbridge.errors import Fault
 from leadbridge.types import Activity, Lead, RecordRef, Value
+
+MAP_FIELDS = "so that a score survives conversion at once: Setup, Object Manager, Lead, Map Lead Fields"
 
 
 class Salesforce(Crm):
@@ -77,6 +91,13 @@ class Salesforce(Crm):
 
     def faults(self) -> list[Fault]:
         return self._agreement.faults()
+
+    def by_hand(self) -> Sequence[ByHand]:
+        """Without these a lead's score is lost on conversion until it is written to the contact (section 2.3)."""
+        names = tuple(sorted({target.name for target in self._fields.targets.values()}))
+        if self.people < {LEAD, CONTACT} or not names:
+            return ()
+        return (ByHand("lead fields to map", MAP_FIELDS, tuple(f"Lead.{one} to Contact.{one}" for one in names)),)
 
     def create_tasks(self, tasks: Sequence[SalesTask]) -> Mapping[str, Made]:
         return self._tasks.create(tasks)

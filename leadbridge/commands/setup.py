@@ -72,12 +72,21 @@ def _live_faults(config: Path) -> list[Fault]:
 
 
 def plan(config: ConfigFile = DEFAULT_CONFIG, as_json: AsJson = False) -> None:
-    """Show which properties and merge fields are missing. Changes nothing."""
+    """Show what the accounts lack, and what only a person can set up there. Changes nothing."""
     from sync import setup
 
     with parts_of(config) as parts:
-        missing = setup.plan(parts)
-    emit(as_json, {"missing": [line.as_dict() for line in missing]}, lambda: _show_plan(missing, "would be created"))
+        missing, chores = setup.plan(parts), setup.by_hand(parts)
+
+    def show() -> None:
+        _show_plan(missing, "would be created")
+        for chore in chores:
+            typer.echo(f"\n{chore.vendor}, by hand, once ({chore.what.what}): {chore.what.how}")
+            for entry in chore.what.entries:
+                typer.echo(f"  {entry}")
+
+    told = {"missing": [line.as_dict() for line in missing], "by_hand": [chore.as_dict() for chore in chores]}
+    emit(as_json, told, show)
 
 
 def apply(config: ConfigFile = DEFAULT_CONFIG, as_json: AsJson = False) -> None:

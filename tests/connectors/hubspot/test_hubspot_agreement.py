@@ -5,6 +5,7 @@ from typing import Any
 
 import pytest
 
+from connectors.events import HUBSPOT_KINDS
 from leadbridge.errors import Fault
 from leadbridge.sandbox.server import Sandbox
 from tests.helpers import rooms
@@ -45,6 +46,33 @@ def test_a_place_to_write_that_only_hubspot_writes_is_told(sandbox: Sandbox) -> 
     (fault,) = rooms.hubspot(config).faults()
     assert fault.where == "write_back.score.hubspot"
     assert "read-only" in fault.problem
+
+
+def test_the_subscriptions_that_only_a_person_can_make_are_those_that_the_fields_need() -> None:
+    fields = {"job_title": {"hubspot": "jobtitle"}, "employees": {"hubspot": "company.numberofemployees"},
+              "forms": {"hubspot": "num_unique_conversion_events"}}  # fmt: skip
+    written = {"score": {"hubspot": "leadbridge_score"}, "stage": {"hubspot": "lifecyclestage"}}
+    config = rooms.configuration(
+        "http://127.0.0.1:9", hubspot={"webhook_secret": "s3cret"}, fields=fields, write_back=written,
+        public_url="https://lb.acme.example/",
+    )  # fmt: skip
+    (told,) = rooms.hubspot(config).by_hand()
+    assert "https://lb.acme.example/webhooks/hubspot" in told.how
+    assert {one.partition(" of ")[2] for one in told.entries if one.startswith("contact.propertyChange")} == {
+        "email", "hs_email_optout", "jobtitle", "lifecyclestage"}  # fmt: skip
+    assert "company.propertyChange of numberofemployees" in told.entries
+    assert {"contact.merge", "contact.privacyDeletion", "contact.restore"} < set(told.entries)
+
+
+def test_whoever_takes_no_webhooks_has_nothing_to_subscribe() -> None:
+    assert rooms.hubspot(rooms.configuration("http://127.0.0.1:9")).by_hand() == []
+
+
+def test_every_subscription_asked_for_is_understood_when_it_comes() -> None:
+    config = rooms.configuration("http://127.0.0.1:9", hubspot={"webhook_secret": "s3cret"})
+    (told,) = rooms.hubspot(config).by_hand()
+    kinds = {one.partition(" of ")[0].rpartition(".")[2] for one in told.entries}
+    assert kinds <= set(HUBSPOT_KINDS)
 
 
 def test_a_list_that_is_not_there_is_told(sandbox: Sandbox) -> None:

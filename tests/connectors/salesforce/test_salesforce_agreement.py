@@ -78,3 +78,9 @@ def test_a_status_and_a_source_the_org_lacks_are_told(sandbox: Sandbox, org: sta
 def test_a_version_the_org_does_not_serve_is_told_first(sandbox: Sandbox) -> None:
     (fault,) = faults(sandbox, {"budget": {"salesforce": "Nowhere"}}, api_version="68.0")
     assert (fault.where, fault.hint) == ("connections.salesforce.api_version", "its newest is 67.0")
+
+
+def test_the_fields_to_map_for_conversion_are_told_where_both_objects_are_read(sandbox: Sandbox) -> None:
+    (told,) = rooms.salesforce(rooms.configuration(sandbox.url)).by_hand()
+    assert "Lead.Leadbridge_Score__c to Contact.Leadbridge_Score__c" in told.entries
+    assert rooms.salesforce(rooms.configuration(sandbox.url, salesforce={"objects": ["Lead"]})).by_hand() == ()

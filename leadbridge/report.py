@@ -21,6 +21,9 @@ if TYPE_CHECKING:
 
 console = Console()
 
+MACHINES_SHOWN = 5
+"""Events of machines shown of one person."""
+
 
 @contextmanager
 def progress(*, quiet: bool = False) -> Iterator[Callable[[str, int], None]]:
@@ -155,9 +158,13 @@ def show_explanation(found: Explanation) -> None:
         console.print(f"CRM should show {name}: {'' if value is None else value}", highlight=False, markup=False)
     if found.unmet:
         console.print(f"not ready for sales: {'; '.join(found.unmet)}", highlight=False, markup=False)
+    for told in found.machines[:MACHINES_SHOWN]:
+        console.print(f"not counted, a machine's: {told}", highlight=False, markup=False)
+    if len(found.machines) > MACHINES_SHOWN:
+        console.print(f"and {len(found.machines) - MACHINES_SHOWN} more of machines, see --json")
     for given in found.handed:
-        told = ", ".join(word for word in (given.route, given.outcome, given.reason) if word)
-        console.print(f"{given.rule.replace('_', ' ')}: {given.state} {told}", highlight=False, markup=False)
+        ends = ", ".join(word for word in (given.route, given.outcome, given.reason) if word)
+        console.print(f"{given.rule.replace('_', ' ')}: {given.state} {ends}", highlight=False, markup=False)
     for row in found.enrolments:
         console.print(f"journey {row.journey}: {row.state.value} {row.words}", highlight=False, markup=False)
 

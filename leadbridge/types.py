@@ -42,6 +42,8 @@ class ActivityKind(StrEnum):
     SURVEY_ANSWERED = "survey_answered"
     DEAL_STAGE_CHANGED = "deal_stage_changed"
     OTHER = "other"
+    MACHINE_OPENED = "machine_opened"  # a mail opened by a proxy or scanner (`leadbridge.machines`), by nobody
+    MACHINE_CLICKED = "machine_clicked"
 
 
 class LifecycleStage(StrEnum):

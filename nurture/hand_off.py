@@ -309,7 +309,8 @@ OPENERS = {
     ActivityKind.SURVEY_ANSWERED: "Thank them for the answer, and ask what would make it better.",
 }
 _QUIET = {ActivityKind.EMAIL_SENT, ActivityKind.EMAIL_BOUNCED, ActivityKind.UNSUBSCRIBED, ActivityKind.LIST_JOINED,
-          ActivityKind.TASK, ActivityKind.DEAL_STAGE_CHANGED, ActivityKind.OTHER}  # fmt: skip
+          ActivityKind.TASK, ActivityKind.DEAL_STAGE_CHANGED, ActivityKind.OTHER,
+          ActivityKind.MACHINE_OPENED, ActivityKind.MACHINE_CLICKED}  # fmt: skip
 """What is done to a person, or by machines, and says nothing of what they want."""
 
 _DETAIL = ("title", "form", "name", "file", "subject", "campaign", "product", "url")

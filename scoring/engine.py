@@ -29,9 +29,9 @@ Meaning (DESIGN section 7), and what it leaves open, settled here:
 - `each` of an attribute rule multiplies its points by a number of the person: a field, a behaviour, another score.
   An unknown one gives nothing.
 - `cap` bounds a rule's contribution in size; without one 100,000 points do.
-- Silent is who has no activity of the kinds named (of any kind, when none is) in the period. Someone who never did
-  anything is silent too, however new: `when: {created_at: {older_than: 60d}}` beside `no_activity_for: 60d` spares
-  the newcomer. The store's history must reach back that far.
+- Silent is who has no activity of the kinds named (when none is, of any that machines did not make) in the period.
+  Someone who never did anything is silent too, however new: `when: {created_at: {older_than: 60d}}` beside
+  `no_activity_for: 60d` spares the newcomer. The store's history must reach back that far.
 - Of an exclusive group, which may span categories, the rule with the largest contribution in size counts; of two of
   one size the positive one, of two the same the first in the file.
 - A score that does not apply to a person has value 0, no grade, no lines and unknown facts; read `applies` first.
@@ -51,7 +51,7 @@ from leadbridge.columns import Coded, Column, Mask, Numbers, micros
 from leadbridge.conditions import Prepared
 from leadbridge.types import Contribution, Score
 from scoring.compile import UNIT, CompiledModel, CompiledRule
-from scoring.frames import KIND_CODES, Activities, People
+from scoring.frames import FIRST_OF_MACHINES, KIND_CODES, Activities, People
 
 Units = NDArray[np.int64]
 
@@ -253,7 +253,8 @@ class Matching:
         row = past[order]
         self._past = _Rows(row, activities.person[row], t - activities.at[row])
         self._ends = np.searchsorted(kind[order], np.arange(len(KIND_CODES) + 1)).tolist()
-        self._of_kinds: dict[frozenset[int] | None, _Rows] = {None: self._past}
+        by_people = self._past.at(slice(0, self._ends[FIRST_OF_MACHINES]))
+        self._of_kinds: dict[frozenset[int] | None, _Rows] = {None: by_people}
 
     def rows(self, rule: CompiledRule) -> _Rows:
         """Activities of the rule's kinds, in its period, that pass its `where`; of a kind, in the frame's order."""

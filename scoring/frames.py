@@ -13,10 +13,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from leadbridge.columns import Coded, Columns, coded, columns_of, micros
+from leadbridge.machines import BY_PERSON
 from leadbridge.types import ActivityKind, PersonId, Value
 
 KIND_CODES: Mapping[str, int] = {kind.value: code for code, kind in enumerate(ActivityKind)}
 """Code of each kind of activity in a frame. Not for storing: it follows the order of the words in `types.py`."""
+
+FIRST_OF_MACHINES = KIND_CODES[ActivityKind.MACHINE_OPENED]
+"""Kinds from this code on are no acts of people: `any kind` leaves them out."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -100,6 +104,13 @@ class Activities:
     ) -> "Activities":
         """From columns that name people by id. Raises ValueError for someone who is not in `people`."""
         return cls(people.rows_of(person_ids), kind, at, documents)
+
+    def counting_machines(self) -> "Activities":
+        """The same, as if people had done what machines did."""
+        codes = np.arange(len(KIND_CODES), dtype=np.int8)
+        for machine, person in BY_PERSON.items():
+            codes[KIND_CODES[machine]] = KIND_CODES[person]
+        return Activities(self.person, codes[self.kind], self.at, self.documents)
 
     def in_order(self) -> "Activities":
         """The same, in order of (person, at)."""

@@ -10,10 +10,11 @@ from numpy.typing import NDArray
 from leadbridge.columns import micros, plain, values_of
 from leadbridge.config.conditions import fields_of
 from leadbridge.config.scores import Rule, ScoreModel
+from leadbridge.machines import EVIDENCE
 from leadbridge.types import ActivityKind, Value
 from scoring import engine, explain
 from scoring.compile import CompiledModel, CompiledRule
-from scoring.frames import Activities, People
+from scoring.frames import FIRST_OF_MACHINES, Activities, People
 
 SHOWN = 3
 """Activities shown behind one line; the rest are counted."""
@@ -170,6 +171,18 @@ def counts(activities: Activities, at: datetime) -> dict[str, int]:
     """How many activities of each kind there were by an instant."""
     found = np.bincount(activities.kind[activities.at <= micros(at)], minlength=len(_KINDS))
     return {kind.value: count for kind, count in zip(_KINDS, found.tolist(), strict=True) if count}
+
+
+def by_machines(activities: Activities, at: datetime) -> list[str]:
+    """What machines did with one person's mail up to an instant, with the evidence; the newest first."""
+    past = np.flatnonzero((activities.kind >= FIRST_OF_MACHINES) & (activities.at <= micros(at)))
+    order = past[np.argsort(-activities.at[past], kind="stable")]
+    return [f"{_act(activities, row, at)}: {_evidence(activities, row)}" for row in order.tolist()]
+
+
+def _evidence(activities: Activities, row: int) -> str:
+    code = int(activities.documents.codes[row])
+    return said(activities.documents.documents[code].get(EVIDENCE, "its source says so") if code >= 0 else None)
 
 
 def changed_lines(

@@ -32,6 +32,7 @@ class Explanation:
     enrolments: tuple[enrolments.EnrolmentRow, ...]
     handed: tuple[hand_offs.HandOff, ...] = ()  # to people at the company, oldest first
     unmet: tuple[str, ...] = ()  # what the hand-off to sales still lacks
+    machines: tuple[str, ...] = ()  # what machines did with the person's mail and nothing counts, with the evidence
 
     def as_dict(self) -> dict[str, Any]:
         return {
@@ -54,6 +55,7 @@ class Explanation:
                 for row in self.handed
             ],
             "not_ready_for_sales": list(self.unmet),
+            "machines": list(self.machines),
             "enrolments": [{"journey": row.journey, "state": row.state, "words": row.words} for row in self.enrolments],
         }
 
@@ -212,6 +214,7 @@ def _explained(
         enrolments=tuple(row for row in ledger if row.created_at <= at),
         handed=tuple(row for row in handed if row.decided_at <= at),
         unmet=tuple(found.asked.unmet),
+        machines=tuple(reading.by_machines(loaded.activities, at)),
     )
 
 

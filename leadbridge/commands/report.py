@@ -126,6 +126,31 @@ def roi(config: ConfigFile = DEFAULT_CONFIG, as_json: AsJson = False) -> None:
     emit(as_json, figures, show)
 
 
+@app.command()
+def machines(config: ConfigFile = DEFAULT_CONFIG, as_json: AsJson = False) -> None:
+    """Opens and clicks of privacy proxies and scanners, which nothing counts, and who would be qualified if it did."""
+    from sync import machines as counting
+
+    with parts_of(config) as parts:
+        found = counting.machines(parts.store, parts.scorer)
+    events = [
+        {"kind": kind.value, "reason": reason, "events": count}
+        for (kind, reason), count in sorted(found.events.items())
+    ]
+    unmade = [asdict(one) for one in found.unmade]
+
+    def show() -> None:
+        typer.echo(f"{found.events.total():,} events of machines left out, in mail of {found.people:,} people")
+        for one in events:
+            typer.echo(f"  {str(one['kind']).replace('_', ' ')}, {one['reason']}: {one['events']:,}")
+        typer.echo(f"{len(unmade):,} people would be qualified only because of them")
+        for person in found.unmade:
+            now = person.stage.value if person.stage else "no stage"
+            typer.echo(f"  {person.email or 'somebody without address'}: {person.counted.value}, and is {now}")
+
+    emit(as_json, {"events": events, "people": found.people, "qualified_only_by_machines": unmade}, show)
+
+
 def _read(config: Any, question: Callable[..., Any]) -> Any:
     """The answer of the store, as it is at one moment."""
     from leadbridge import clock

@@ -1,4 +1,5 @@
-"""What people did: append-only, unique by (source, source id).
+"""What people did: append-only, unique by (source, source id); whether a person or a machine did
+it may be judged anew (`machine_events`).
 
 An activity whose subject nobody has a key for yet is kept as an orphan. `leads.link_keys` adopts orphans as it links
 keys; `adopt(tx)` without keys is the sweep for those that slipped in beside it.
@@ -12,14 +13,16 @@ from typing import Any
 
 from sqlalchemy import BigInteger, Connection, Text, case, func, select, type_coerce, update
 
+from leadbridge import machines
+from leadbridge.store import machine_events
 from leadbridge.store.columns import from_json
 from leadbridge.store.engine import among, upsert
 from leadbridge.store.tables import activities, activity_changes, person_keys
 from leadbridge.store.text import clean_key, from_micros
 from leadbridge.types import Activity, ActivityKind
 
-OF_OTHERS = frozenset({ActivityKind.EMAIL_SENT, ActivityKind.EMAIL_BOUNCED, ActivityKind.TASK})
-"""What others do about a person."""
+OF_OTHERS = frozenset({ActivityKind.EMAIL_SENT, ActivityKind.EMAIL_BOUNCED, ActivityKind.TASK, *machines.BY_PERSON})
+"""What others, machines among them, do about a person."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,8 +66,12 @@ class ActivityRows:
 
 
 def add_activities(tx: Connection, rows: Sequence[Activity], now: datetime) -> Added:
-    """Store activities; what is stored already is left as it is, and counted."""
-    unique = {(row.source, row.source_id): row for row in rows}
+    """Store activities; what is stored already is left as it is, and counted.
+
+    Opens and clicks that machines made become activities of another kind, which no rule counts that does not name it.
+    So may ones stored before, or be given back to the person: always of people who have something new.
+    """
+    unique = {(row.source, row.source_id): row for row in machine_events.marked(rows)}
     keys = sorted({row.subject for row in rows})
     owned = select(person_keys.c.key, person_keys.c.person_id).where(among(tx, person_keys.c.key, keys))
     owner = dict(tx.execute(owned).all())
@@ -90,6 +97,7 @@ def add_activities(tx: Connection, rows: Sequence[Activity], now: datetime) -> A
     people = [row.person_id for row in stored]
     gained = set(people) - {None}
     note_changes(tx, gained)
+    machine_events.judge_again(tx, list(unique.values()), gained)
     return Added(gained, len(people), len(rows) - len(people), people.count(None))
 
 

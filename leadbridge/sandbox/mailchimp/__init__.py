@@ -6,7 +6,7 @@ people do themselves, and looking at what came of it. They leave no journal entr
 
 import pickle
 from collections.abc import Iterable, Mapping
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 
 from leadbridge.sandbox.mailchimp import (
@@ -26,6 +26,9 @@ from leadbridge.sandbox.mailchimp.core import Act, Core, Routes
 from leadbridge.sandbox.mailchimp.dump import dump
 from leadbridge.sandbox.mailchimp.settings import Settings
 from leadbridge.sandbox.mailchimp.state import (
+    PERSON_IP,
+    PROXY_IP,
+    SCANNER_IP,
     Activity,
     Audience,
     Automation,
@@ -63,7 +66,8 @@ class Mailchimp:
     acts = frozenset(
         {
             "add_audience", "add_automation", "add_campaign", "add_campaign_activity", "add_journey", "add_member",
-            "add_merge_field", "mail_bounces", "pause_journey", "person_confirms", "person_unsubscribes",
+            "add_merge_field", "mail_bounces", "pause_journey", "person_confirms", "person_unsubscribes", "proxy_opens",
+            "scanner_clicks",
         }
     )  # fmt: skip
     fault_content_type = PROBLEM_JSON
@@ -216,12 +220,23 @@ class Mailchimp:
         at: datetime,
         url: str | None = None,
         bounce_type: str | None = None,
+        ip: str = PERSON_IP,
     ) -> None:
         """One "sent", "open", "click", "bounce" or "unsub" of one contact. Changes no status."""
         with self.core.lock:
             member = self._audience.members[hash_of(email)]
-            activity = Activity(action, at, campaign_id, url or "", bounce_type or "")
+            activity = Activity(action, at, campaign_id, url or "", bounce_type or "", ip)
             self.core.state.happened(member.contact_id, activity)
+
+    def scanner_clicks(self, campaign_id: str, email: str, at: datetime, urls: Iterable[str]) -> None:
+        """A security scanner opens a mail and follows all its links, one a second."""
+        self.add_campaign_activity(campaign_id, email, "open", at, ip=SCANNER_IP)
+        for second, url in enumerate(urls):
+            self.add_campaign_activity(campaign_id, email, "click", at + timedelta(seconds=second), url, ip=SCANNER_IP)
+
+    def proxy_opens(self, campaign_id: str, email: str, at: datetime) -> None:
+        """A mail client's privacy proxy fetches the images of a mail that nobody opened."""
+        self.add_campaign_activity(campaign_id, email, "open", at, ip=PROXY_IP)
 
     def add_automation(self, workflow_id: str, title: str, email_id: str) -> None:
         """A classic automation of type "api"."""

@@ -7,7 +7,7 @@ from typing import Any
 from leadbridge.sandbox.mailchimp.answers import Body, instant_in, listing, misshapen, not_found, stamp
 from leadbridge.sandbox.mailchimp.core import Ask, Core, Route
 from leadbridge.sandbox.mailchimp.merge_fields import shown
-from leadbridge.sandbox.mailchimp.state import Activity, Audience, Campaign, Member, code_of
+from leadbridge.sandbox.mailchimp.state import PROXY_IP, Activity, Audience, Campaign, Member, code_of
 
 PER_MEMBER_MAX = 1000  # opens, and clicks, that email-activity keeps of one member
 OLD_FEED_MAX = 50
@@ -151,9 +151,7 @@ def _report(core: Core, campaign: Campaign) -> Body:
             "unique_opens": summary["unique_opens"],
             "open_rate": summary["open_rate"],
             "last_open": last["open"],
-            "proxy_excluded_opens": summary["opens"],
-            "proxy_excluded_unique_opens": summary["unique_opens"],
-            "proxy_excluded_open_rate": summary["open_rate"],
+            **_without_proxies(campaign),
         },
         "clicks": {
             "clicks_total": summary["clicks"],
@@ -164,6 +162,19 @@ def _report(core: Core, campaign: Campaign) -> Body:
         },
         "delivery_status": {"enabled": False},
         "_links": [],
+    }
+
+
+def _without_proxies(campaign: Campaign) -> Body:
+    """Opens that no privacy proxy made. Only such totals are told, never of which events (vendor page, 10)."""
+    opens = [
+        [one for one in all_of if one.action == "open" and one.ip != PROXY_IP] for all_of in campaign.activity.values()
+    ]
+    people = sum(map(bool, opens))
+    return {
+        "proxy_excluded_opens": sum(map(len, opens)),
+        "proxy_excluded_unique_opens": people,
+        "proxy_excluded_open_rate": _rate(people, _count(campaign, "sent")),
     }
 
 
@@ -226,7 +237,7 @@ def _shown_activity(activity: Iterable[Activity], since: datetime | None) -> lis
         if one.url:
             row["url"] = one.url
         if one.action != "bounce":
-            row["ip"] = "203.0.113.9"
+            row["ip"] = one.ip
         rows.append(row)
     return rows
 

@@ -16,6 +16,10 @@ def code_of(*parts: object) -> str:
     return hashlib.sha256(repr(parts).encode()).hexdigest()
 
 
+PERSON_IP, SCANNER_IP = "203.0.113.9", "198.51.100.20"
+PROXY_IP = "17.58.63.20"  # of the network of Apple, whose mail client fetches by proxy
+
+
 @dataclass(slots=True)
 class Event:
     """A custom event of one contact."""
@@ -34,6 +38,7 @@ class Activity:
     campaign_id: str
     url: str = ""
     bounce_type: str = ""
+    ip: str = PERSON_IP  # whence a mail was opened or a link followed
 
 
 @dataclass(slots=True)

@@ -8,7 +8,7 @@ export PYTHONDONTWRITEBYTECODE =
 # Trust the certificates that the machine trusts, as pip does: behind a company's proxy uv would refuse its own.
 export UV_SYSTEM_CERTS = 1
 
-.PHONY: demo test tools check lint format slow clean constraints
+.PHONY: demo test tools check lint format slow clean constraints pubsub
 
 # The demo needs the run-time packages only.
 .venv/.run: constraints.txt constraints-uv.txt pyproject.toml
@@ -46,6 +46,10 @@ lint: .venv/.dev
 format: .venv/.dev
 	@$(BIN)/ruff format --quiet .
 	@$(BIN)/ruff check --quiet --fix .
+
+# The messages of Salesforce's Pub/Sub API, from their proto.
+pubsub: .venv/.dev
+	@$(BIN)/python -m grpc_tools.protoc -I. --python_out=. --pyi_out=. connectors/salesforce/pubsub/pubsub_api.proto
 
 # New exact versions, with hashes and without any index address.
 COMPILE := $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header --upgrade

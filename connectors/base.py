@@ -4,8 +4,9 @@ A room translates: vendor words stop at its door. It keeps no state of ours: whe
 the caller stores in the same transaction as the rows it covers, and hands back the next time.
 """
 
+import threading
 from abc import ABC, abstractmethod
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Generator, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
@@ -117,6 +118,16 @@ class TaskState:
     gone: bool = False  # deleted: somebody decided that it need not be done
 
 
+@dataclass(frozen=True, slots=True)
+class Heard:
+    """What one message of a change stream told: to be stored together, and only then is the next one asked for."""
+
+    progress: Progress  # the place after it
+    deliveries: Sequence[tuple[bytes, int]] = ()  # as `connectors.deliveries` cuts them, and how many events each holds
+    echoes: int = 0  # events that tell of our own writes, left out
+    missed: str = ""  # why something may not have been told: read the vendor (reliability G13)
+
+
 class Crm(ABC):
     """A CRM. All blanks below are for the room to fill; sync decides when each is called.
 
@@ -127,6 +138,7 @@ class Crm(ABC):
     vendor: ClassVar[str]  # key in the configuration, and part of every RecordRef: "hubspot"
     people: frozenset[str]  # types of object that are read as people, as RecordRef spells them: "contact"
     write_batch: ClassVar[int]  # records one write call carries
+    topic: str | None = None  # the stream of changes it can be listened to on; None: it has none
     bulk_above: int | None = None  # more waiting writes than this may be handed over together; None: never
 
     @abstractmethod
@@ -158,6 +170,14 @@ class Crm(ABC):
         For webhook events about records that are no people. What is left out here a pull notices.
         """
         return ()
+
+    def listen(self, progress: Progress | None, stop: threading.Event) -> Generator[Heard, None, None]:  # noqa: ARG002 - a blank
+        """Yield what the change stream tells after `progress` (None: from now on), as it happens, until `stop` is set.
+
+        Where `progress` has expired, it goes on from now and says so in `Heard.missed`. Raises VendorError when the
+        stream ends; listen again from the last progress stored. Raises FeatureMissing where `topic` is None.
+        """
+        raise FeatureMissing(self.vendor, "events.subscribe", "leadbridge knows no stream of changes there")
 
     @abstractmethod
     def streams(self) -> Sequence[str]:

@@ -26,6 +26,12 @@ HUBSPOT_KINDS = {  # the part of `subscriptionType` after the full stop
 }
 HUBSPOT_OBJECTS = {"0-1": "contact", "0-2": "company", "0-3": "deal", "0-5": "ticket"}  # `objectTypeId`
 
+SALESFORCE_KINDS = {  # `changeType` of a change event; whatever else is told of a record, it changed
+    "CREATE": EventKind.CREATED,
+    "DELETE": EventKind.DELETED,
+    "UNDELETE": EventKind.RESTORED,
+}
+
 MAILCHIMP_KINDS = {
     "subscribe": EventKind.SUBSCRIBED,
     "unsubscribe": EventKind.UNSUBSCRIBED,
@@ -162,7 +168,7 @@ def _salesforce(event: Mapping[str, Any]) -> WebhookEvent:
     type_, record = _text(event.get("type")), _text(event.get("record"))
     return WebhookEvent(
         "salesforce",
-        EventKind.CHANGED,
+        SALESFORCE_KINDS.get(_text(event.get("event")) or "", EventKind.CHANGED),
         refs=(RecordRef("salesforce", type_, record),) if type_ and record else (),
         occurred_at=moment(_text(event.get("sentAt"))),
         source=_text(event.get("event")),

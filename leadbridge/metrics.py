@@ -100,6 +100,9 @@ INTAKE_LEFT_OUT = Counter(
     "intake_left_out", "Events or traits of the intake not stored, by reason: forgotten, nobody, no_consent, "
     "unreadable_trait", "reason"
 )  # fmt: skip
+CHANGE_EVENTS = Counter(
+    "change_events", "Events of a change stream, by outcome: kept, echo; and gaps of it: missed", "vendor", "outcome"
+)  # fmt: skip
 VENDOR_CALLS = Counter(
     "vendor_calls", "Tries of vendor calls, by outcome: ok, retry_later, unknown, record_refused, feature_missing, "
     "needs_operator", "vendor", "operation", "outcome"

@@ -7,6 +7,7 @@ from collections.abc import Callable
 from leadbridge.errors import LeadbridgeError
 from leadbridge.store.engine import Store
 from sync import accounts
+from sync.stream import listeners
 from sync.wiring import Parts
 from sync.worker import Worker
 from webhooks.app import create_app, running
@@ -24,6 +25,7 @@ class Embedded:
 
     def __init__(self, parts: Parts, *, pull_every: float | None = 300.0, sweep: float = 15.0) -> None:
         self.worker = Worker(parts, pull_every=pull_every, sweep=sweep)
+        self.listeners = listeners(parts.store, parts.crms, owner=parts.owner, stop=parts.stop, ring=self.worker.wake)
         web = parts.config.web
         application = create_app(parts.config, parts.store, wake=self.worker.wake, portal=portal_of(parts.store))
         try:
@@ -42,6 +44,8 @@ class Embedded:
     def __enter__(self) -> "Embedded":
         self.server.start()
         self.worker.start()
+        for listener in self.listeners:
+            listener.start()
         return self
 
     def __exit__(self, *_: object) -> None:
@@ -51,6 +55,8 @@ class Embedded:
         """Close the door, let the worker finish the step at hand. Safe to call at any time."""
         self.server.stop()  # first the door, so that nothing new is accepted while the worker finishes
         self.worker.stop(GRACE)
+        for listener in self.listeners:
+            listener.join()
 
 
 def portal_of(store: Store) -> Callable[[], str | None]:

@@ -19,6 +19,7 @@ from leadbridge.errors import LeadbridgeError
 from leadbridge.store import counts, due, inbox
 from sync import wiring
 from sync.celery_app import PATIENCE, PULL, WORK
+from sync.stream import listeners
 from sync.worker import PULL_EVERY, SWEEP, Enough, Rounds
 
 log = logs.logger(__name__)
@@ -50,9 +51,15 @@ class Shift:
         self._rounds = Rounds(self.parts, rung=self._something_hot, patience=PATIENCE)
         self._turn = threading.Lock()
         self._again = threading.Event()
+        self._heard = threading.Event()
+        self._listeners = listeners(
+            self.parts.store, self.parts.crms, owner=self.parts.owner, stop=self.parts.stop, ring=self._heard.set
+        )
         threading.Thread(target=self._watch, args=(stop_pipe,), name="stop", daemon=True).start()
         self._sweeper = threading.Thread(target=self._sweep, name="sweep", daemon=True)
         self._sweeper.start()
+        for listener in self._listeners:
+            listener.start()
         Shift._here = self
 
     @staticmethod
@@ -81,7 +88,10 @@ class Shift:
     def close(self) -> None:
         """Let the step at hand end, then close the store."""
         self.parts.stop.set()
+        self._heard.set()
         self._sweeper.join(GRACE)
+        for listener in self._listeners:
+            listener.join()
         self.parts.close()
 
     @contextlib.contextmanager
@@ -105,9 +115,13 @@ class Shift:
             return inbox.oldest_pending(tx) is not None or due.oldest_due(tx, due.Lane.HOT) is not None
 
     def _sweep(self) -> None:
-        """The hints of one's own, in case the queue's are lost. Not in step with the other processes."""
+        """The hints of one's own, in case the queue's are lost, and a stream's. Not in step with others."""
         wait = random.uniform(0, 1)
-        while not self.parts.stop.wait(wait):
+        while True:
+            self._heard.wait(wait)
+            self._heard.clear()
+            if self.parts.stop.is_set():
+                return
             self.pull()
             self.work()
             wait = SWEEP * random.uniform(0.8, 1.0)
@@ -115,3 +129,4 @@ class Shift:
     def _watch(self, stop_pipe: int) -> None:
         os.read(stop_pipe, 1)
         self.parts.stop.set()
+        self._heard.set()

@@ -1,13 +1,16 @@
-"""Salesforce's deliveries: records to look at, by signed callout or by outbound message. Both are stored alike.
+"""Salesforce's deliveries: records to look at, by signed callout, outbound message or change event. All are stored
+alike.
 
-Sources: vendors/salesforce.md sections 6.2 and 6.3.
+Sources: vendors/salesforce.md sections 6.2 to 6.4.
 """
 
+import base64
 import hashlib
 from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
+from connectors.batches import in_batches
 from connectors.deliveries.reading import MAX_ITEMS, Event, Unfit, canonical, glance, items
 from connectors.salesforce.ids import long_id
 from leadbridge.errors import WebhookRefused
@@ -51,6 +54,26 @@ def of_callout(body: bytes) -> bytes:
             for one in records
         ]
     )  # fmt: skip
+
+
+def of_change(
+    organization: str, uuid: str, type_: str, records: Sequence[str], kind: str, at: datetime | None
+) -> Sequence[dict[str, Any]]:
+    """What is stored of one event of the change stream: a part for each record, to be put in `of_changes`."""
+    told = {"organization": organization, "delivery": f"cdc:{uuid}" if uuid else "", "event": kind}
+    sent = {} if at is None else {"sentAt": at.strftime("%Y-%m-%dT%H:%M:%S.%fZ")}
+    return [{**told, **sent, "type": type_, "record": record} for record in records]
+
+
+def of_unreadable(organization: str, uuid: str, payload: bytes) -> dict[str, Any]:
+    """What is stored of an event that could not be read: naming no record, it ends in quarantine with its bytes."""
+    raw = base64.b64encode(payload).decode()
+    return {"organization": organization, "delivery": f"cdc:{uuid}", "payload": raw}
+
+
+def of_changes(parts: Sequence[Mapping[str, Any]]) -> Sequence[tuple[bytes, int]]:
+    """Deliveries of these parts, each no larger than is cut at once, and how many each holds."""
+    return [(canonical(some), len(some)) for some in in_batches(parts, MAX_ITEMS)]
 
 
 def split(body: bytes, organization: str | None, _received_at: datetime) -> Sequence[Event | Unfit]:

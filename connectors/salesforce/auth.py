@@ -19,6 +19,7 @@ from requests.adapters import HTTPAdapter
 from simple_salesforce import Salesforce as Library
 
 from connectors.salesforce.wire import (
+    CLIENT,
     VENDOR,
     Expired,
     Token,
@@ -307,7 +308,7 @@ def _session(connection: SalesforceConnection, adapter: _Adapter) -> _Session:
             "User-Agent": f"leadbridge/{__version__}",
             # On the session, where no repetition loses them. Auto-Assign is TRUE by default, and moves owners (4.3).
             "Sforce-Auto-Assign": "TRUE" if connection.assignment_rules else "FALSE",
-            "Sforce-Call-Options": "client=leadbridge",
+            "Sforce-Call-Options": f"client={CLIENT}",
             "Sforce-Duplicate-Rule-Header": f"allowSave={str(connection.on_duplicate == 'save').lower()}",
         }
     )

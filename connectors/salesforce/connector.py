@@ -1,12 +1,14 @@
 """Salesforce as a CRM: the contract fulfilled, each part by the module that knows it."""
 
-from collections.abc import Iterator, Mapping, Sequence
+import threading
+from collections.abc import Generator, Iterator, Mapping, Sequence
 from datetime import timedelta
 
 from connectors.base import (
     ByHand,
     Change,
     Crm,
+    Heard,
     Made,
     Page,
     Progress,
@@ -22,6 +24,7 @@ from connectors.salesforce.describe import Objects
 from connectors.salesforce.leads import Leads
 from connectors.salesforce.mapping import CONTACT, LEAD, Fields
 from connectors.salesforce.properties import Properties
+from connectors.salesforce.stream import Stream, require_extra
 from connectors.salesforce.streams import Streams
 from connectors.salesforce.tasks import Tasks
 from connectors.salesforce.walk import Walks
@@ -56,6 +59,11 @@ class Salesforce(Crm):
         self._properties = Properties(self._api, objects, self._fields)
         self._streams = Streams(objects, walks, self._sources, history=history, lookback=lookback)
         self._tasks = Tasks(self._api, walks)
+        self._stream: Stream | None = None
+        if connection.change_events:
+            require_extra()
+            self.topic = connection.change_topic
+            self._stream = Stream(self._api, connection, {spec.name for spec in self._fields.specs()})
         self._agreement = Agreement(self._api, objects, self._fields, connection, config)
 
     def account(self) -> str:
@@ -67,6 +75,9 @@ class Salesforce(Crm):
 
     def read_leads(self, refs: Sequence[RecordRef]) -> Reading:
         return self._leads.read(refs)
+
+    def listen(self, progress: Progress | None, stop: threading.Event) -> Generator[Heard, None, None]:
+        return self._stream.listen(progress, stop) if self._stream else super().listen(progress, stop)
 
     def streams(self) -> Sequence[str]:
         return self._sources

@@ -15,6 +15,8 @@ from leadbridge.call import Garbled, transport_error
 from leadbridge.errors import FeatureMissing, NeedsOperator, RecordRefused, RetryLater, Unknown, VendorError
 
 VENDOR = "salesforce"
+CLIENT = "leadbridge"
+"""What our calls name themselves; a change event's `changeOrigin` tells it back (section 4.3)."""
 OPTIONAL = "activity."
 """First part of the names of operations on objects that an org or a user may lack: that switches a source off."""
 

@@ -154,6 +154,17 @@ class SalesforceConnection(Section):
     flow_secret_previous: SecretStr | None = Field(None, min_length=22, description="the old one, while you rotate")
     outbound_secret: PathSecret | None = Field(None, description="random part of the path of our outbound messages")
     outbound_secret_previous: PathSecret | None = Field(None, description="the old one, valid too while you rotate")
+    change_events: bool = Field(
+        False, description="listen to Change Data Capture; needs the extra leadbridge[salesforce-events]"
+    )
+    change_topic: Annotated[
+        str, Shape(r"/data/[A-Za-z]\w{0,99}", "is not a channel of change events; write one such as /data/ChangeEvents")
+    ] = Field("/data/ChangeEvents", description="channel to listen to; default: of all objects selected in Setup")
+    pubsub: Annotated[
+        str, Shape(r"[A-Za-z0-9.-]{1,253}:\d{1,5}", "is not host and port; write api.pubsub.salesforce.com:7443")
+    ] = Field(
+        "api.pubsub.salesforce.com:7443", description="where change events come from; by TLS unless on this machine"
+    )
     simultaneous: int = Field(5, ge=1, le=20, description="calls in flight at once")
     bulk_read_above: int = Field(10_000, ge=0, description="rows from which everything is read by the Bulk API")
     bulk_write_above: int = Field(

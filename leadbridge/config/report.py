@@ -74,7 +74,8 @@ def _connections(config: Config) -> list[tuple[str, str]]:
     if salesforce := config.connections.salesforce:
         place = salesforce.base_url or f"https://{salesforce.domain}.salesforce.com"
         objects, read = " and ".join(salesforce.objects), ", ".join(salesforce.activities) or "no activity"
-        lines.append(("Salesforce", f"{place} (API {salesforce.api_version}), {objects}; reads {read}"))
+        told = f", hears {salesforce.change_topic}" if salesforce.change_events else ""
+        lines.append(("Salesforce", f"{place} (API {salesforce.api_version}), {objects}; reads {read}{told}"))
     if mailchimp := config.connections.mailchimp:
         place = mailchimp.base_url or "address from the key"
         webhooks = "with webhooks" if mailchimp.webhook_secret else "without webhooks"

@@ -35,11 +35,15 @@ def serve(
     sandbox = Sandbox(port=port, index_delay=2.0)
     people.load(population, sandbox.hubspot, sandbox.mailchimp)
     sandbox.start()
+    events = _change_events(sandbox)
     ready = {"url": sandbox.url, "people": len(population.contacts), "remarks": population.remarks}
+    ready |= {"change_events": events} if events else {}
     if sys.stdout.isatty():
         print(f"HubSpot    {sandbox.url}      token {sandbox.hubspot.token}")
         print(f"Mailchimp  {sandbox.url}/3.0  key {sandbox.mailchimp.api_key}  audience {sandbox.mailchimp.audience}")
         print(f"Salesforce {sandbox.url}      client {CLIENT_ID}  secret {CLIENT_SECRET}")
+        if events:
+            print(f"           change events at {events} (pubsub:)")
         for remark in population.remarks:
             print(remark)
         print(f"{ready['people']} people. Journal: {sandbox.url}/_sandbox/journal  (Ctrl-C to stop)")
@@ -54,3 +58,11 @@ def serve(
         pass
     finally:
         sandbox.stop()
+
+
+def _change_events(sandbox: Sandbox) -> str | None:
+    """Where Salesforce's change events come from; None where gRPC and Avro are not installed."""
+    try:
+        return sandbox.salesforce.serve_events()
+    except ImportError:
+        return None

@@ -41,6 +41,8 @@ if TYPE_CHECKING:
 
     from _typeshed.wsgi import WSGIApplication
 
+    from leadbridge.sandbox.salesforce.changes import Changes
+    from leadbridge.sandbox.salesforce.pubsub import PubSub
     from leadbridge.sandbox.world import World
 
 # They tell when something was done, not what.
@@ -70,6 +72,7 @@ class Snapshot:
     state: State
     tokens: Any
     messages: Any
+    changes: Any = None
 
 
 class Salesforce:
@@ -80,9 +83,10 @@ class Salesforce:
     roots: tuple[str, ...] = ("/services",)
     acts = frozenset(
         {
-            "add", "add_field", "begin_save", "commit_save", "convert", "delete", "deliver", "edit", "empty_bin",
-            "end_sessions", "field_id", "grant_field", "merge", "refuse", "send_callouts",
-            "send_outbound_messages", "set_jwt_key", "sign_in", "stamp_rows", "waiting",
+            "add", "add_field", "begin_save", "commit_save", "convert", "cut_streams", "delete", "deliver", "edit",
+            "empty_bin", "end_sessions", "expire_positions", "field_id", "grant_field", "merge", "refuse",
+            "send_callouts", "send_outbound_messages", "serve_events", "set_jwt_key", "sign_in", "stamp_rows",
+            "tell_gap", "tell_garbage", "waiting",
         }
     )  # fmt: skip
 
@@ -96,7 +100,9 @@ class Salesforce:
         self.usage = Usage(world.clock, self.settings)
         self.messages = Messages(world, self._store, self.settings)
         org = Org(self._store, self._saver, self.tokens, self.usage, self.settings)
-        self._app = App(world, org, self.messages.saved)
+        self._changes: Changes | None = None
+        self._pubsub: PubSub | None = None
+        self._app = App(world, org, self._saved)
         self._found()
 
     def _found(self) -> None:
@@ -119,6 +125,9 @@ class Salesforce:
 
     def close(self) -> None:
         """End the background deliveries."""
+        if self._pubsub is not None:
+            self._pubsub.close()
+            self._pubsub = None
         self.messages.set_target(None)
         self.messages.set_callout(None)
 
@@ -190,7 +199,7 @@ class Salesforce:
             held = self._store.state.held.pop(number)
             act = Act(SALES_REP, held.at)
             self._saver.update(held.type, held.id, held.values, act)
-        self.messages.saved(act)
+        self._saved(act)
 
     # What people do in Salesforce's screens
 
@@ -285,6 +294,45 @@ class Salesforce:
     def waiting(self) -> int:
         return self.messages.waiting()
 
+    # Change events
+
+    def serve_events(self, port: int = 0) -> str:
+        """Tell changes from now on, over the Pub/Sub API; its host and port. Raises ImportError without the extra."""
+        from leadbridge.sandbox.salesforce.changes import Changes
+        from leadbridge.sandbox.salesforce.pubsub import PubSub
+
+        with self._store.lock:
+            self._changes = self._changes or Changes(self.world, self._store, self.settings)
+        self._pubsub = self._pubsub or PubSub(self.world, self._changes, self.tokens, self.settings, port)
+        return self._pubsub.address
+
+    def tell_gap(self, kind: str, change: str, record_ids: Sequence[str]) -> None:
+        """A GAP_ event; ``record_ids`` may hold a wildcard such as ``001*``."""
+        self._feed().tell(kind, change, record_ids, {}, Act(SALES_REP, self.world.clock.now()))
+
+    def tell_garbage(self, kind: str) -> None:
+        """An event that its schema does not fit."""
+        self._feed().tell_bytes(kind, b"\xff" * 9)
+
+    def expire_positions(self) -> None:
+        """Every replay id given out is too old, as after three days."""
+        self._feed().expire()
+
+    def cut_streams(self) -> None:
+        """Every open stream breaks."""
+        self._feed().cut()
+
+    def _feed(self) -> Changes:
+        if self._changes is None:
+            raise ValueError("change events are not served; call serve_events first")
+        return self._changes
+
+    def _saved(self, act: Act) -> None:
+        self.messages.saved(act)
+        if self._changes is not None:
+            with self._store.lock:
+                self._changes.saved(act)
+
     # State as a whole
 
     def row(self, record_id: str) -> dict[str, Any]:
@@ -313,7 +361,8 @@ class Salesforce:
 
     def snapshot(self) -> Snapshot:
         with self._store.lock:
-            return Snapshot(self._store.state.copy(), self.tokens.snapshot(), self.messages.snapshot())
+            told = self._changes.snapshot() if self._changes is not None else None
+            return Snapshot(self._store.state.copy(), self.tokens.snapshot(), self.messages.snapshot(), told)
 
     def restore(self, snapshot: Snapshot) -> None:
         """The org as it was; usage starts from nothing, switches stay as they are."""
@@ -321,6 +370,8 @@ class Salesforce:
             self._store.state = snapshot.state.copy()
             self.tokens.restore(snapshot.tokens)
             self.messages.restore(snapshot.messages)
+            if self._changes is not None and snapshot.changes is not None:
+                self._changes.restore(snapshot.changes)
             self.usage.forget()
 
     @contextmanager
@@ -329,7 +380,7 @@ class Salesforce:
         act = Act(SALES_REP, self.world.clock.now())
         with self._store.lock, self._saver.all_or_none(act):
             yield act
-        self.messages.saved(act)
+        self._saved(act)
 
     def _row(self, record_id: str) -> Row:
         found = self._store.state.row(ids.read(record_id))

@@ -83,12 +83,14 @@ class ApiCall:
 
     def __post_init__(self) -> None:
         duplicates = _options(self.headers.get("sforce-duplicate-rule-header", ""))
+        options = _options(self.headers.get("sforce-call-options", ""))
         self.act = Act(
             self.user_id,
             self.now,
             api=True,
             auto_assign=self.headers.get("sforce-auto-assign", "TRUE").strip().upper() != "FALSE",
             allow_duplicates=duplicates.get("allowsave", "").lower() == "true",
+            origin=f"com/salesforce/api/rest/{self.version[1:]};client={options.get('client', '')}",
         )
 
     @property

@@ -46,3 +46,13 @@ class Settings(BaseModel):
     outbound_reorder: bool = Field(False, description="Whether notifications are shuffled before they are sent")
     outbound_org_id: str | None = Field(None, description="Send this organisation's id instead of ours")
     callout_wall_time: bool = Field(False, description="Sign callouts with the real time instead of the sandbox clock")
+    # Change events (section 6.4)
+    change_objects: frozenset[str] = Field(
+        frozenset({"Account", "Contact", "Lead", "Opportunity", "Task"}), description="Objects whose changes are told"
+    )
+    change_hours: float = Field(72.0, gt=0, description="How long change events are kept")
+    change_keepalive_seconds: float = Field(270.0, gt=0, description="After so long without events, a sign of life")
+    change_silence: bool = Field(False, description="Streams stay open and say nothing, not even a sign of life")
+    change_gaps: bool = Field(False, description="Changes are told as GAP_ events: which records, but no values")
+    change_overflow_above: int = Field(100_000, ge=0, description="More changes in one transaction: GAP_OVERFLOW only")
+    change_duplicate_every: int = Field(0, ge=0, description="Every nth change event comes twice; 0 = none")

@@ -38,6 +38,7 @@ class Act:
     silent: bool = False  # seeding: no message, no rule
     auto_assign: bool = False
     allow_duplicates: bool = False
+    origin: str = ""  # of change events: the API and the name its client gave itself
     effects: list[Effect] = field(default_factory=list)
     saved: list[tuple[str, str]] = field(default_factory=list)  # type and id of what messages may be about
 

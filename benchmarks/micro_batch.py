@@ -161,7 +161,7 @@ def from_store(people: int, sizes: Sequence[int], runs: int) -> dict[str, Any]:
     from leadbridge import clock
     from leadbridge.store import due
     from leadbridge.store import leads as lead_store
-    from sync import rescore, wiring
+    from sync import rescore, wiring, wishes
     from sync.outlook import load
 
     found: dict[str, Any] = {}
@@ -185,7 +185,7 @@ def from_store(people: int, sizes: Sequence[int], runs: int) -> dict[str, Any]:
                 with parts.store.reading() as tx:
                     records = lead_store.refs_of(tx, ids, crms[0].vendor)
                 planned = [
-                    crms[0].changes(outlook.wanted, record.written)
+                    wishes.changes(crms[0], outlook.wanted, record.written)
                     for outlook in outlooks
                     for record in records[outlook.person_id]
                 ]

@@ -46,6 +46,9 @@ def _options(config: Config, ours: str) -> tuple[str, ...]:
         case "grade":
             model = config.scores.get(score or next(iter(config.scores)))
             return tuple(model.grades) if model else ()
+        case "matrix":
+            model = config.scores.get(score or next(iter(config.scores)))
+            return tuple(f"{letter}{figure}" for letter in model.grades for figure in model.figures) if model else ()
         case "persona":
             return () if score else tuple(config.personas)
         case "stage":

@@ -143,6 +143,7 @@ class Score:
     model: str  # content hash of the rules
     at: datetime
     scale: tuple[int, int] = (0, 100)  # the least and the most it can be
+    cell: str | None = None  # of the matrix: letter and figure, "A1"
 
 
 class EnrolmentState(StrEnum):

@@ -15,10 +15,11 @@ from typing import Any
 from leadbridge.columns import MICROS, plain, spelled
 from leadbridge.conditions import Lists, Prepared, named_list, prepare, words_of
 from leadbridge.config.behaviour import Behaviour, Counted
-from leadbridge.config.conditions import AllOf, AnyOf, FieldTest, Not, Test, fields_of
+from leadbridge.config.conditions import AllOf, AnyOf, Condition, FieldTest, Not, Test, fields_of
 from leadbridge.config.questions import Question, question_facts
 from leadbridge.config.schema import attributes, of_company, of_scores
 from leadbridge.config.scores import Persona, Rule, ScoreModel, Sequence
+from scoring.decay import Decay
 from scoring.frames import KIND_CODES
 
 UNIT = 10**10
@@ -50,7 +51,7 @@ class CompiledRule:
     where: Prepared | None
     where_keys: frozenset[str]
     within: int | None  # of a silence rule: how long silent
-    half_life: float | None
+    decay: "Decay | None"
     at_most: int | None
     at_least: int | None
     first_only: bool
@@ -58,6 +59,12 @@ class CompiledRule:
     then: "CompiledThen | None"
     bound: int  # cap, or RULE_LIMIT
     each: str | None
+
+    @property
+    def reach(self) -> int | None:
+        """Age in microseconds beyond which no activity counts; None: any does."""
+        ends = [self.within, None if self.decay is None else self.decay.end]
+        return min((end for end in ends if end is not None), default=None)
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,8 +105,11 @@ class CompiledModel:
     lines: tuple[tuple[str, str], ...]
     grade_from: int  # index of a category
     grades: tuple[tuple[str, int], ...]  # letter and the units it begins at, lowest first
+    figure_from: int  # index of a category
+    figures: tuple[tuple[str, int], ...]  # of the matrix, likewise; none without one
     fields: frozenset[str]  # of people, that it looks at
     keys: frozenset[str]  # attributes of activities, that it looks at
+    asks: tuple[frozenset[str], ...]  # of each rule that looks at a person: what it has to know (scoring.confidence)
 
     @property
     def kinds(self) -> frozenset[int] | None:
@@ -111,7 +121,7 @@ class CompiledModel:
     @property
     def reach(self) -> int | None:
         """Microseconds before the instant of scoring beyond which no activity matters; None: all of it does."""
-        asked = [None if rule.first_only else rule.within for rule in self.rules if rule.sort != "attribute"]
+        asked = [None if rule.first_only else rule.reach for rule in self.rules if rule.sort != "attribute"]
         return None if None in asked else max((within for within in asked if within is not None), default=0)
 
 
@@ -139,7 +149,10 @@ def compile_model(
     behaviour, others = behaviour or {}, {key: model for key, model in (others or {}).items() if key != name}
     wrong = [f"rule {rule.name!r}: no category {rule.category!r}" for rule in model.rules
              if rule.category not in model.categories]  # fmt: skip
-    asking = [("applies_to", model.applies_to), *((f"rule {rule.name!r}", rule.when) for rule in model.rules)]
+    asking = [("applies_to", model.applies_to)]
+    asking += [
+        (f"rule {rule.name!r}", condition) for rule in model.rules for condition in (rule.when, rule.pause_while)
+    ]
     measured = {key: each.type for key, each in behaviour.items()}
     types = attributes({**types, **measured, **question_facts(questions or ())}, personas or ()) | of_scores(
         {key: model.categories for key, model in others.items()}
@@ -196,7 +209,10 @@ def compile_model(
         grade_from=list(model.categories).index(model.grade_from) if model.grades else 0,
         grades=tuple(sorted(((letter, units(begins)) for letter, begins in model.grades.items()), key=lambda g: g[1])),
         fields=frozenset(fields),
+        figure_from=0 if model.matrix is None else list(model.categories).index(model.matrix.of),
+        figures=tuple(sorted(((word, units(begins)) for word, begins in model.figures.items()), key=lambda f: f[1])),
         keys=frozenset().union(*(_keys(rule) for rule in rules)),
+        asks=tuple(asks for rule in model.rules if (asks := _needs(rule))),
     )
 
 
@@ -205,6 +221,35 @@ def _keys(rule: CompiledRule) -> frozenset[str]:
     then = frozenset[str]() if rule.then is None else rule.then.where_keys
     each = rule.each if rule.sort == "activity" else None  # of an attribute rule it is the person's
     return rule.where_keys | then | {key for key in (each, rule.distinct) if key is not None}
+
+
+def _needs(rule: Rule) -> frozenset[str]:
+    """Facts of a person that have to be known for the rule to be judged."""
+    each = {rule.each} if rule.each is not None and rule.activity is None else set()
+    return frozenset(each | (set() if rule.when is None else _to_be_known(rule.when)))
+
+
+def _to_be_known(condition: Condition) -> set[str]:
+    match condition:
+        case FieldTest():  # whether it is known is answered either way
+            return set() if condition.test.present is not None else {condition.field}
+        case Not():
+            return _to_be_known(condition.part)
+        case AllOf() | AnyOf():
+            return set().union(*(_to_be_known(part) for part in condition.parts))
+
+
+def _decay(rule: Rule, lists: Lists | None) -> "Decay | None":
+    if rule.half_life is None and rule.steps is None:
+        return None
+    steps = sorted((rule.steps or {}).items())
+    return Decay(
+        half_life=None if rule.half_life is None else rule.half_life * MICROS,
+        ages=tuple(round(age * MICROS) for age, _ in steps),
+        shares=tuple(share for _, share in steps),
+        floor=rule.floor or 0.0,
+        pause=None if rule.pause_while is None else prepare(rule.pause_while, lists),
+    )
 
 
 def _rule(rule: Rule, lists: Lists | None) -> CompiledRule:
@@ -218,7 +263,7 @@ def _rule(rule: Rule, lists: Lists | None) -> CompiledRule:
         where=None if rule.where is None else prepare(rule.where, lists),
         where_keys=frozenset() if rule.where is None else frozenset(fields_of(rule.where)),
         within=None if within is None else round(within * MICROS),
-        half_life=None if rule.half_life is None else rule.half_life * MICROS,
+        decay=None if silent else _decay(rule, lists),
         at_most=rule.at_most,
         at_least=rule.at_least,
         first_only=rule.first_only,
@@ -272,6 +317,9 @@ def model_hash(
         "grades": {letter: _exact(begins) for letter, begins in model.grades.items()},
         "grade_from": model.grade_from if model.grades else None,
     }
+    if model.matrix is not None:
+        figures = {figure: _exact(begins) for figure, begins in model.figures.items()}
+        meaning["matrix"] = [model.matrix.of, figures]
     asked = facts_asked(model)
     if personas and any(fact.partition(".")[0] == "persona" for fact in asked):
         asked |= {fact for each in personas.values() for trait in each.traits for fact in fields_of(trait.when)}
@@ -300,7 +348,7 @@ def model_hash(
 
 def facts_asked(model: ScoreModel) -> set[str]:
     """Facts of people that a score looks at."""
-    conditions = (model.applies_to, *(rule.when for rule in model.rules))
+    conditions = (model.applies_to, *(part for rule in model.rules for part in (rule.when, rule.pause_while)))
     asked = {fact for condition in conditions if condition is not None for fact in fields_of(condition)}
     return asked | {rule.each for rule in model.rules if rule.each is not None and rule.activity is None}
 
@@ -308,7 +356,7 @@ def facts_asked(model: ScoreModel) -> set[str]:
 def scores_asked(model: ScoreModel) -> set[str]:
     """Names of the scores that a score looks at."""
     words = [fact.split(".") for fact in facts_asked(model)]
-    return {word[1] for word in words if word[0] in ("score", "grade", "company") and len(word) > 1}
+    return {word[1] for word in words if word[0] in ("score", "grade", "matrix", "company") and len(word) > 1}
 
 
 def in_order(models: Mapping[str, ScoreModel]) -> list[str]:
@@ -343,6 +391,8 @@ def _plain(value: Any, lists: Lists | None) -> Any:
             return {key: _test_argument(key, given, lists) for key, given in dict(value).items() if given is not None}
         case float():
             return _exact(value)
+        case dict():  # steps
+            return [[_exact(key), _plain(part, lists)] for key, part in sorted(value.items())]
         case list() | tuple():
             return _sorted([_plain(part, lists) for part in value])
         case _:

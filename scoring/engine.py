@@ -17,7 +17,9 @@ The whole sequence, for a batch of any size::
 Meaning (DESIGN section 7), and what it leaves open, settled here:
 
 - Activity counts for t - within < at <= t, to the microsecond; what lies after t never counts, for silence neither.
-- An activity is worth points x 2^(-(t - at) / half_life) x each, rounded to ten decimals (`compile.UNIT`). One whose
+- An activity is worth points x share x each, rounded to ten decimals (`compile.UNIT`); the share that counts is
+  2^(-(t - at) / half_life), or that of the first of `steps` it is younger than (of none: 0), at least `floor`, and 1
+  while `pause_while` holds of the person; `within` counts on meanwhile. One whose
   `each` value is not a number is not a match: it takes no place in `at_most` either. Of several at one instant,
   `at_most` keeps those with the larger `each` value (without `each` they are worth the same).
 - `sequence` counts an activity that one of the kinds `then` followed, by 0 < later - earlier < its `within`. Each
@@ -39,7 +41,7 @@ Meaning (DESIGN section 7), and what it leaves open, settled here:
 Memory beside the frames is about 2 kB a person with 40 rules and 20 activities: work in ranges of 100,000 people.
 """
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -85,7 +87,19 @@ class ScoreFrame:
     value: NDArray[np.int16]  # within model.scale
     categories: Mapping[str, NDArray[np.float64]]  # points, within the bounds of the category
     grade: NDArray[np.int8]  # index into model.grades, -1: none
+    figure: NDArray[np.int8]  # index into model.figures, -1: none
     contributions: Contributions
+
+    @property
+    def cells(self) -> list[str]:
+        """Every cell of the matrix: letter and figure, by letter; none without a matrix."""
+        return [f"{letter}{figure}" for letter, _ in self.model.grades for figure, _ in self.model.figures]
+
+    @property
+    def cell(self) -> NDArray[np.int32]:
+        """Index into `cells` of each row; -1 where the letter or the figure is missing."""
+        place = self.grade.astype(np.int32) * len(self.model.figures) + self.figure
+        return np.where((self.grade < 0) | (self.figure < 0), -1, place).astype(np.int32)
 
     def scores(self) -> Iterator[Score]:
         """The scores of everyone they apply to, in the order of rows."""
@@ -110,10 +124,11 @@ class ScoreFrame:
             for line, points in zip(table.line[taken].tolist(), (table.units[taken] / UNIT).tolist(), strict=True)
         ]
         letters: list[str | None] = [*(letter for letter, _ in self.model.grades), None]  # -1 finds the last
-        columns = (self.ids, self.applies, self.value, self.grade, *self.categories.values())
+        cells: list[str | None] = [*self.cells, None]
+        columns = (self.ids, self.applies, self.value, self.grade, self.cell, *self.categories.values())
         found: list[Score | None] = []
         start = 0
-        for stop, person, applies, value, grade, *points in zip(
+        for stop, person, applies, value, grade, cell, *points in zip(
             stops.tolist(), *(column[rows].tolist() for column in columns), strict=True
         ):
             found.append(
@@ -127,6 +142,7 @@ class ScoreFrame:
                     model=self.model.hash,
                     at=self.at,
                     scale=self.model.scale,
+                    cell=cells[cell],
                 )
                 if applies
                 else None
@@ -153,7 +169,8 @@ def score(model: CompiledModel, people: People, activities: Activities, at: date
         applies=applies,
         value=value.astype(np.int16),
         categories={name: points / UNIT for name, points in categories.items()},
-        grade=_grade(model, categories, applies),
+        grade=_reached(model.grades, categories[model.categories[model.grade_from].name], applies),
+        figure=_reached(model.figures, categories[model.categories[model.figure_from].name], applies),
         contributions=_sparse(table),
     )
 
@@ -208,7 +225,7 @@ def points_of(rule: CompiledRule, people: People, activities: Activities, at: da
 
 
 def score_facts(frames: Iterable[ScoreFrame]) -> dict[str, Column]:
-    """Columns for conditions outside rules: score.NAME, score.NAME.CATEGORY, grade.NAME (`schema.known_facts`).
+    """Columns for conditions: score.NAME, score.NAME.CATEGORY, grade.NAME, matrix.NAME (`schema.known_facts`).
 
     `score.NAME` is the rounded value that the CRM shows. Where a score does not apply, all of its facts are unknown.
     """
@@ -220,6 +237,7 @@ def score_facts(frames: Iterable[ScoreFrame]) -> dict[str, Column]:
             facts[f"{name}.{category}"] = Numbers(np.where(frame.applies, points, np.nan))
         letters = [letter for letter, _ in frame.model.grades]
         facts[f"grade.{frame.model.name}"] = Coded(frame.grade.astype(np.int32), letters)
+        facts[f"matrix.{frame.model.name}"] = Coded(frame.cell, frame.cells)
     return facts
 
 
@@ -307,7 +325,7 @@ def _contribution(rule: CompiledRule, people: People, matching: Matching, t: int
         given = np.full(n, rule.points)
         given[matching.rows(rule).person] = 0
     else:
-        given = _activity_points(rule, n, matching)
+        given = _activity_points(rule, people, matching, t)
     if rule.when is not None:
         given = np.where(rule.when.check(people.facts, t), given, 0)
     return given
@@ -323,12 +341,14 @@ def _multiplied(rule: CompiledRule, people: People) -> Units:
         return _clipped(np.rint(_clipped(rule.points * each, _WORTH_MAX)), rule.bound).astype(np.int64)
 
 
-def _activity_points(rule: CompiledRule, n: int, matching: Matching) -> Units:
+def _activity_points(rule: CompiledRule, people: People, matching: Matching, t: int) -> Units:
+    n = len(people)
     rows, each = _chosen(rule, matching)
     if rule.at_least is not None:
         sums = np.where(np.bincount(rows.person, minlength=n) >= rule.at_least, float(rule.points), 0.0)
     else:
-        sums = _sums(rule, rows, each, n)
+        pause = None if rule.decay is None else rule.decay.pause
+        sums = _sums(rule, rows, each, n, None if pause is None else pause.check(people.facts, t))
     return _clipped(sums, rule.bound).astype(np.int64)
 
 
@@ -403,15 +423,20 @@ def _newest(person: NDArray[np.int32], count: int) -> Mask:
     return keep
 
 
-def _sums(rule: CompiledRule, rows: _Rows, each: NDArray[np.float64] | None, n: int) -> NDArray[np.float64]:
-    """Worth of all these activities by person: whole units, so their sum is exact in any order (up to 2^53)."""
+def _sums(
+    rule: CompiledRule, rows: _Rows, each: NDArray[np.float64] | None, n: int, paused: Mask | None
+) -> NDArray[np.float64]:
+    """Worth of all these activities by person: whole units, so their sum is exact in any order (up to 2^53).
+
+    `paused`: of which people nothing decays.
+    """
     points = float(rule.points)
-    if rule.half_life is None and each is None:
+    if rule.decay is None and each is None:
         return np.multiply(np.bincount(rows.person, minlength=n), points, dtype=np.float64)
     with np.errstate(over="ignore", under="ignore"):
         worth = np.full(len(rows.row), points) if each is None else _clipped(points * each, _WORTH_MAX)
-        if rule.half_life is not None:
-            worth *= np.exp2(rows.age / -rule.half_life)
+        if rule.decay is not None:
+            worth *= rule.decay.share(rows.age, None if paused is None else paused[rows.person])
     return np.bincount(rows.person, np.rint(worth), minlength=n).astype(np.float64)  # of nobody's, integers
 
 
@@ -444,10 +469,9 @@ def _sparse(table: Units) -> Contributions:
     return Contributions(person.astype(np.int32), line.astype(np.int16), units)
 
 
-def _grade(model: CompiledModel, categories: Mapping[str, Units], applies: Mask) -> NDArray[np.int8]:
-    """Index of the letter with the highest beginning that is reached; -1 below the lowest one."""
-    if not model.grades:
+def _reached(words: Sequence[tuple[str, int]], points: Units, applies: Mask) -> NDArray[np.int8]:
+    """Index of the letter or figure with the highest beginning that is reached; -1 below the lowest one."""
+    if not words:
         return np.full(len(applies), -1, np.int8)
-    begins = np.array([begin for _, begin in model.grades], np.int64)
-    points = categories[model.categories[model.grade_from].name]
+    begins = np.array([begin for _, begin in words], np.int64)
     return np.where(applies, np.searchsorted(begins, points, side="right") - 1, -1).astype(np.int8)

@@ -3,7 +3,7 @@
 The instant is a lower bound, so that looking then and not before misses nothing: the least over everything that time
 can do.
 
-- **Windows**: each activity or date leaves (or enters) a period at one known instant.
+- **Windows** and **steps**: each activity or date leaves (or enters) a period at one known instant.
 - **Decay**: at most the sum of worth x ln 2 / half-life of every activity of a category passes per second, and that
   only slows down. Divided into the distance to the nearest boundary (the next half point of the score, the beginnings
   of grades, the bounds in conditions on a category) it gives a time in which none can be reached.
@@ -70,6 +70,8 @@ def clockwork(config: Config) -> Clockwork:
     for name, model in config.scores.items():
         if model.grades:
             thresholds[name, model.grade_from].update(units(begins) for begins in model.grades.values())
+        if model.matrix is not None:
+            thresholds[name, model.matrix.of].update(units(begins) for begins in model.figures.values())
     wheres = [rule.where for model in config.scores.values() for rule in model.rules]
     wheres += [rule.sequence.where for model in config.scores.values() for rule in model.rules if rule.sequence]
     wheres += [each.where for each in config.behaviour.values()]
@@ -152,7 +154,7 @@ def unchanged_until(
             _leaving(found, counted, activities, t)
     matching = Matching(activities, t)
     for model in models:
-        _of_model(found, works, model, frames[model.name], matching, t, n)
+        _of_model(found, works, model, frames[model.name], matching, people, t)
     return found
 
 
@@ -163,8 +165,15 @@ def _leaving(found: _Micros, counted: CompiledCount, activities: Activities, t: 
 
 
 def _of_model(
-    found: _Micros, works: Clockwork, model: CompiledModel, frame: ScoreFrame, matching: Matching, t: int, n: int
+    found: _Micros,
+    works: Clockwork,
+    model: CompiledModel,
+    frame: ScoreFrame,
+    matching: Matching,
+    people: People,
+    t: int,
 ) -> None:
+    n = len(people)
     if model.name in works.unsure:
         np.minimum(found, t + SOON, out=found)
     speed = {category.name: np.zeros(n) for category in model.categories}  # units per microsecond, at most
@@ -176,12 +185,15 @@ def _of_model(
         if rule.within is not None:
             inside = rows.age < rule.within  # of a rule that counts the first ever, all are here
             np.minimum.at(found, rows.person[inside], t - rows.age[inside] + rule.within)
-        if rule.half_life is not None:
+        if rule.decay is not None:
+            some, step = rule.decay.next_step(rows.age)
+            np.minimum.at(found, rows.person[some], (t - rows.age + step)[some])
+            paused = None if rule.decay.pause is None else rule.decay.pause.check(people.facts, t)[rows.person]
             worth = np.full(len(rows.row), abs(float(rule.points)))
             if rule.each is not None:
                 number = matching.numbers(rule.each, rows.row)
                 worth *= np.where(np.isfinite(number), np.abs(np.clip(number, -1e9, 1e9)), 0.0)
-            worth *= np.exp2(rows.age / -rule.half_life) * (np.log(2) / rule.half_life)
+            worth *= rule.decay.speed(rows.age, paused)
             speed[category_of[index]] += np.bincount(rows.person, worth, minlength=n)
     total, score = np.zeros(n), np.zeros(n)
     for name, points in frame.categories.items():

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from functools import cached_property
 from typing import Any
 
@@ -28,6 +28,7 @@ from scoring import explain as words
 from scoring.behaviour import compile_behaviour, measured
 from scoring.company import Companies, companies, of_others, together
 from scoring.compile import CompiledModel, compile_model, in_order
+from scoring.confidence import confidence
 from scoring.frames import KIND_CODES, Activities, Documents, People, people_frame
 from scoring.lifecycle import Stay, cause, stages
 from scoring.personas import PersonaFrame, compile_personas, nearness
@@ -88,6 +89,9 @@ class View:
         return self.work_out(self)
 
 
+_OF_MAIN = ("score", "grade", "matrix", "reasons", "confidence", "scored_at", "model")
+"""What `write_back` calls by these names alone is that of the main score."""
+
 _FAR = round(timedelta(days=36500) / timedelta(microseconds=1))
 """Microseconds; what is further off than this is never."""
 
@@ -119,6 +123,7 @@ class Scorer:
         self.models = tuple(_unless_objecting(model, config.consent.objection) for model in self.models)
         self.consent = None if config.consent.given is None else prepare(config.consent.given)
         by_name = {model.name: model for model in self.models}
+        self._shows_confidence = any(name.partition(".")[0] == "confidence" for name in config.write_back)
         self._in_order = tuple(by_name[name] for name in in_order(config.scores))
         self._works = horizon.clockwork(config)
         segments = config.segments
@@ -253,6 +258,11 @@ class Scorer:
         inside = {name: mask[rows].tolist() for name, mask in view.inside.items()}
         crm = values_of(taken(view.facts.by_name["lifecycle_stage"], rows))
         scores = [frame.of(rows) for frame in view.frames]
+        known = {
+            frame.model.name: confidence(frame.model, view.facts)[rows].tolist()
+            for frame in view.frames
+            if self._shows_confidence
+        }
         unchanged = view.unchanged_until
         return [
             self._one(
@@ -263,6 +273,7 @@ class Scorer:
                 crm[place],
                 view.phases[row],
                 view.companies.key(row),
+                {name: shares[place] for name, shares in known.items()},
                 {name: held[place] for name, held in fits.items()},
                 {name: held[place] for name, held in until.items()},
                 tuple(name for name, held in inside.items() if held[place]),
@@ -287,6 +298,7 @@ class Scorer:
         crm: Value,
         phase: BuyerJourney | None,
         company: str | None,
+        known: Mapping[str, int],
         journeys: Mapping[str, bool],
         until: Mapping[str, bool],
         segments: tuple[str, ...],
@@ -303,11 +315,15 @@ class Scorer:
             named: dict[str, Value] = {
                 f"score.{score.name}": score.value,
                 f"grade.{score.name}": score.grade,
+                f"matrix.{score.name}": score.cell,
                 f"reasons.{score.name}": text,
+                f"confidence.{score.name}": known.get(score.name),
+                f"scored_at.{score.name}": f"{score.at.astimezone(UTC):%Y-%m-%d}",
+                f"model.{score.name}": score.model,
                 **{f"score.{score.name}.{category}": round(points, 1) for category, points in score.categories.items()},
             }
             if score.name == first:
-                named |= {"score": score.value, "grade": score.grade, "reasons": text}
+                named |= {key: named[f"{key}.{first}"] for key in _OF_MAIN}
                 named |= {f"score.{category}": round(points, 1) for category, points in score.categories.items()}
             wanted |= named
         shown = {name: wanted.get(name) for name in self.config.write_back}

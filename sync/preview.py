@@ -8,7 +8,7 @@ from connectors.readonly import read_only
 from leadbridge import clock
 from leadbridge.store import due
 from leadbridge.store import leads as lead_store
-from sync import pull
+from sync import pull, wishes
 from sync.cycle import Tell, quiet
 from sync.intents import plan_journeys
 from sync.outlook import load
@@ -62,7 +62,7 @@ def preview(parts: Parts, *, full: bool = False, tell: Tell = quiet) -> Preview:
             for crm in crms:
                 records = lead_store.refs_of(tx, ids, crm.vendor)
                 found.writes[crm.vendor] += sum(
-                    bool(crm.changes(outlook.wanted, record.written))
+                    bool(wishes.changes(crm, outlook.wanted, record.written))
                     for outlook in outlooks
                     for record in records.get(outlook.person_id, ())
                 )

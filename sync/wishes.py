@@ -18,7 +18,7 @@ from leadbridge.config.schema import Config
 from leadbridge.store import leads as lead_store
 from leadbridge.store import outbox
 from leadbridge.store import scores as score_store
-from leadbridge.types import PersonId, RecordRef
+from leadbridge.types import PersonId, RecordRef, Value
 from sync.outlook import Outlook
 
 MEMBER = "member"
@@ -26,6 +26,18 @@ MEMBER = "member"
 
 MEMBERS_AT_ONCE = 100
 """Members written in one go."""
+
+
+RIDING = ("confidence", "scored_at", "model")
+"""Values that say how the others came about. By themselves they cause no write; they go along with one."""
+
+
+def changes(room: Crm | EmailPlatform, wanted: Mapping[str, Value], current: Mapping[str, str]) -> dict[str, str]:
+    """What a record does not show yet and has to be written; nothing when only values of `RIDING` differ."""
+    telling = {name: value for name, value in wanted.items() if name.partition(".")[0] not in RIDING}
+    if len(telling) == len(wanted):
+        return room.changes(wanted, current)
+    return room.changes(wanted, current) if room.changes(telling, current) else {}
 
 
 def wishes(
@@ -43,7 +55,7 @@ def wishes(
         records = lead_store.refs_of(tx, people, crm.vendor)
         for outlook in outlooks:
             for record in records.get(outlook.person_id, ()):
-                values = crm.changes(outlook.wanted, record.written)
+                values = changes(crm, outlook.wanted, record.written)
                 wanted.append(outbox.Wanted(record.ref, outlook.person_id, values, versions[outlook.person_id]))
     if platform is not None and platform.specs():
         wanted += _of_members(tx, platform, rows, outlooks, versions)
@@ -68,8 +80,10 @@ def _of_members(
         outbox.Wanted(
             refs[outlook.person_id],
             outlook.person_id,
-            platform.changes(
-                outlook.wanted, confirmed[ref].written if (ref := refs[outlook.person_id]) in confirmed else {}
+            changes(
+                platform,
+                outlook.wanted,
+                confirmed[ref].written if (ref := refs[outlook.person_id]) in confirmed else {},
             ),
             versions[outlook.person_id],
         )
@@ -102,10 +116,13 @@ def drifting(
 
 def _small(config: Config, wish: outbox.Wanted, written: Mapping[str, str]) -> bool:
     """Does the wish change nothing but reasons, and numbers by less than `drift.points`?"""
-    ours = {getattr(target, wish.ref.vendor): name for name, target in config.write_back.items()}
+    vendor = wish.ref.vendor
+    ours = {
+        getattr(target, vendor, None) or target.plugins.get(vendor): name for name, target in config.write_back.items()
+    }
     for place, text in wish.values.items():
         value = ours.get(place, "").partition(".")[0]
-        if value in ("reasons", "persona_reasons", "qualification"):
+        if value in ("reasons", "persona_reasons", "qualification", *RIDING):
             continue
         before, now = as_number(written.get(place)), as_number(text)
         if value not in ("score", "persona") or before is None or now is None:

@@ -99,6 +99,7 @@ class Facts:
         for name, node in tree.below("scores").items():
             if not _unreadable(node.at("grades")):
                 self._choices[f"grade.{name}"] = _folded(node.below("grades"))
+            self._choices[f"matrix.{name}"] = _cells(node)
         # Names of a section that could not be read are not known, so nothing about them can be called wrong.
         self._open = tuple(
             key
@@ -135,7 +136,7 @@ class Facts:
                 "stages": "is worked out after the stages, so that a stage cannot look at it",
             }.get(str(path[0]), "is what this decides, so that it cannot look at it")
             return Fact(problem=f"{what}; it may look at: {listed(allowed)}")
-        if name.partition(".")[0] in ("score", "grade") and name in self.values:
+        if name.partition(".")[0] in ("score", "grade", "matrix") and name in self.values:
             return Fact(problem=f"is not a field; say of which score, such as {_of_which(name, self.scores)}")
         return Fact(problem=f"is not a field; there is: {listed(allowed)}", hint=lambda: did_you_mean(name, allowed))
 
@@ -163,11 +164,11 @@ class Facts:
         choices = self._choices.get(name, {})
         if choices or name not in self._choices:
             return Fact(kind, choices, segment=name == "segment")
-        what = "there are no segments" if name == "segment" else "this score has no grades"
+        what = "there are no segments" if name == "segment" else f"this score has no {name.partition('.')[0]}"
         return Fact(problem=f"can have no value: {what}")
 
     def _unsure(self, name: str) -> bool:
-        if name.startswith(("score.", "grade.", "company.")):
+        if name.startswith(("score.", "grade.", "matrix.", "company.")):
             return "scores" in self._open or any(name.startswith(f"score.{score}.") for score in self._half_read)
         return (
             bool({"fields", "behaviour"}.intersection(self._open))
@@ -178,6 +179,15 @@ class Facts:
 
 def _folded(words: Iterable[str]) -> dict[str, str]:
     return {str(word).casefold(): str(word) for word in words}
+
+
+def _cells(score: Node) -> dict[str, str]:
+    """Letter and figure of each cell of a score's matrix; none without one."""
+    matrix = score.at("matrix")
+    if matrix is None:
+        return {}
+    figures = matrix.below("figures") or ("1", "2", "3")
+    return _folded(f"{letter}{figure}" for letter in score.below("grades") for figure in figures)
 
 
 def _of_which(name: str, scores: Iterable[str]) -> str:

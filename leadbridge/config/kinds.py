@@ -77,6 +77,8 @@ Name: TypeAlias = Annotated[
 ]
 """Our own word for something, used in conditions."""
 
+Figure: TypeAlias = Annotated[str, Shape("[1-9]", "is not a figure; write one from 1 to 9")]
+
 HubSpotSource: TypeAlias = Annotated[
     str,
     Shape(

@@ -113,7 +113,7 @@ def of_scores(scores: Outline) -> dict[str, str]:
     found = {}
     for name, categories in scores.items():
         found[f"score.{name}"] = "number"
-        found[f"grade.{name}"] = "text"
+        found[f"grade.{name}"] = found[f"matrix.{name}"] = "text"
         found.update({f"score.{name}.{category}": "number" for category in categories})
     return found
 
@@ -146,12 +146,15 @@ def values(
 
     `behaviour`: fields worked out from what people did, with their types; `asks`: are there questions?
     """
-    found = {"score": "number", "grade": "choice", "stage": "choice", "reasons": "text",
+    found = {"score": "number", "grade": "choice", "matrix": "choice", "stage": "choice", "reasons": "text",
+             "confidence": "number", "scored_at": "text", "model": "text",
              "buyer_journey": "choice", "journey": "text", "segments": "text",
              "next_asset": "text", "next_asset_url": "text", "next_asset_code": "text",
              "next_asset_reason": "text"}  # fmt: skip
     for name, categories in scores.items():
         found |= {f"score.{name}": "number", f"grade.{name}": "choice", f"reasons.{name}": "text"}
+        found |= {f"matrix.{name}": "choice"}
+        found |= {f"confidence.{name}": "number", f"scored_at.{name}": "text", f"model.{name}": "text"}
         found.update({f"score.{name}.{category}": "number" for category in categories})
     found.update({f"score.{category}": "number" for category in next(iter(scores.values()), ())})
     if near := {f"persona.{name}": "number" for name in personas}:
@@ -206,6 +209,8 @@ def conditions_of(config: Config) -> Iterator[tuple[tuple[str | int, ...], Condi
         for index, rule in enumerate(model.rules):
             if rule.when is not None:
                 yield ("scores", name, "rules", index, "when"), rule.when, False
+            if rule.pause_while is not None:
+                yield ("scores", name, "rules", index, "pause_while"), rule.pause_while, False
     for stage, stage_rule in config.stages.items():
         yield ("stages", stage.value, "when"), stage_rule.when, True
         if stage_rule.until is not None:

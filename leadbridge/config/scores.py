@@ -7,6 +7,7 @@ from pydantic import Field, model_validator
 from leadbridge.config.conditions import Duration, When
 from leadbridge.config.kinds import (
     DAY,
+    Figure,
     Name,
     OneOrMany,
     Section,
@@ -51,6 +52,13 @@ class Rule(Section):
     where: When | None = Field(None, description="condition on the activity's own values, such as url")
     within: Duration | None = Field(None, description="only activity younger than this")
     half_life: Duration | None = Field(None, description="an activity this old counts half")
+    steps: dict[Duration, float] | None = Field(
+        None, min_length=1, description="instead of half_life: the share that counts below each age, {7d: 1, 30d: 0.5}"
+    )
+    floor: float | None = Field(None, gt=0, lt=1, description="share below which half_life or steps never take it")
+    pause_while: When | None = Field(
+        None, description="condition on the person, such as an open deal; while it holds, nothing decays"
+    )
     at_most: int | None = Field(None, ge=1, description="count the newest n only")
     at_least: int | None = Field(None, ge=1, description="threshold: points once, from n activities on")
     cap: float | None = Field(None, gt=0, description="bound of this rule's points, in size")
@@ -94,12 +102,14 @@ class Rule(Section):
                 "no_activity_for",
                 *counting,
             )
-        if self.at_least is not None and (self.each is not None or self.half_life is not None):
+        decaying = (self.each, self.half_life, self.steps)
+        if self.at_least is not None and any(given is not None for given in decaying):
             raise across(
-                "at_least gives its points once, so it goes with neither each nor half_life",
+                "at_least gives its points once, so it goes with neither each nor half_life nor steps",
                 "at_least",
                 "each",
                 "half_life",
+                "steps",
             )
         several = [key for key in ("at_most", "at_least", "distinct") if getattr(self, key) is not None]
         if self.first_only and several:
@@ -108,11 +118,34 @@ class Rule(Section):
             )
         return self
 
+    @model_validator(mode="after")
+    def _one_decay(self) -> "Rule":
+        if self.half_life is not None and self.steps is not None:
+            raise across("half_life and steps are two ways to decay; keep one of them", "half_life", "steps")
+        if self.half_life is None and self.steps is None:
+            idle = [key for key in ("floor", "pause_while") if getattr(self, key) is not None]
+            if idle:
+                raise across(
+                    f"{', '.join(idle)} needs something that decays; add half_life or steps",
+                    "half_life",
+                    "steps",
+                    *idle,
+                )
+        shares = [share for _, share in sorted((self.steps or {}).items())]
+        if any(not 0 <= share <= 1 for share in shares):
+            raise across("steps are shares of the points, from 0 to 1", "steps")
+        if shares != sorted(shares, reverse=True):
+            raise across("steps go down: what is older never counts more than what is newer", "steps")
+        return self
+
 
 OF_ACTIVITY = (
     "where",
     "within",
     "half_life",
+    "steps",
+    "floor",
+    "pause_while",
     "at_most",
     "at_least",
     "cap",
@@ -126,6 +159,15 @@ OF_COUNTING = tuple(key for key in OF_ACTIVITY if key != "where")
 """Keys of a rule that mean nothing to silence: whoever is silent has nothing to count."""
 
 
+class Matrix(Section):
+    """The letter of a grade beside the figure of a second category: A1 is who fits and is keen, C3 neither."""
+
+    of: str = Field("engagement", description="the category that figures are read from")
+    figures: dict[Figure, float] | None = Field(
+        None, min_length=1, description="figure: points it begins at; default: 1 at half of the max, 2 at a quarter, 3"
+    )
+
+
 class ScoreModel(Section):
     """One score: categories, rules, grades."""
 
@@ -136,6 +178,7 @@ class ScoreModel(Section):
     rules: list[Rule] = Field(min_length=1, description="reasons for points")
     grades: dict[str, float] = Field(default={}, description="letter: points of the grade category it begins at")
     grade_from: str = Field("fit", description="the category that grades are read from")
+    matrix: Matrix | None = Field(None, description="letter and figure together, A1 to C3; default: none")
 
     @model_validator(mode="after")
     def _bounds_in_order(self) -> "ScoreModel":
@@ -153,6 +196,32 @@ class ScoreModel(Section):
                 "categories",
             )
         return self
+
+    @model_validator(mode="after")
+    def _matrix_of_two(self) -> "ScoreModel":
+        if self.matrix is None:
+            return self
+        if not self.grades:
+            raise across("matrix needs grades, which give its letters", "matrix", "grades")
+        if self.matrix.of not in self.categories:
+            raise across(
+                f"figures are read from category {self.matrix.of!r}, which is not there; set matrix.of",
+                "matrix",
+                "categories",
+            )
+        if self.matrix.of == self.grade_from:
+            raise across(f"matrix reads figures and letters from {self.grade_from}; set matrix.of", "matrix")
+        return self
+
+    @property
+    def figures(self) -> dict[str, float]:
+        """Figures of the matrix with the points each begins at; empty without one."""
+        if self.matrix is None:
+            return {}
+        if self.matrix.figures is not None:
+            return self.matrix.figures
+        category = self.categories[self.matrix.of]
+        return {"1": category.max / 2, "2": category.max / 4, "3": category.min}
 
 
 class Trait(Section):

@@ -129,14 +129,17 @@ def _score_circles(scores: dict[str, Node]) -> Found:
     looks_at: dict[str, list[str]] = {}
     for name, score in scores.items():
         asked = [condition for place in (score, *score.each("rules"))
-                 for key in ("applies_to", "when") if (condition := place.at(key))]  # fmt: skip
+                 for key in ("applies_to", "when", "pause_while") if (condition := place.at(key))]  # fmt: skip
         seen = [fact for condition in asked for fact, _ in _tests(condition)]
         seen += [each for rule in score.each("rules") if rule.at("activity") is None and (each := rule.written("each"))]
         words = [fact.split(".") for fact in seen]
         looks_at[name] = [
             word[1]
             for word in words
-            if word[0] in ("score", "grade", "company") and len(word) > 1 and word[1] in scores and word[1] != name
+            if word[0] in ("score", "grade", "matrix", "company")
+            and len(word) > 1
+            and word[1] in scores
+            and word[1] != name
         ]
     for circle in islice(_circles(looks_at), MOST_CIRCLES):
         yield scores[circle[0]], f"goes round in a circle: {' → '.join(circle)}; each of these scores needs the next"
@@ -269,6 +272,10 @@ def _write_back(tree: Node, facts: Facts) -> Found:
         if name not in facts.values and not facts.scores_unsure:
             problem = f"is no value of leadbridge's; there is: {listed(facts.values)}"
             yield node, problem, did_you_mean(name, facts.values)
+        value, _, score = name.partition(".")
+        score = score or next(iter(facts.scores), "")
+        if value == "matrix" and score in facts.scores and tree.at("scores", score, "matrix") is None:
+            yield node, f"needs scores.{score}.matrix, which says where figures begin; add it"
     read = {
         (vendor, part.strip().rpartition(".")[2].casefold() if vendor == "salesforce" else part): name
         for name, node in tree.below("fields").items()

@@ -90,6 +90,20 @@ CASES = {
     "unknown score": (
         SMALL, "small: {score.laed: {above: 3}}", [(26, "segments.small.score.laed", "is not a field")],
     ),
+    "a matrix shown that is none": (
+        "write_back:\n", "write_back:\n  matrix: {hubspot: leadbridge_matrix}\n",
+        [(12, "write_back.matrix", "needs scores.lead.matrix")],
+    ),
+    "a condition on a matrix that is none": (
+        SMALL, "small: {matrix.lead: A1}", [(26, "segments.small.matrix.lead", "this score has no matrix")],
+    ),
+    "a cell that is none": (
+        "    grades: {A: 30, B: 10}", "    matrix: {}\n    grades: {A: 30, B: 10}\n    applies_to: {grade.lead: A}",
+        [(21, "scores.lead.applies_to.grade.lead", "a rule cannot look at it")],
+    ),
+    "steps that are no lengths of time": (
+        "points: 8}", "points: 8, steps: {week: 1}}", [(18, "scores.lead.rules[1].steps", "length of time")],
+    ),
     "unknown named list": (
         HEAD, "when: {email_domain: {in: free_mail_domain}}",
         [(17, "scores.lead.rules[0].when.email_domain.in", "allowed: free_mail_domains, eu_countries")],
@@ -240,7 +254,8 @@ CASES = {
         [(18, "scores.lead.rules[1].name", "is the name of another rule of this score (line 17)")],
     ),
     "a value that is none of ours": (
-        SCORE, "scroe: {hubspot: leadbridge_score}", [(12, "write_back.scroe", "there is: score, grade, stage")],
+        SCORE, "scroe: {hubspot: leadbridge_score}",
+        [(12, "write_back.scroe", "there is: score, grade, matrix, stage")],
     ),
     "a property read and written": (
         SCORE, "score: {hubspot: budget_amount}", [(12, "write_back.score.hubspot", "is read as the field budget too")],

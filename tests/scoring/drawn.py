@@ -121,6 +121,19 @@ activities = st.builds(
 )
 
 
+STEPS: list[dict[str, float]] = [{"7d": 1, "30d": 0.5, "90d": 0.1}, {"1d": 0.3}, {"30d": 0, "1h": 0.99}]
+decays = st.one_of(
+    st.fixed_dictionaries({"half_life": durations}),
+    st.fixed_dictionaries({}, optional={"floor": st.sampled_from([0.2, 0.9]), "pause_while": on_people}).flatmap(
+        lambda more: st.one_of(
+            durations.map(lambda half: {"half_life": half, **more}),
+            st.sampled_from(STEPS).map(lambda steps: {"steps": steps, **more}),
+        )
+    ),
+)
+"""Ways for a rule's points to become less with age."""
+
+
 @st.composite
 def rules(draw: st.DrawFn, index: int) -> dict[str, Any]:
     """One rule of any sort."""
@@ -147,7 +160,8 @@ def rules(draw: st.DrawFn, index: int) -> dict[str, Any]:
         if sort == "threshold":
             rule["at_least"] = draw(st.integers(1, 3))
         else:
-            optional |= {"half_life": durations, "each": st.just("value")}
+            rule |= draw(decays) if draw(st.integers(0, 1)) else {}
+            optional |= {"each": st.just("value")}
         chosen = draw(st.sampled_from(["", "", "distinct", "first_only"]))
         if chosen == "distinct":
             rule["distinct"] = draw(st.sampled_from(["url", "value"]))
@@ -176,6 +190,8 @@ def raw_models(draw: st.DrawFn) -> dict[str, Any]:
         "rules": [draw(rules(index)) for index in range(count)],
         "grades": draw(st.sampled_from([{}, {"A": 30, "B": 15, "C": 3.3}, {"up": 0, "down": -5}])),
     }
+    if raw["grades"]:
+        raw |= draw(st.sampled_from([{}, {"matrix": {}}, {"matrix": {"figures": {"1": 12.5, "2": 0.1}}}]))
     raw |= draw(st.sampled_from([{}, {}, {"max": 10}, {"min": -50, "max": 250}, {"min": 3, "max": 12}]))
     if draw(st.integers(0, 3)) == 0:
         raw["applies_to"] = draw(on_people)

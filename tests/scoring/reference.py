@@ -202,6 +202,36 @@ class Found:
     grade: str | None
     categories: Mapping[str, float]
     lines: Mapping[tuple[str, str], float]
+    cell: str | None = None
+
+
+def reached(words: Mapping[str, float], points: float) -> str | None:
+    """The word that begins highest of those that the points reach."""
+    found = [(begins, word) for word, begins in words.items() if round(points, 9) >= round(begins, 9)]
+    return max(found)[1] if found else None
+
+
+def to_know(condition: Condition) -> set[str]:
+    """Fields without which the condition cannot be judged."""
+    match condition:
+        case FieldTest():
+            return {condition.field} if condition.test.present is None else set()
+        case Not():
+            return to_know(condition.part)
+        case _:
+            return {field for part in condition.parts for field in to_know(part)}
+
+
+def confidence(model: ScoreModel, row: Mapping[str, Value], types: Mapping[str, str]) -> int:
+    """Share of the rules about a person of which everything asked is known, 0..100."""
+    asked = []
+    for rule in model.rules:
+        fields = set() if rule.when is None else to_know(rule.when)
+        if rule.each is not None and rule.activity is None:
+            fields |= {rule.each}
+        if fields:
+            asked.append(all(fitted(row.get(field), types[field]) is not None for field in fields))
+    return math.floor(Fraction(100 * sum(asked), len(asked)) + Fraction(1, 2)) if asked else 100
 
 
 def attribute_types(rows: list[Did]) -> dict[str, str]:
@@ -216,6 +246,19 @@ def followed(sequence: Sequence, first: Did, done: Iterable[Did], at: datetime, 
         and (sequence.where is None or holds(sequence.where, one.attributes, attribute_types([one]), at, lists))
         for one in done
     )
+
+
+def share(rule: Rule, age: timedelta, paused: bool) -> float:
+    """The part of an activity's points that is left at this age."""
+    if paused:
+        return 1.0
+    left = 1.0
+    if rule.half_life is not None:
+        left = 2 ** (-(age / timedelta(seconds=rule.half_life)))
+    if rule.steps is not None:
+        ahead = [part for end, part in sorted(rule.steps.items()) if age < timedelta(seconds=end)]
+        left = ahead[0] if ahead else 0.0
+    return max(left, rule.floor or 0.0)
 
 
 def rule_points(
@@ -241,11 +284,11 @@ def rule_points(
         matching = [one for one in matching if followed(rule.sequence, one, done, at, lists)]
     if rule.within is not None and not rule.first_only:
         matching = [one for one in matching if one.at > at - timedelta(seconds=rule.within)]
+    paused = rule.pause_while is not None and holds(rule.pause_while, row, types, at, lists)
     worths = []
     for one in matching:
         worth = rule.points
-        if rule.half_life is not None:
-            worth *= 2 ** (-((at - one.at) / timedelta(seconds=rule.half_life)))
+        worth *= share(rule, at - one.at, paused)
         each = 1.0 if rule.each is None else number(one.attributes.get(rule.each))
         if each is not None:
             worths.append((one.at, each, round(worth * each, 10), one))
@@ -306,20 +349,19 @@ def score(
     lines["", f"at least {model.min}"] = bounded - min(model.max, total)
     value = math.floor(round(bounded, 9) + 0.5)
     lines["", "rounding"] = value - bounded
-    reached = [
-        (begins, letter)
-        for letter, begins in model.grades.items()
-        if round(categories[model.grade_from], 9) >= round(begins, 9)
-    ]
-    grade = max(reached)[1] if reached else None
-    return Found(value, grade, categories, {line: given for line, given in lines.items() if abs(given) > 1e-9})
+    grade = reached(model.grades, categories[model.grade_from]) if model.grades else None
+    figure = None if model.matrix is None else reached(model.figures, categories[model.matrix.of])
+    cell = None if grade is None or figure is None else grade + figure
+    return Found(value, grade, categories, {line: given for line, given in lines.items() if abs(given) > 1e-9}, cell)
 
 
 def facts_of(found: Found | None, name: str) -> dict[str, Value]:
     """What a score tells the next one."""
     if found is None:
         return {}
-    facts: dict[str, Value] = {f"score.{name}": found.value, f"grade.{name}": found.grade}
+    facts: dict[str, Value] = {
+        f"score.{name}": found.value, f"grade.{name}": found.grade, f"matrix.{name}": found.cell
+    }  # fmt: skip
     return facts | {f"score.{name}.{category}": points for category, points in found.categories.items()}
 
 

@@ -13,6 +13,7 @@ from leadbridge.config.conditions import parse_condition
 from leadbridge.config.scores import ScoreModel
 from leadbridge.types import Score, Value
 from scoring.compile import UNIT, compile_model
+from scoring.confidence import confidence
 from scoring.engine import ScoreFrame, score
 from scoring.frames import activities_frame, people_frame
 from tests.scoring import reference
@@ -53,6 +54,7 @@ def test_the_engine_says_what_the_obvious_evaluator_says(model: ScoreModel, audi
             continue
         assert found is not None
         assert (found.person_id, found.value, found.grade) == (10 + row, wanted.value, wanted.grade)
+        assert found.cell == wanted.cell
         assert found.categories.keys() == wanted.categories.keys()
         for name, points in wanted.categories.items():
             assert math.isclose(found.categories[name], points, abs_tol=CLOSE)
@@ -77,6 +79,16 @@ def test_lines_add_up_exactly_and_no_order_of_people_or_activities_changes_anyth
         assert model.min <= one.value <= model.max
         assert one.scale == (model.min, model.max)
     assert {one.person_id: one for one in scored(model, audience, order).scores()} == straight
+
+
+@settings(max_examples=200, deadline=None, derandomize=True)
+@given(models, st.lists(facts, max_size=4))
+def test_confidence_is_the_share_of_rules_whose_questions_are_answered(
+    model: ScoreModel, rows: list[dict[str, Value]]
+) -> None:
+    compiled = compile_model("lead", model, TYPES, lists=LISTS)
+    wanted = [reference.confidence(model, row, TYPES) for row in rows]
+    assert confidence(compiled, columns_of(rows, TYPES)).tolist() == wanted
 
 
 @settings(max_examples=300, deadline=None, derandomize=True)

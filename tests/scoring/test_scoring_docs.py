@@ -23,6 +23,7 @@ PARTS: dict[str, str] = {
   need_source: {hubspot: main_challenge_source}
   need_given_on: {hubspot: main_challenge_date, type: date}
   timeframe: {hubspot: purchase_timeframe}
+  deal: {hubspot: deal_state}
 """,
     "scores": """scores:
   lead:

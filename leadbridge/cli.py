@@ -85,6 +85,9 @@ for command in (
     contact.suppress,
     contact.objection,
     contact.forget,
+    operate.backup,
+    operate.restore,
+    operate.reconcile,
     trial.sandbox,
     trial.demo,
 ):

@@ -85,3 +85,16 @@ def test_status_tells_what_waits_what_was_set_aside_and_what_bounds_contact(stor
     assert found["contact"]["stopped"] is True
     assert "wrong model" in found["contact"]["why"]
     assert "in quarantine" in run("status").output
+
+
+def test_backup_restore_and_reconcile_from_the_keyboard(run: Run, tmp_path: Path) -> None:
+    file = tmp_path / "one.backup"
+    made = told(run("backup", str(file), "--json"))
+    run("backup", str(file), code=1)
+    run("restore", str(file), code=1)  # over a store in use
+    (tmp_path / "leadbridge.db").rename(tmp_path / "old.db")
+    for side in ("-wal", "-shm"):
+        (tmp_path / f"leadbridge.db{side}").unlink(missing_ok=True)
+    assert told(run("restore", str(file), "--json"))["rows"] == made["rows"]
+    assert told(run("status", "--json"))["contact"]["stopped"] is True
+    assert told(run("resume", "contact", "--json"))["was_stopped"] is False

@@ -1,8 +1,9 @@
-"""What an operator does to what was set aside."""
+"""What an operator does: what was set aside, and backup and restore."""
 
 from __future__ import annotations
 
 from dataclasses import asdict
+from pathlib import Path
 from typing import Annotated, Any
 
 import typer
@@ -15,6 +16,7 @@ from leadbridge.commands.common import (
     AsJson,
     ConfigFile,
     emit,
+    load,
     operator,
     parts_of,
 )
@@ -140,3 +142,69 @@ def _show_preview(counts: dict[str, dict[str, int]], total: int) -> None:
         typer.echo(f"To put them back to work, give the same with --items {total}")
     else:
         typer.echo("Nothing of this kind is set aside.")
+
+
+# --- backup and restore ----------------------------------------------------------------------------------------------
+
+
+def backup(
+    target: Annotated[Path, typer.Argument(help="file to write; none of that name may be there")],
+    config: ConfigFile = DEFAULT_CONFIG,
+    as_json: AsJson = False,
+) -> None:
+    """Write the whole store to one sealed file, while everybody works on.
+
+    It opens with the store's key alone, which is not in it: keep that elsewhere.
+    """
+    from leadbridge import report
+    from leadbridge.store import backup as backups
+
+    with parts_of(config) as parts, report.progress(quiet=as_json) as tell:
+        made = backups.backup(parts.store, target, tell)
+    words = f"{made.rows:,} rows as of {made.at:%Y-%m-%d %H:%M:%S} UTC are in {target}."
+    emit(as_json, {"file": str(target)} | asdict(made), lambda: typer.echo(words))
+
+
+def restore(
+    source: Annotated[Path, typer.Argument(help="file that `backup` wrote", exists=True, dir_okay=False)],
+    config: ConfigFile = DEFAULT_CONFIG,
+    as_json: AsJson = False,
+) -> None:
+    """Bring a backup back into a new store. Contact stays stopped until `reconcile`."""
+    from leadbridge import report
+    from leadbridge.store import backup as backups
+    from leadbridge.store.engine import open_store
+
+    store = open_store(load(config).store)
+    try:
+        with report.progress(quiet=as_json) as tell:
+            found = backups.restore(store, source, operator(), tell)
+    finally:
+        store.close()
+    words = (
+        f"{found.rows:,} rows as of {found.at:%Y-%m-%d %H:%M:%S} UTC are back. Nobody is contacted until "
+        "`leadbridge reconcile` has read at the vendors what came after."
+    )
+    emit(as_json, {"file": str(source)} | asdict(found), lambda: typer.echo(words))
+
+
+def reconcile(config: ConfigFile = DEFAULT_CONFIG, as_json: AsJson = False) -> None:
+    """After `restore`: read at the vendors who left and who was contacted meanwhile, then let contact go on."""
+    from leadbridge import report
+    from sync import reconcile as reconciling
+
+    with parts_of(config, worker=True) as parts, report.progress(quiet=as_json) as tell:
+        done = reconciling.reconcile(parts, operator(), tell)
+
+    def show() -> None:
+        if not done.was_restored:
+            typer.echo("The store was not restored; there is nothing to reconcile.")
+            return
+        typer.echo(
+            f"{done.entered} were contacted after the backup, {done.not_entered} were not, {done.settled} were "
+            "uncertain and are settled. Contact goes on."
+        )
+        if done.unknown:
+            typer.echo(f"Of {done.unknown} nobody can tell: leadbridge enrolments list --state uncertain")
+
+    emit(as_json, asdict(done), show)

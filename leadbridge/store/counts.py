@@ -10,7 +10,6 @@ import threading
 from sqlalchemy import Connection, select
 
 from leadbridge import logs, metrics
-from leadbridge.errors import StoreError
 from leadbridge.store.engine import Store, upsert
 from leadbridge.store.tables import counts
 
@@ -42,8 +41,8 @@ def try_flush(store: Store) -> None:
     """The same where counting must not stand in the way of work."""
     try:
         flush(store)
-    except (StoreError, OSError) as error:
-        log.warning("counters not stored yet", why=str(error))
+    except Exception as error:  # noqa: BLE001 - whatever it is, it is tried again
+        log.warning("counters not stored yet", why=str(error), kind=type(error).__name__)
 
 
 def totals(tx: Connection) -> metrics.Amounts:

@@ -144,6 +144,21 @@ class Store:
                 raise StoreError("the store's rows do not fit together after migrating, so nothing was changed")
             migrations.claim_key(tx, self.vault)
 
+    @contextmanager
+    def rebuilding(self) -> Iterator[Connection]:
+        """A transaction that fills a store without tables. Raises StoreError when it has some, or rows do not fit."""
+        from leadbridge.store import migrations
+
+        with self._write(**{_MIGRATING: True}) as tx:
+            exclusive(tx, "migrate")
+            if migrations.stamp(tx) is not None:
+                raise StoreError(
+                    f"the store {self.where} has tables already; restore into a new one and move this away"
+                )
+            yield tx
+            if tx.dialect.name == "sqlite" and tx.exec_driver_sql("PRAGMA foreign_key_check").first():
+                raise StoreError("the rows do not fit together, so nothing was restored")
+
     def flush_erased(self) -> None:
         """After an erasure: let no earlier version of a page linger beside the SQLite file.
 
@@ -542,6 +557,29 @@ def _in_json(kind: Any) -> Any:
     """What PostgreSQL is to read a value of this type as, out of JSON."""
     plain = kind.impl if isinstance(kind, sa.types.TypeDecorator) else kind
     return BigInteger() if isinstance(plain, Integer) else Boolean() if isinstance(plain, Boolean) else Text()
+
+
+def high_ids(tx: Connection) -> dict[str, int]:
+    """The highest id each table with ids of its own ever gave (`NEVER_REUSED`)."""
+    if tx.dialect.name == "sqlite":
+        return {name: int(seq) for name, seq in tx.exec_driver_sql("SELECT name, seq FROM sqlite_sequence")}
+    rows = tx.exec_driver_sql(
+        "SELECT t.relname, s.last_value FROM pg_sequences s JOIN pg_depend d"
+        " ON d.objid = (quote_ident(s.schemaname) || '.' || quote_ident(s.sequencename))::regclass"
+        " AND d.deptype IN ('a', 'i') JOIN pg_class t ON t.oid = d.refobjid WHERE s.last_value IS NOT NULL"
+    )
+    return {name: int(last) for name, last in rows}
+
+
+def set_high_ids(tx: Connection, highest: Mapping[str, int]) -> None:
+    """Give no id up to these again."""
+    for name, last in sorted((name, last) for name, last in highest.items() if last):
+        if tx.dialect.name == "sqlite":
+            tx.execute(sa.text("DELETE FROM sqlite_sequence WHERE name = :name"), {"name": name})
+            tx.execute(sa.text("INSERT INTO sqlite_sequence VALUES (:name, :last)"), {"name": name, "last": last})
+        else:
+            statement = "SELECT setval(CAST(pg_get_serial_sequence(:name, 'id') AS regclass), CAST(:last AS bigint))"
+            tx.execute(sa.text(statement), {"name": name, "last": last})
 
 
 def partial_index(name: str, *columns: Column[Any], where: ColumnElement[bool]) -> Index:

@@ -273,6 +273,19 @@ def settle(tx: Connection, enrolment_id: int, to_state: EnrolmentState, words: s
     )
 
 
+def found_entered(tx: Connection, entered: Collection[int], unknown: Collection[int], now: datetime) -> None:
+    """After a restore: of what waits, the vendor shows some as entered since the backup, and of some nobody can tell.
+
+    The first are done, the second uncertain: neither is called by itself.
+    """
+    for ids, state, words in (
+        (entered, S.DONE, "entered after the backup, as the vendor shows"),
+        (unknown, S.UNCERTAIN, "may have been entered after the backup; look at the e-mail platform"),
+    ):
+        waits = among(tx, enrolments.c.id, sorted(ids)) & enrolments.c.state.in_(sorted(WAITING))
+        _set_all(tx, waits, state, words, now)
+
+
 def release_held(tx: Connection, ids: Collection[int], words: str, now: datetime) -> int:
     """Let held rows be wanted again (a releaser decided so); returns how many."""
     return _set_all(tx, among(tx, enrolments.c.id, sorted(ids)) & (enrolments.c.state == S.HELD), S.WANTED, words, now)

@@ -12,6 +12,9 @@ from leadbridge.store.tables import stops
 CONTACT = "contact"
 """Everything that may cause a mail to a person."""
 
+RESTORED = "contact until reconciled"
+"""The same, after a restore: the ledger does not know what came after the backup. Ended by `sync.reconcile` alone."""
+
 
 @dataclass(frozen=True, slots=True)
 class Stop:
@@ -43,6 +46,7 @@ def resume(tx: Connection, name: str, who: str, now: datetime) -> bool:
 
 
 def stopped(tx: Connection, name: str) -> Stop | None:
-    """Is it stopped? Asked right before each act it covers."""
-    row = tx.execute(select(stops).where(stops.c.name == name)).first()
+    """Is it stopped? Asked right before each act it covers. A restore stops contact too."""
+    names = [name, RESTORED] if name == CONTACT else [name]
+    row = tx.execute(select(stops).where(stops.c.name.in_(names)).order_by(stops.c.name)).first()
     return None if row is None else Stop(row.who, row.why, row.at)

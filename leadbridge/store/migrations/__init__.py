@@ -20,18 +20,18 @@ _FACTS = sa.table("facts", sa.column("name", sa.Text), sa.column("value", sa.Tex
 _KEY_CHECK = "key check"
 
 
-def upgrade(tx: Connection) -> None:
-    """Run what is missing. Raises StoreError for a store that a newer leadbridge has changed."""
+def upgrade(tx: Connection, to: str = HEAD) -> None:
+    """Run what is missing up to this revision. Raises StoreError for a store that a newer leadbridge has changed."""
     from alembic import command
     from alembic.config import Config
     from alembic.util.exc import CommandError
 
-    if stamp(tx) == HEAD:
+    if stamp(tx) == to:
         return
     config = Config(attributes={"connection": tx})
     config.set_main_option("script_location", str(Path(__file__).parent).replace("%", "%%"))
     try:
-        command.upgrade(config, "head")
+        command.upgrade(config, to)
     except CommandError as error:
         raise StoreError(f"the store was made by another leadbridge (tables of {stamp(tx)}): {error}") from error
 

@@ -1,0 +1,92 @@
+"""After a restore nobody is contacted twice, and nobody who left meanwhile (reliability G19, G20, G31)."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from leadbridge.errors import VendorError
+from leadbridge.store import audit, backup, open_store, stops
+from leadbridge.store.engine import Store
+from leadbridge.types import EnrolmentState
+from sync import reconcile
+from tests.helpers.databases import KEY
+from tests.helpers.syncing import TAG, TRIGGER, Stage, journey, stage
+from tests.webhooks.conftest import on_sqlite
+
+S = EnrolmentState
+
+
+@pytest.fixture
+def restored(tmp_path: Path) -> Iterator[Store]:
+    """A place for what comes back."""
+    store = open_store(f"sqlite:///{tmp_path}/restored.db", key=KEY)
+    yield store
+    store.close()
+
+
+def back(made: Stage, restored: Store, file: Path) -> Stage:
+    """The company's leadbridge over the store as it was at the backup."""
+    backup.restore(restored, file, "olga")
+    return Stage(made.sandbox, restored, made.config, made.pace, made.made)
+
+
+@on_sqlite
+@pytest.mark.parametrize("name", [TAG, TRIGGER])
+def test_whoever_was_contacted_after_the_backup_is_not_contacted_again(
+    store: Store, restored: Store, tmp_path: Path, name: str
+) -> None:
+    with stage(store, journey(name)) as made:
+        made.lead("ada@acme.example")
+        made.until_enrol()
+        backup.backup(store, tmp_path / "one")
+        made.lead("late@acme.example")
+        made.sync()  # after the backup: two are contacted
+        assert set(made.entered().values()) == {1}
+        assert len(made.entered()) == 2
+        again = back(made, restored, tmp_path / "one")
+        again.sync()
+        assert made.entered() == {"ada@acme.example": 1, "late@acme.example": 1}
+        done = reconcile.reconcile(again.parts, "olga")
+        again.lead("new@acme.example")
+        again.sync()
+        assert made.entered() == {"ada@acme.example": 1, "late@acme.example": 1, "new@acme.example": 1}
+        assert (done.entered, done.unknown) == ((2, 0) if name == TAG else (0, 2))
+        assert again.states()[S.UNCERTAIN] == done.unknown
+
+
+@on_sqlite
+def test_whoever_left_after_the_backup_is_not_contacted(store: Store, restored: Store, tmp_path: Path) -> None:
+    with stage(store, journey()) as made:
+        made.lead("ada@acme.example")
+        made.until_enrol()
+        backup.backup(store, tmp_path / "one")
+        made.sandbox.mailchimp.person_unsubscribes("ada@acme.example")
+        again = back(made, restored, tmp_path / "one")
+        reconcile.reconcile(again.parts, "olga")
+        again.sync()
+        assert made.entered() == {}
+
+
+@on_sqlite
+def test_contact_stays_stopped_while_a_vendor_cannot_be_read(store: Store, restored: Store, tmp_path: Path) -> None:
+    with stage(store, journey()) as made:
+        made.lead()
+        backup.backup(store, tmp_path / "one")
+        again = back(made, restored, tmp_path / "one")
+        made.fault("status", "members.list", status=503, times=1000)
+        with pytest.raises(VendorError):
+            reconcile.reconcile(again.parts, "olga")
+        with restored.reading() as tx:
+            assert stops.stopped(tx, stops.CONTACT) is not None
+        assert made.entered() == {}
+
+
+@on_sqlite
+def test_a_store_that_was_not_restored_has_nothing_to_reconcile(store: Store) -> None:
+    with stage(store, journey()) as made:
+        calls = made.calls()
+        assert not reconcile.reconcile(made.parts, "olga").was_restored
+        assert made.calls() == calls
+        with store.reading() as tx:
+            assert [note for note in audit.listing(tx) if note.what == "ledger reconciled"] == []

@@ -12,7 +12,7 @@ from typing import Annotated
 import typer
 
 from leadbridge import __version__
-from leadbridge.commands import contact, operate, report, score, serve, setup, trial, work
+from leadbridge.commands import contact, export, operate, report, score, serve, setup, trial, work
 from leadbridge.commands.common import FAILED, WRONG_USE
 from leadbridge.errors import ConfigError, Fault, LeadbridgeError
 
@@ -72,6 +72,7 @@ for command in (
     setup.migrate,
     work.sync,
     score.score,
+    export.export,
     work.explain,
     work.status,
     serve.run,

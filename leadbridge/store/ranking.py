@@ -1,6 +1,6 @@
 """Questions people ask of the whole: who comes first, how many there are, what became of each journey."""
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -41,10 +41,17 @@ _RANKED = (
 
 def best(tx: Connection, score: str, limit: int) -> list[Ranked]:
     """The people with the highest score of this name; ties by grade, then by id, so that the order is stable."""
+    return list(_read(tx, _in_order(score).limit(limit)))
+
+
+def ranked(tx: Connection, score: str) -> Iterator[Ranked]:
+    """Everybody with a score of this name, in the same order, read a thousand at a time."""
+    return _read(tx, _in_order(score).execution_options(yield_per=1000))
+
+
+def _in_order(score: str) -> Select[Any]:
     query = _RANKED.where(scores.c.name == score, scores.c.value.is_not(None))
-    return _read(
-        tx, query.order_by(scores.c.value.desc(), scores.c.grade.asc().nulls_last(), persons.c.id).limit(limit)
-    )
+    return query.order_by(scores.c.value.desc(), scores.c.grade.asc().nulls_last(), persons.c.id)
 
 
 def standing(tx: Connection, score: str, person_ids: Collection[int]) -> dict[int, Ranked]:
@@ -58,14 +65,12 @@ def standing(tx: Connection, score: str, person_ids: Collection[int]) -> dict[in
 def between(tx: Connection, score: str, low: int, high: int, limit: int) -> list[Ranked]:
     """People whose score lies within these bounds, both included, highest first."""
     query = _RANKED.where(scores.c.name == score, scores.c.value.between(low, high))
-    return _read(tx, query.order_by(scores.c.value.desc(), persons.c.id).limit(limit))
+    return list(_read(tx, query.order_by(scores.c.value.desc(), persons.c.id).limit(limit)))
 
 
-def _read(tx: Connection, query: Select[Any]) -> list[Ranked]:
-    return [
-        Ranked(person, email, value, grade, stage, phase, (reasons or {}).get(score, ""), attributes)
-        for person, email, value, grade, stage, phase, reasons, attributes, score in tx.execute(query)
-    ]
+def _read(tx: Connection, query: Select[Any]) -> Iterator[Ranked]:
+    for person, email, value, grade, stage, phase, reasons, attributes, score in tx.execute(query):
+        yield Ranked(person, email, value, grade, stage, phase, (reasons or {}).get(score, ""), attributes)
 
 
 def people(tx: Connection) -> int:

@@ -145,9 +145,9 @@ def test_who_no_longer_fits_the_journey_is_not_put_into_it(one: Stage) -> None:
     assert "does not fit" in only(one).words
 
 
-def test_an_unsubscribe_around_the_call_never_leads_to_a_call_afterwards(store: Store) -> None:
+@pytest.mark.parametrize("trials", [40, pytest.param(2000, marks=pytest.mark.slow)])
+def test_an_unsubscribe_around_the_call_never_leads_to_a_call_afterwards(store: Store, trials: int) -> None:
     """What crosses in flight is the platform's to refuse, and it does; what comes before the commit is not called."""
-    trials = 40
     with stage(store, journey(TRIGGER)) as made:
         addresses = [f"lead{n}@acme.example" for n in range(trials)]
         for address in addresses:

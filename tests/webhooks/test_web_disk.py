@@ -5,26 +5,15 @@ write and sync in order. From that note the disk is built as it would be found a
 synced, and nothing else.
 """
 
-import json
 import re
 import shutil
-import subprocess
-import sys
-import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
-import sqlalchemy as sa
 
-from leadbridge.sandbox.hubspot.webhooks import post
-from leadbridge.store import open_store
-from leadbridge.store.tables import inbox
-from sync import deliveries
-from tests.helpers.databases import KEY
-from tests.helpers.signers import hubspot_body, hubspot_change, hubspot_headers
-from tests.webhooks.conftest import HUBSPOT_SECRET, PUBLIC, settings
+from tests.helpers.served_door import deliver, served, stored
 
 SENT = 12
 # The writer's thread makes 5 writes for its first commit and 4 for each later one; opening the store takes 8 of another
@@ -50,44 +39,10 @@ def file(tmp_path: Path, _sqlite_template: Path) -> Path:
 
 
 @contextmanager
-def door(file: Path, *strace: str) -> Iterator[str]:
+def under_strace(file: Path, *options: str) -> Iterator[str]:
     """The door over this store, under strace; its address."""
-    program = [sys.executable, "-m", "tests.helpers.door_zygote"]
-    process = subprocess.Popen(
-        ["strace", "-f", "-qq", *strace, *program], stdin=subprocess.PIPE, stdout=subprocess.PIPE,
-        stderr=subprocess.DEVNULL, text=True,
-    )  # fmt: skip
-    assert process.stdin
-    assert process.stdout
-    try:
-        print(json.dumps({"store": f"sqlite:///{file}", "config": settings()}), file=process.stdin, flush=True)
-        born = json.loads(process.stdout.readline())
-        yield born["url"]
-        subprocess.run(["kill", "-9", str(born["pid"])], check=False, stderr=subprocess.DEVNULL)
-        process.stdout.readline()
-    finally:
-        process.stdin.close()
-        process.wait(20)
-        process.stdout.close()
-
-
-def deliver(url: str, number: int) -> int:
-    """Send one event; the status, or 0 when no answer came."""
-    body = hubspot_body(hubspot_change(number))
-    headers = hubspot_headers(HUBSPOT_SECRET, f"{PUBLIC}/webhooks/hubspot", body, int(time.time() * 1000))
-    return post(f"{url}/webhooks/hubspot", body, headers, 20.0)
-
-
-def stored(file: Path) -> set[int]:
-    """The events in this store."""
-    store = open_store(f"sqlite:///{file}", key=KEY)
-    try:
-        deliveries.cut(store)
-        with store.reading() as tx:
-            rows = tx.execute(sa.select(inbox.c.delivery_key, inbox.c.body)).all()
-        return {json.loads(store.vault.open(body, f"inbox:hubspot:{key}"))["eventId"] for key, body in rows}
-    finally:
-        store.close()
+    with served(file, "strace", "-f", "-qq", *options) as (url, _):
+        yield url
 
 
 # --- a disk that fails ------------------------------------------------------------------------------------------------
@@ -98,7 +53,7 @@ def stored(file: Path) -> set[int]:
     ["fdatasync,fsync:error=EIO:when=3..4", "pwrite64:error=ENOSPC:when=11..12", "pwrite64:error=EIO:when=18..19"],
 )
 def test_what_could_not_be_written_or_synced_is_not_acknowledged_and_the_door_recovers(file: Path, inject: str) -> None:
-    with door(file, "-e", f"trace={CALLS}", "-o", "/dev/null", "-e", f"inject={inject}") as url:
+    with under_strace(file, "-e", f"trace={CALLS}", "-o", "/dev/null", "-e", f"inject={inject}") as url:
         answers = {number: deliver(url, number) for number in range(1, SENT + 1)}
     acknowledged = {number for number, status in answers.items() if status == 204}
     assert set(answers.values()) == {204, 503}
@@ -109,7 +64,7 @@ def test_what_could_not_be_written_or_synced_is_not_acknowledged_and_the_door_re
 @pytest.mark.parametrize("number", [11, *(pytest.param(number, marks=pytest.mark.slow) for number in (18, 24, 33))])
 def test_ended_at_the_nth_write_nothing_acknowledged_is_missing(file: Path, number: int) -> None:
     injected = f"inject=pwrite64:signal=KILL:when={number}"
-    with door(file, "-e", f"trace={CALLS}", "-o", "/dev/null", "-e", injected) as url:
+    with under_strace(file, "-e", f"trace={CALLS}", "-o", "/dev/null", "-e", injected) as url:
         answers = {one: deliver(url, one) for one in range(1, SENT + 1)}
     acknowledged = {one for one, status in answers.items() if status == 204}
     assert set(answers.values()) == {204, 0}  # it died in the middle
@@ -170,7 +125,7 @@ def test_after_a_loss_of_power_at_any_answer_everything_acknowledged_by_then_is_
     before = tmp_path / "before.db"
     shutil.copyfile(file, before)
     note = tmp_path / "strace"
-    with door(file, "-y", "-xx", "-s", "1000000", "-e", f"trace={CALLS}", "-o", str(note)) as url:
+    with under_strace(file, "-y", "-xx", "-s", "1000000", "-e", f"trace={CALLS}", "-o", str(note)) as url:
         for number in range(1, SENT + 1):
             assert deliver(url, number) == 204
     shutil.copyfile(before, file)

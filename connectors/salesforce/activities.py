@@ -9,7 +9,8 @@ import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
-from connectors.salesforce.mapping import Row, ref_of
+from connectors.salesforce.mapping import CONTACT, LEAD, Row, ref_of
+from connectors.salesforce.walk import STAMP as MODIFIED
 from connectors.salesforce.wire import VENDOR
 from connectors.values import clean, moment
 from leadbridge import addresses, metrics
@@ -18,6 +19,9 @@ from leadbridge.types import Activity, ActivityKind, email_key
 Told = Mapping[str, str | int | float | bool | None]
 
 TASKS, EVENTS, EMAILS, CAMPAIGNS, DEALS = "tasks", "events", "emails", "campaigns", "opportunities"
+LEAD_HISTORY, CONTACT_HISTORY = "lead_history", "contact_history"
+HISTORIES = {LEAD_HISTORY: LEAD, CONTACT_HISTORY: CONTACT}
+"""Sources that tell of changed fields, and of whom."""
 
 TASK_KINDS = {
     "Task": ActivityKind.TASK,
@@ -46,6 +50,7 @@ class Source:
     columns: tuple[str, ...]
     tell: Callable[[Row, Sequence[str]], list[Activity] | str]
     of_people: str | None = None  # the column that must not be empty
+    stamp: str = MODIFIED  # what it is walked by
 
 
 def from_task(row: Row, sources: Sequence[str]) -> list[Activity] | str:
@@ -155,6 +160,17 @@ def from_stage(row: Row, contacts: Sequence[str]) -> list[Activity] | str:
     return found
 
 
+def from_change(row: Row, fields: Sequence[str]) -> list[Activity] | str:
+    """A change of one of these fields, which are those leadbridge reads anyway: nothing else of a person comes in."""
+    field = row.get("Field", "")
+    if field.lower() not in fields:
+        return "change of a field that is not read"
+    stream = LEAD_HISTORY if "LeadId" in row else CONTACT_HISTORY
+    told: Told = {"event": "field_changed", "field": field, "old": row.get("OldValue"), "new": row.get("NewValue")}
+    who = row.get("LeadId") or row.get("ContactId")
+    return _one(stream, row, who, ActivityKind.OTHER, row.get("CreatedDate"), "changed", told)
+
+
 SOURCES: Mapping[str, Source] = {
     TASKS: Source(
         "Task",
@@ -184,6 +200,12 @@ SOURCES: Mapping[str, Source] = {
         ("OpportunityId", "StageName", "Amount", "Probability", "CurrencyIsoCode", "Opportunity.StageName",
          "Opportunity.IsWon", "Opportunity.Type"),
         from_stage,
+    ),
+    LEAD_HISTORY: Source(
+        "LeadHistory", ("LeadId", "Field", "OldValue", "NewValue"), from_change, "LeadId", "CreatedDate"
+    ),
+    CONTACT_HISTORY: Source(
+        "ContactHistory", ("ContactId", "Field", "OldValue", "NewValue"), from_change, "ContactId", "CreatedDate"
     ),
 }  # fmt: skip
 

@@ -57,7 +57,7 @@ class Salesforce(Crm):
         self._leads = Leads(objects, walks, self._fields, lookback)
         self._writes = Writes(self._api, objects, self._leads, self._fields, connection.bulk_write_above)
         self._properties = Properties(self._api, objects, self._fields)
-        self._streams = Streams(objects, walks, self._sources, history=history, lookback=lookback)
+        self._streams = Streams(objects, walks, self._fields, self._sources, history=history, lookback=lookback)
         self._tasks = Tasks(self._api, walks)
         self._stream: Stream | None = None
         if connection.change_events:

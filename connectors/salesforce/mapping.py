@@ -97,6 +97,13 @@ class Fields:
             found += [column for place in several if (column := place.column(kind)) is not None]
         return _unique(seen for column in found if (seen := spelt(column, fields, parents)) is not None)
 
+    def own_fields(self, kind: str) -> list[str]:
+        """Fields of the record itself that are read of people of this kind, in lower case, and none that we write."""
+        names = [place.name for _, several in self.mapped.values() for place in several if place.of in (None, kind)]
+        ours = {target.name.lower() for target in self.targets.values()}
+        always = ["Email", self.opt_out, *(["Status"] if kind == LEAD else [])]
+        return [name for one in _unique([*names, *always]) if (name := one.lower()) not in ours]
+
     # --- from Salesforce ---------------------------------------------------------------------------------------------
 
     def lead(self, kind: str, row: Row, deals: Sequence[Row], skipped: Counter[str], read_at: datetime) -> Lead:

@@ -5,9 +5,9 @@ from collections.abc import Iterator, Mapping, Sequence
 from datetime import datetime, timedelta
 
 from connectors.base import Page, Progress
-from connectors.salesforce.activities import DEALS, SOURCES, Source
+from connectors.salesforce.activities import DEALS, HISTORIES, SOURCES, Source
 from connectors.salesforce.describe import FieldInfo, Objects
-from connectors.salesforce.mapping import ROLE, spelt
+from connectors.salesforce.mapping import ROLE, Fields, spelt
 from connectors.salesforce.soql import Where
 from connectors.salesforce.walk import Rows, Stand, Walks, stand_in
 from connectors.salesforce.wire import OPTIONAL, VENDOR
@@ -25,8 +25,16 @@ class Streams:
     """Reads one org's activity."""
 
     def __init__(
-        self, objects: Objects, walks: Walks, sources: Sequence[str], *, history: timedelta, lookback: timedelta
+        self,
+        objects: Objects,
+        walks: Walks,
+        fields: Fields,
+        sources: Sequence[str],
+        *,
+        history: timedelta,
+        lookback: timedelta,
     ) -> None:
+        self._read = {stream: fields.own_fields(kind) for stream, kind in HISTORIES.items()}
         self._objects = objects
         self._walks = walks
         self._sources = tuple(sources)
@@ -60,7 +68,7 @@ class Streams:
         if "IsDeleted" in columns:
             tests.append(Where("IsDeleted", "=", False))
         read = self._walks.everything if first else self._walks.pages
-        for page in read(f"{OPTIONAL}{stream}", source.kind, columns, stand, *tests):
+        for page in read(f"{OPTIONAL}{stream}", source.kind, columns, stand, *tests, stamp=source.stamp):
             if page.stand is None:
                 progress: Progress = {"at": stand.covered.isoformat()}
             else:
@@ -74,7 +82,7 @@ class Streams:
         for row in page.rows:
             if row.get("IsChild") == "true":
                 continue  # the same meeting once more, for another of the invited
-            about = contacts.get(row["OpportunityId"], ()) if stream == DEALS else self._sources
+            about = contacts.get(row["OpportunityId"], ()) if stream == DEALS else self._read.get(stream, self._sources)
             told = source.tell(row, about)
             if isinstance(told, str):
                 skipped[told] += 1

@@ -47,6 +47,9 @@ BIN_REACH = timedelta(days=14)
 SHORTEST_FEED = timedelta(minutes=3)
 """The two ends of a feed must lie more than a minute apart, and seconds are not looked at."""
 
+STAMP = "SystemModstamp"
+"""What a walk of changes goes by, in all objects but those that only grow."""
+
 BULK_PAGE = 5_000
 FIRST_POLL, LONGEST_POLL, LONGEST_JOB = 1.0, 20.0, 3600.0
 
@@ -133,14 +136,21 @@ class Walks:
     # --- by query ----------------------------------------------------------------------------------------------------
 
     def pages(
-        self, operation: str, kind: str, columns: Sequence[str], stand: Stand, *tests: Where, deleted: bool = True
+        self,
+        operation: str,
+        kind: str,
+        columns: Sequence[str],
+        stand: Stand,
+        *tests: Where,
+        deleted: bool = True,
+        stamp: str = STAMP,
     ) -> Iterator[Rows]:
         """The walk from `stand` on, page by page; at least one page comes. `deleted`: rows of the recycle bin too."""
         following: str | None = None
         while True:
             try:
                 if following is None:
-                    query = select(columns, kind, *tests, *_since(stand), order=["Id"])
+                    query = select(columns, kind, *tests, *_since(stand, stamp), order=["Id"])
                     answer = self._query(operation, query, deleted)
                 else:
                     answer = self._next(operation, following)
@@ -195,12 +205,12 @@ class Walks:
     # --- in bulk -----------------------------------------------------------------------------------------------------
 
     def everything(
-        self, operation: str, kind: str, columns: Sequence[str], stand: Stand, *tests: Where
+        self, operation: str, kind: str, columns: Sequence[str], stand: Stand, *tests: Where, stamp: str = STAMP
     ) -> Iterator[Rows]:
         """A walk of everything: in bulk when there are many rows, else by query. Live rows only."""
         if not stand.job and not stand.last and self._count(kind) > self._bulk_above:
             try:
-                stand = replace(stand, job=self._job(operation, select(columns, kind, *tests, *_since(stand))))
+                stand = replace(stand, job=self._job(operation, select(columns, kind, *tests, *_since(stand, stamp))))
             except (Refused, FeatureMissing) as refused:  # not every object is supported
                 log.info("not read in bulk", vendor=VENDOR, object=kind, why=refused.problem)
             else:
@@ -213,7 +223,7 @@ class Walks:
                 stand = replace(stand, job="", locator="")
             else:
                 return
-        yield from self.pages(operation, kind, columns, stand, *tests, deleted=False)
+        yield from self.pages(operation, kind, columns, stand, *tests, deleted=False, stamp=stamp)
 
     def _count(self, kind: str) -> int:
         """About how many rows an object has; without rows it is left out."""
@@ -268,6 +278,6 @@ def from_csv(content: bytes) -> list[Row]:
     return [{name: cell for name, cell in line.items() if name and cell} for line in lines]
 
 
-def _since(stand: Stand) -> list[Where]:
-    low = [Where("SystemModstamp", ">=", stand.low)] if stand.low is not None else []
+def _since(stand: Stand, stamp: str) -> list[Where]:
+    low = [Where(stamp, ">=", stand.low)] if stand.low is not None else []
     return [*low, *([Where("Id", ">", stand.last)] if stand.last else [])]

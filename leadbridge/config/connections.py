@@ -94,6 +94,8 @@ class HubSpotConnection(Section):
         return self
 
 
+SalesforceSource = Literal["tasks", "events", "emails", "campaigns", "opportunities", "lead_history", "contact_history"]
+
 _WAYS_IN = ("client_secret", "private_key", "username", "password")
 
 
@@ -128,9 +130,10 @@ class SalesforceConnection(Section):
     lead_stages: dict[str, LifecycleStage] = Field(
         default={}, description="lifecycle stage of a Lead by its Status; one not named here is a lead"
     )
-    activities: list[Literal["tasks", "events", "emails", "campaigns", "opportunities"]] = Field(
+    activities: list[SalesforceSource] = Field(
         default=["tasks", "events", "emails", "campaigns", "opportunities"],
-        description="sources of activity to read; one the org lacks is switched off with a word",
+        description="sources of activity to read; one the org lacks is switched off with a word. The two histories "
+        "tell of changes of the fields you map, where the org tracks these",
     )
     history: Duration = Field(180 * DAY, description="how far back the first pull reads activity")
     lookback: Duration = Field(10 * 60, description="overlap of two pulls: rows may commit late")

@@ -86,7 +86,7 @@ class Salesforce:
             "add", "add_field", "begin_save", "commit_save", "convert", "cut_streams", "delete", "deliver", "edit",
             "empty_bin", "end_sessions", "expire_positions", "field_id", "grant_field", "merge", "refuse",
             "send_callouts", "send_outbound_messages", "serve_events", "set_jwt_key", "sign_in", "stamp_rows",
-            "tell_gap", "tell_garbage", "waiting",
+            "tell_gap", "tell_garbage", "track_field", "waiting",
         }
     )  # fmt: skip
 
@@ -160,6 +160,11 @@ class Salesforce:
                 self._saver.create("PermissionSetAssignment", assigned, act)
             row = {"ParentId": sets[0], "SobjectType": kind, "Field": f"{kind}.{name}"}
             self._saver.create("FieldPermissions", {**row, "PermissionsRead": True, "PermissionsEdit": edit}, act)
+
+    def track_field(self, kind: str, name: str) -> None:
+        """Keep the history of a field of Lead or Contact from now on; the rows are there whoever changes it."""
+        with self._store.lock:
+            self._store.state.tracked |= {(kind, name)}
 
     def field_id(self, kind: str, name: str) -> str:
         """The id of a custom field's definition; KeyError when there is none."""

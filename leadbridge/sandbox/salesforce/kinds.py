@@ -25,6 +25,11 @@ LastModifiedDate datetime ro fixed
 LastModifiedById reference ro fixed >User:LastModifiedBy
 SystemModstamp datetime ro fixed
 """
+_GROWING = """
+Id id ro fixed
+CreatedDate datetime ro fixed
+CreatedById reference ro fixed >User:CreatedBy
+"""
 _PERSON = """
 LastName string(80) required
 FirstName string(40) fixed
@@ -142,6 +147,12 @@ Amount currency ro fixed
 Probability percent ro fixed
 CloseDate date ro fixed
 ForecastCategory picklist(40) ro fixed
+"""
+_FIELD_HISTORY = """
+{kind}Id reference ro fixed >{kind}:{kind}
+Field picklist ro fixed
+OldValue string(255) ro fixed
+NewValue string(255) ro fixed
 """
 _CAMPAIGN = """
 Name string(80) required
@@ -305,6 +316,7 @@ class Kind:
     recycles: bool = True
     replicates: bool = True
     writes: bool = True
+    stamped: bool = True  # has LastModified* and SystemModstamp
     assigns: bool = False  # an assignment rule may move the owner (section 4.3)
 
 
@@ -324,6 +336,18 @@ KINDS: Mapping[str, Kind] = {
             recycles=False,
             replicates=False,
             writes=False,
+        ),
+        *(
+            Kind(
+                f"{name}History",
+                prefix,
+                f"{name} Histories",
+                _FIELD_HISTORY.format(kind=name),
+                replicates=False,
+                writes=False,
+                stamped=False,
+            )
+            for name, prefix in (("Lead", "017"), ("Contact", "0Hs"))  # 017 both, live; here a row is found by it
         ),
         Kind("Campaign", "701", "Campaigns", _CAMPAIGN),
         Kind("CampaignMember", "00v", "Campaign Members", _MEMBER),
@@ -351,7 +375,9 @@ def kind_of(name: str) -> Kind | None:
 def standard_fields(name: str) -> dict[str, Field]:
     """The standard fields of one object, by API name, in the order of describe. Not to be changed."""
     kind = KINDS[name]
-    lines = _SYSTEM + ("IsDeleted boolean ro fixed\n" if kind.recycles else "") + kind.lines
+    lines = (
+        (_SYSTEM if kind.stamped else _GROWING) + ("IsDeleted boolean ro fixed\n" if kind.recycles else "") + kind.lines
+    )
     found = [_field(name, line) for line in lines.split("\n") if line]
     return {field.name: field for field in found}
 

@@ -83,6 +83,8 @@ class Saver:
         moved = {n: v for n, v in changes.items() if row.values.get(n, fields[n].empty) != v}
         for name, value in moved.items():
             act.note("field_changed", type=row.type, id=row.id, field=name, old=row.get(name), new=value)
+            if (row.type, name) in self._store.state.tracked:
+                self._keep_change(row, name, value, act)
         if not moved:
             act.note("record_touched", type=row.type, id=row.id)  # an equal write moves the stamp all the same
         return self._store.state.touch(row, changes, act.at, act.user_id)
@@ -247,6 +249,16 @@ class Saver:
             self._store.state.touch(person, {"LastActivityDate": day}, act.at)
             act.note("field_changed", type=person.type, id=person.id, field="LastActivityDate",
                      old=person.get("LastActivityDate"), new=day)  # fmt: skip
+
+    def _keep_change(self, row: Row, name: str, value: Any, act: Act) -> None:
+        """A row of the field history (section 2.4): values longer than 255 characters are not kept."""
+        kind, state = f"{row.type}History", self._store.state
+        kept = {side: one for side, one in (("OldValue", row.get(name)), ("NewValue", value))
+                if one is not None and len(str(one)) <= 255}  # fmt: skip
+        record_id = state.new_id(KINDS[kind].prefix)
+        system = {"Id": record_id, f"{row.type}Id": row.id, "Field": name, "CreatedDate": stamp(act.at),
+                  "CreatedById": act.user_id, "IsDeleted": False}  # fmt: skip
+        state.put(Row(kind, record_id, {**kept, **system}))
 
     def _keep_stage(self, row: Row, act: Act) -> None:
         """A row of the deal's history for each stage it is in, with the values of then (section 2.4)."""

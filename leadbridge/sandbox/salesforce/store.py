@@ -92,6 +92,7 @@ class State:
     cursors: dict[str, Cursor] = field(default_factory=dict)
     jobs: dict[str, Job] = field(default_factory=dict)
     purged: dict[str, dict[str, str]] = field(default_factory=lambda: {name: {} for name in KINDS})  # id: deleted when
+    tracked: frozenset[tuple[str, str]] = frozenset()  # (object, field) whose history is kept
     described_at: datetime = datetime(2026, 1, 1, tzinfo=UTC)  # the last change of any describe
 
     def copy(self) -> "State":
@@ -104,6 +105,7 @@ class State:
             dict(self.cursors),
             dict(self.jobs),
             {name: dict(rows) for name, rows in self.purged.items()},
+            self.tracked,
             self.described_at,
         )
 

@@ -9,7 +9,7 @@ import pytest
 from connectors.base import Page, Progress
 from connectors.salesforce.connector import Salesforce
 from leadbridge import clock
-from leadbridge.errors import NeedsOperator, RetryLater
+from leadbridge.errors import FeatureMissing, NeedsOperator, RetryLater
 from leadbridge.sandbox import salesforce as stand_in
 from leadbridge.sandbox.server import Sandbox
 from leadbridge.sandbox.world import Fault
@@ -270,3 +270,43 @@ def test_a_bulk_job_that_fails_leaves_the_reading_to_queries(
     sandbox.world.faults.add(Fault("status", operation="bulk.query.results", status=404, times=100))
     pages, _ = pulled(a_room(objects=["Lead"], bulk_read_above=20), None)
     assert set(found(pages)) == set(known)
+
+
+def test_changes_of_mapped_fields_are_told_once_each_and_of_no_other_field(
+    a_room: Rooms, org: stand_in.Salesforce, sandbox: Sandbox
+) -> None:
+    room = a_room(activities=["lead_history", "contact_history"])
+    for field in ("Title", "Status", "City", "Leadbridge_Grade__c"):
+        org.track_field("Lead", field)
+    org.track_field("Contact", "Title")
+    room.create(room.specs())
+    one, two = a_lead(org, 1, long_ago(sandbox), Title="Clerk"), a_contact(org, 2, long_ago(sandbox))
+    org.edit(one, {"Title": "Director", "City": "Bern", "Leadbridge_Grade__c": "A"})
+    org.edit(one, {"Status": "Working - Contacted"})
+    org.edit(two, {"Title": "Head"})
+
+    def changes(stream: str, progress: Progress | None = None) -> tuple[list[tuple[object, ...]], Progress]:
+        pages = list(room.pull_activities(stream, progress))
+        told = [row for page in pages for row in page.rows]
+        return [(row.subject, *(row.attributes.get(key) for key in ("field", "old", "new"))) for row in told], pages[
+            -1
+        ].progress
+
+    of_leads, progress = changes("lead_history")
+    assert of_leads == [
+        (ref(one).key, "Title", "Clerk", "Director"),
+        (ref(one).key, "Status", "Open - Not Contacted", "Working - Contacted"),
+    ]
+    assert changes("contact_history")[0] == [(ref(two).key, "Title", None, "Head")]
+    sandbox.world.clock.advance(timedelta(minutes=30))
+    with sandbox_time(sandbox):
+        _, progress = changes("lead_history", progress)
+        sandbox.world.clock.advance(timedelta(minutes=30))
+        org.edit(one, {"Title": "Chief"})
+        assert changes("lead_history", progress)[0] == [(ref(one).key, "Title", "Director", "Chief")]
+
+
+def test_an_org_without_field_history_switches_the_source_off(a_room: Rooms, org: stand_in.Salesforce) -> None:
+    org.settings.lacks = frozenset({"LeadHistory"})
+    with pytest.raises(FeatureMissing):
+        list(a_room(activities=["lead_history"]).pull_activities("lead_history", None))

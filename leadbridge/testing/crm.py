@@ -171,6 +171,16 @@ class CrmContract:
         assert room.changes(wanted(72), held) == {}
         assert set(room.changes(wanted(73), held)) == {stage.score}
 
+    def test_zero_is_a_value_and_a_value_that_is_no_more_is_cleared(self, stage: CrmStage, room: Crm) -> None:
+        (one,) = stage.add(1)
+        room.write(changes_for(stage, room, [one]))
+        held = room.read_leads([stage.ref(one)]).found[0].written
+        answers = room.write([Change(stage.ref(one), room.changes({"score": 0, "grade": None}, held))])
+        assert [answer.outcome for answer in answers.values()] == [Outcome.WRITTEN]
+        assert stage.held(one)[stage.score] == "0"
+        assert not stage.held(one).get(stage.grade)
+        assert room.changes({"score": 0, "grade": None}, room.read_leads([stage.ref(one)]).found[0].written) == {}
+
     def test_every_change_is_answered_for(self, stage: CrmStage, room: Crm) -> None:
         good, bad, one, other, archived, plain = stage.add(6)
         merged, losers = stage.merge(one, other)

@@ -5,6 +5,7 @@ A thread that does nothing else. Of all workers of a store one listens, by lease
 
 import random
 import threading
+import time
 from collections.abc import Callable
 from contextlib import closing
 
@@ -95,7 +96,7 @@ class Listener:
         """`ring` is called when something was stored; it may fail, since whoever works looks by itself too."""
         self._store, self._crm, self._owner, self._stop = store, crm, owner, stop
         self._ring, self._stand_by = ring, stand_by
-        self._broken = 0  # streams that ended since something was heard
+        self._broken = 0  # streams that ended one soon after the other
         self._thread = threading.Thread(target=self._run, name=f"{crm.vendor} changes", daemon=True)
 
     def start(self) -> None:
@@ -113,6 +114,7 @@ class Listener:
 
     def _listen(self) -> float:
         """Listen for as long as it goes well; seconds to rest then."""
+        began = time.monotonic()
         try:
             if listen(self._store, self._crm, owner=self._owner, stop=self._stop, ring=self._heard):
                 return 0.0
@@ -122,26 +124,22 @@ class Listener:
             log.warning("change stream needs an operator", vendor=error.vendor, why=error.problem)
             return OPERATOR_REST
         except (VendorError, LeadbridgeError) as error:
-            return self._after(error)
+            log.info("change stream ended", why=str(error), kind=type(error).__name__)
+            if isinstance(error, RetryLater) and error.after is not None:
+                return error.after + random.uniform(0, FIRST_REST)
+            return self._rest(began)
         except Exception:
             # The thread is the only one that listens: whatever befell it, it begins again.
             log.exception("listening broke")
-            return self._rest()
+            return self._rest(began)
         return self._stand_by
 
-    def _after(self, error: LeadbridgeError) -> float:
-        log.info("change stream ended", why=str(error), kind=type(error).__name__)
-        wished = error.after if isinstance(error, RetryLater) else None
-        if wished is None:
-            return self._rest()
-        return wished + random.uniform(0, FIRST_REST)
-
-    def _rest(self) -> float:
-        self._broken += 1
+    def _rest(self, began: float) -> float:
+        """Longer each time, with full jitter; a stream that lasted was a good one."""
+        self._broken = 1 if time.monotonic() - began > LONGEST_REST else self._broken + 1
         return random.uniform(0, min(LONGEST_REST, FIRST_REST * 2 ** min(self._broken, 10)))
 
     def _heard(self) -> None:
-        self._broken = 0
         try:
             self._ring()
         except Exception as error:  # noqa: BLE001 - the queue's trouble is not the stream's

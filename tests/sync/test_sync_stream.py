@@ -1,5 +1,6 @@
 """Listening to a CRM's changes, on both databases: nothing lost, nothing twice (G3, G12, G13, fault 21)."""
 
+import json
 import random
 import subprocess
 import sys
@@ -14,7 +15,6 @@ import pytest
 import sqlalchemy as sa
 
 from connectors.salesforce.connector import Salesforce
-from leadbridge import clock
 from leadbridge.run import Embedded
 from leadbridge.sandbox.server import Sandbox
 from leadbridge.store import gaps, inbox, leases, quarantine
@@ -28,6 +28,7 @@ from sync.stream import Listener
 from tests.helpers import rooms
 
 SCORE = "Leadbridge_Score__c"
+ROUNDS = 8
 
 
 @pytest.fixture
@@ -228,26 +229,33 @@ def test_killed_at_any_moment_a_listener_loses_nothing_and_tells_nothing_twice(
     sandbox: Sandbox, store: Store, store_url: str
 ) -> None:
     seed, known = random.Random(20261128), [lead(sandbox, n) for n in range(5)]
-    clock.set_source(None)
     told: Counter[str] = Counter()
     with listening(store, room_of(sandbox)):
         pass  # the first place
-    command = [sys.executable, "-m", "tests.helpers.listening", store_url, sandbox.url]
-    command.append(sandbox.salesforce.serve_events())
-    for _ in range(6):
-        with store.writing() as tx:
-            leases.end_all(tx)
-        process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
-        assert process.stdout is not None
-        assert process.stdout.readline() == "ready\n"
-        for _ in range(seed.randrange(5, 40)):
-            one = seed.choice(known)
-            sandbox.salesforce.edit(one, {"Title": f"t{sum(told.values())}"})
-            told[one] += 1
-        time.sleep(seed.uniform(0, 0.3))  # any moment will do
-        process.kill()
-        process.wait()
-        process.stdout.close()
+    order = {"store": store_url, "sandbox": sandbox.url, "pubsub": sandbox.salesforce.serve_events()}
+    program = [sys.executable, "-m", "tests.helpers.listening"]
+    with subprocess.Popen(program, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as killer:
+        assert killer.stdin is not None
+        assert killer.stdout is not None
+        for _ in range(ROUNDS):
+            with store.writing() as tx:
+                leases.end_all(tx)
+            least = waiting(store) + seed.randrange(3)
+            print(json.dumps(order), file=killer.stdin, flush=True)
+            for _ in range(20):
+                one = seed.choice(known)
+                sandbox.salesforce.edit(one, {"Title": f"t{sum(told.values())}"})
+                told[one] += 1
+            until(lambda least=least: waiting(store) >= least)  # type: ignore[misc]
+            for _ in range(seed.randrange(20)):  # while it stores more
+                one = seed.choice(known)
+                sandbox.salesforce.edit(one, {"Title": f"t{sum(told.values())}"})
+                told[one] += 1
+            print("kill", file=killer.stdin, flush=True)
+            assert killer.stdout.readline() == "dead\n"
+        killer.stdin.close()
+    sandbox.salesforce.edit(known[0], {"Title": "while nobody listens"})
+    told[known[0]] += 1
     with store.writing() as tx:
         leases.end_all(tx)
     with listening(store, room_of(sandbox)):

@@ -127,9 +127,13 @@ class PubSub:
             events: list[Change] = []
             due = time.monotonic() - quiet_since >= self._settings.change_keepalive_seconds
             if not self._settings.change_silence:
-                events = self._changes.after(at, entity, credit.left)
+                newest, room = self._changes.newest, credit.left
+                events = self._changes.after(at, entity, room)
                 if events or due:
-                    at = events[-1].number if events else max(at, self._changes.newest)
+                    if events:
+                        at = events[-1].number
+                    elif room:  # nothing up to there was for this listener
+                        at = max(at, newest)
                     credit.spend(len(events))
                     quiet_since = time.monotonic()
                     yield _response(events, at, credit.left)

@@ -89,6 +89,8 @@ for command in (
     operate.backup,
     operate.restore,
     operate.reconcile,
+    operate.rotate_key,
+    operate.purge,
     trial.sandbox,
     trial.demo,
 ):

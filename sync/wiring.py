@@ -11,8 +11,10 @@ from pathlib import Path
 from connectors import registry
 from connectors.base import Crm, EmailPlatform
 from connectors.intake.mapping import Wanted, wanted
+from leadbridge import logs
 from leadbridge.call import Pace
 from leadbridge.config.schema import Config
+from leadbridge.config.secrets import secrets_of
 from leadbridge.errors import StoreError
 from leadbridge.store import counts, leases
 from leadbridge.store.budgets import SharedBudgets
@@ -47,6 +49,7 @@ class Parts:
 
 def build(config: Config, *, migrate: bool = True) -> Parts:
     """Open the store (brought up to date unless told otherwise) and build the vendors' rooms. Calls no vendor."""
+    hide_secrets(config)
     store = open_store(config.store)
     if migrate:
         store.migrate()
@@ -60,6 +63,11 @@ def build(config: Config, *, migrate: bool = True) -> Parts:
         None,
     )
     return Parts(config, store, Scorer(config), crms, platform, owner=me, intake=wanted(config), stop=stop)
+
+
+def hide_secrets(config: Config) -> None:
+    """Every secret of the file is masked from now on wherever a log line or an error would show it."""
+    logs.hide(*secrets_of(config))
 
 
 def owner() -> str:

@@ -9,7 +9,7 @@ from collections.abc import Callable
 
 from leadbridge import logs
 from leadbridge.errors import LeadbridgeError, VendorError
-from sync import accounts, cycle, events, pull
+from sync import accounts, cycle, downtime, events, pull, retention
 from sync.wiring import Parts
 
 log = logs.logger(__name__)
@@ -65,6 +65,8 @@ class Rounds:
         if not self._confirmed:
             accounts.confirm(self._parts.store, self._parts.rooms)
             self._confirmed = True
+        downtime.note(self._parts.store, self._parts.rooms)
+        retention.purge_daily(self._parts.store)
 
     def _waiting(self, *, whole: bool = True) -> None:
         parts = self._parts

@@ -5,23 +5,23 @@ answer has the security headers, every error is a JSON object with a stable code
 """
 
 import time
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
 from flask import Flask, Response, g, jsonify, request
-from pydantic import BaseModel, SecretStr
 from werkzeug.exceptions import HTTPException
 
 from leadbridge import logs
 from leadbridge.config.schema import Config
 from leadbridge.store.counts import Keeper
 from leadbridge.store.engine import Store
+from sync.wiring import hide_secrets
 from webhooks import exposition
 from webhooks.base import MAX_BODY, Answer
 from webhooks.dashboard import page
-from webhooks.doors import add_doors, plain, respond, route
+from webhooks.doors import add_doors, respond, route
 from webhooks.health import Health, Report
 from webhooks.refusals import Refusals
 from webhooks.writer import Doorbell, Writer
@@ -86,7 +86,7 @@ def create_app(
     refusals = Refusals(store)
     app.extensions["leadbridge"] = Running(writer, doorbell, refusals, Keeper(store))
     app.wsgi_app = _Mounted(app.wsgi_app, urlsplit(config.web.public_url or "").path)  # type: ignore[method-assign]
-    _hide_secrets(config)
+    hide_secrets(config)
     add_doors(app, config, store, writer, refusals, portal)
     _add_health(app, Health(store, writer))
     page.add_to(app, config, store)
@@ -154,17 +154,3 @@ class _Mounted:
             environ["SCRIPT_NAME"] = environ.get("SCRIPT_NAME", "") + self._prefix
             environ["PATH_INFO"] = path.removeprefix(self._prefix)
         return self._app(environ, start_response)
-
-
-def _hide_secrets(config: Config) -> None:
-    """Every secret of the file is masked wherever a log line would show it."""
-
-    def every(section: BaseModel) -> Iterator[str]:
-        for name in type(section).model_fields:
-            value = getattr(section, name)
-            if isinstance(value, SecretStr):
-                yield from plain(value)
-            elif isinstance(value, BaseModel):
-                yield from every(value)
-
-    logs.hide(*every(config))

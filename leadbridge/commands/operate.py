@@ -208,3 +208,34 @@ def reconcile(config: ConfigFile = DEFAULT_CONFIG, as_json: AsJson = False) -> N
             typer.echo(f"Of {done.unknown} nobody can tell: leadbridge enrolments list --state uncertain")
 
     emit(as_json, asdict(done), show)
+
+
+# --- keys and what is kept -------------------------------------------------------------------------------------------
+
+
+def rotate_key(config: ConfigFile = DEFAULT_CONFIG, as_json: AsJson = False) -> None:
+    """Seal everything under the key in LEADBRIDGE_KEY, while everybody works; the one before opens until then.
+
+    Every process needs both first: the old one in LEADBRIDGE_KEY_PREVIOUS. Killed half-way, start it again.
+    """
+    from leadbridge import report
+    from leadbridge.store import rotation
+
+    with parts_of(config) as parts, report.progress(quiet=as_json) as tell:
+        done = rotation.rotate(parts.store, operator(), tell)
+    words = f"{done.sealed} rows sealed anew; LEADBRIDGE_KEY_PREVIOUS may go from every process."
+    if done.unreadable:
+        words = f"{done.sealed} rows sealed anew; {done.unreadable} open with neither key and are left as they are."
+    emit(as_json, asdict(done), lambda: typer.echo(words))
+    if done.unreadable:
+        raise typer.Exit(IN_PART)
+
+
+def purge(config: ConfigFile = DEFAULT_CONFIG, as_json: AsJson = False) -> None:
+    """Drop what was set aside, and the keys of worked events, older than 14 days. Workers do so once a day."""
+    from sync import retention
+
+    with parts_of(config) as parts:
+        gone = retention.purge(parts.store, operator())
+    words = f"{gone['quarantine']} quarantined items and {gone['inbox']} keys of worked events dropped."
+    emit(as_json, gone, lambda: typer.echo(words))

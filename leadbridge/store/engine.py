@@ -49,7 +49,7 @@ from sqlalchemy.exc import TimeoutError as PoolTimeout
 
 from leadbridge import clock
 from leadbridge.errors import StoreError
-from leadbridge.store.vault import Vault, load_key
+from leadbridge.store.vault import Vault, load_key, previous_keys
 
 WAIT_SECONDS = 30
 """How long a writer waits for another before it gives up."""
@@ -189,10 +189,11 @@ class Store:
         self._ready = True
 
 
-def open_store(url: str, *, key: bytes | None = None) -> Store:
+def open_store(url: str, *, key: bytes | None = None, also: Sequence[bytes] = ()) -> Store:
     """Open `sqlite:///FILE` or `postgresql://USER@HOST/NAME`, making the SQLite file (0600) if there is none.
 
     Without `key` it is read as `leadbridge.store.vault.load_key` says; the key file of `leads.db` is `leads.key`.
+    `also`, else LEADBRIDGE_KEY_PREVIOUS, opens what an earlier key sealed (`leadbridge.store.rotation`).
     Raises StoreError for an address, server setting or key that cannot keep the promises of this module.
     """
     try:
@@ -201,10 +202,10 @@ def open_store(url: str, *, key: bytes | None = None) -> Store:
         raise StoreError("store: not an address; write sqlite:///FILE or postgresql://USER@HOST/NAME") from None
     if parsed.drivername in ("sqlite", "sqlite+pysqlite"):
         path = _sqlite_file(parsed)
-        vault = Vault(key or _key_beside(path))
+        vault = Vault(key or _key_beside(path), also or previous_keys(os.environ))
         engine = _sqlite_engine(path)
     elif parsed.drivername in _POSTGRESQL:
-        vault = Vault(key or load_key(None, os.environ))
+        vault = Vault(key or load_key(None, os.environ), also or previous_keys(os.environ))
         engine = _postgresql_engine(parsed.set(drivername="postgresql+psycopg"))
     else:
         raise StoreError(

@@ -15,13 +15,13 @@ def read(tx: Connection, vault: Vault, name: str) -> dict[str, str] | None:
     sealed = tx.execute(select(grants.c.sealed).where(grants.c.name == name)).scalar()
     if sealed is None:
         return None
-    found: dict[str, str] = json.loads(vault.open(sealed, _place(name)))
+    found: dict[str, str] = json.loads(vault.open(sealed, place(name)))
     return found
 
 
 def keep(tx: Connection, vault: Vault, name: str, values: dict[str, str], now: datetime) -> None:
     """Keep these under the name, in place of what was there."""
-    sealed = vault.seal(json.dumps(values).encode(), _place(name))
+    sealed = vault.seal(json.dumps(values).encode(), place(name))
     upsert(
         tx,
         grants,
@@ -31,5 +31,6 @@ def keep(tx: Connection, vault: Vault, name: str, values: dict[str, str], now: d
     )
 
 
-def _place(name: str) -> str:
+def place(name: str) -> str:
+    """What binds a sealed grant to its row."""
     return f"grants:{name}"

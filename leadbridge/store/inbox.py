@@ -68,7 +68,7 @@ def keep_deliveries(tx: Connection, vault: Vault, came: Sequence[Delivery], now:
                 "vendor": one.vendor,
                 "account": one.account,
                 "events": one.events,
-                "body": vault.seal(one.body, _delivered(one.vendor)),
+                "body": vault.seal(one.body, place_of_delivery(one.vendor)),
                 "received_at": now,
             }
             for one in came
@@ -94,7 +94,7 @@ def oldest_deliveries(
     for row in tx.execute(select(deliveries).where(among(tx, deliveries.c.id, ids)).order_by(deliveries.c.id)):
         one = Delivery(row.vendor, row.account, row.body, row.events, row.id, row.received_at)
         try:
-            opened.append(replace(one, body=vault.open(row.body, _delivered(row.vendor))))
+            opened.append(replace(one, body=vault.open(row.body, place_of_delivery(row.vendor))))
         except StoreError:
             closed.append(one)
     return opened, closed
@@ -118,7 +118,7 @@ def keep(tx: Connection, vault: Vault, vendor: str, events: Sequence[tuple[str, 
             {
                 "vendor": vendor,
                 "delivery_key": key,
-                "body": vault.seal(body, _place(vendor, key)),
+                "body": vault.seal(body, place(vendor, key)),
                 "received_at": now,
                 "due_at": now,
             }
@@ -157,7 +157,7 @@ def claim_events(
             row.id, row.vendor, row.delivery_key, row.body, row.lease_token, row.attempts, row.received_at
         )  # fmt: skip
         try:
-            events.append(replace(event, body=vault.open(row.body, _place(row.vendor, row.delivery_key))))
+            events.append(replace(event, body=vault.open(row.body, place(row.vendor, row.delivery_key))))
         except StoreError as error:
             fail(tx, vault, event, str(error), now)
     return events
@@ -205,7 +205,7 @@ def replay(tx: Connection, vault: Vault, vendor: str, key: str, body: bytes, now
             {
                 "vendor": vendor,
                 "delivery_key": key,
-                "body": vault.seal(body, _place(vendor, key)),
+                "body": vault.seal(body, place(vendor, key)),
                 "received_at": now,
                 "due_at": now,
                 "attempts": 0,
@@ -245,9 +245,11 @@ def source(vendor: str) -> str:
     return f"inbox:{vendor}"
 
 
-def _delivered(vendor: str) -> str:
+def place_of_delivery(vendor: str) -> str:
+    """What binds a sealed delivery to its row."""
     return f"delivery:{clean_key(vendor)}"
 
 
-def _place(vendor: str, key: str) -> str:
+def place(vendor: str, key: str) -> str:
+    """What binds a sealed event to its row."""
     return f"inbox:{clean_key(vendor)}:{clean_key(key)}"

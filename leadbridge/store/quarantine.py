@@ -37,7 +37,7 @@ def put(
                 "source": source,
                 "ref": ref,
                 "reason": reason,
-                "body": vault.seal(body, _place(source, ref)),
+                "body": vault.seal(body, place(source, ref)),
                 "attempts": 1,
                 "first_at": now,
                 "last_at": now,
@@ -64,13 +64,13 @@ def listing(tx: Connection, *, after: int = 0, limit: int = 100, source: str | N
 def body_of(tx: Connection, vault: Vault, item_id: int) -> bytes | None:
     """The body of one item, to be looked at; None when it is not there (any more)."""
     row = tx.execute(select(quarantine).where(quarantine.c.id == item_id)).first()
-    return None if row is None else vault.open(row.body, _place(row.source, row.ref))
+    return None if row is None else vault.open(row.body, place(row.source, row.ref))
 
 
 def take_back(tx: Connection, vault: Vault, item_id: int) -> tuple[Quarantined, bytes] | None:
     """Take one item out, to be replayed in this transaction; None when it is not there (any more)."""
     row = tx.execute(delete(quarantine).where(quarantine.c.id == item_id).returning(quarantine)).first()
-    return None if row is None else (_item(row), vault.open(row.body, _place(row.source, row.ref)))
+    return None if row is None else (_item(row), vault.open(row.body, place(row.source, row.ref)))
 
 
 def count(tx: Connection) -> int:
@@ -90,7 +90,8 @@ def purge(tx: Connection, before: datetime) -> int:
     return tx.execute(delete(quarantine).where(quarantine.c.last_at < before)).rowcount
 
 
-def _place(source: str, ref: str | None) -> str:
+def place(source: str, ref: str | None) -> str:
+    """What binds a sealed body to its row."""
     return f"quarantine:{clean_key(source)}:{'' if ref is None else clean_key(ref)}"
 
 

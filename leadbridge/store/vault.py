@@ -1,7 +1,7 @@
 """The key of the store: sealing raw deliveries (AES-GCM) and hashing addresses (HMAC).
 
-Sealed bytes carry the id of the key that sealed them, so that a later key can open old ones beside it. Digests do not:
-a suppression must be found by its address alone, so the digest key stays for the life of the store.
+Sealed bytes carry the id of the key that sealed them, so that a later key can open old ones beside it (`rotation`).
+Digests do not: a suppression must be found by its address alone, so the digest key stays for the life of the store.
 """
 
 import base64
@@ -10,7 +10,7 @@ import hashlib
 import hmac
 import os
 import secrets
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
 
@@ -27,40 +27,74 @@ HOW_TO_MAKE = 'make one with: python -c "import secrets; print(secrets.token_hex
 _FORMAT = b"\x01"
 _ID_BYTES = 4
 _NONCE_BYTES = 12
+_DIGEST_KEY = "facts:digest key"
 
 
 class Vault:
-    """Seals and hashes under one key. Thread-safe; `repr` shows nothing of the key."""
+    """Seals and hashes under one key, and opens what others sealed. Thread-safe; `repr` shows nothing of the keys."""
 
-    def __init__(self, key: bytes) -> None:
-        if len(key) != KEY_BYTES:
-            raise StoreError(f"the store's key must be {KEY_BYTES} bytes, not {len(key)}; {HOW_TO_MAKE}")
+    def __init__(self, key: bytes, also: Sequence[bytes] = ()) -> None:
+        """`also`: other keys that are good for opening, while one takes the place of another."""
+        for one in (key, *also):
+            if len(one) != KEY_BYTES:
+                raise StoreError(f"the store's key must be {KEY_BYTES} bytes, not {len(one)}; {HOW_TO_MAKE}")
         self._hash_key = _derived(key, b"leadbridge digest")
-        self._cipher = AESGCM(_derived(key, b"leadbridge seal"))
-        self._id = _derived(key, b"leadbridge key id")[:_ID_BYTES]
+        self._other_hash_keys = [_derived(one, b"leadbridge digest") for one in also]
+        self._id = _key_id(key)
+        self._ciphers = {_key_id(one): AESGCM(_derived(one, b"leadbridge seal")) for one in (key, *also)}
+
+    @property
+    def mark(self) -> bytes:
+        """What bytes begin with that this vault seals."""
+        return _FORMAT + self._id
 
     def digest(self, text: str) -> str:
         """Keyed hash (HMAC-SHA256, hex) of a text: the same for the same text, telling nothing without the key."""
-        return hmac.new(self._hash_key, text.encode("utf-8", "surrogatepass"), hashlib.sha256).hexdigest()
+        return _hashed(self._hash_key, text)
 
     def seal(self, plain: bytes, context: str) -> bytes:
         """Encrypt. `context` names the place the bytes are kept; opened elsewhere they do not open."""
         nonce = secrets.token_bytes(_NONCE_BYTES)
-        return _FORMAT + self._id + nonce + self._cipher.encrypt(nonce, plain, _place(context))
+        return self.mark + nonce + self._ciphers[self._id].encrypt(nonce, plain, _place(context))
 
     def open(self, sealed: bytes, context: str) -> bytes:
         """Decrypt. Raises StoreError when altered, moved, or sealed under another key."""
         start = len(_FORMAT) + _ID_BYTES
         if sealed[: len(_FORMAT)] != _FORMAT or len(sealed) < start + _NONCE_BYTES:
             raise StoreError("sealed bytes are damaged: not in a known form")
-        if not hmac.compare_digest(sealed[len(_FORMAT) : start], self._id):
+        cipher = self._ciphers.get(bytes(sealed[len(_FORMAT) : start]))
+        if cipher is None:
             raise StoreError("sealed bytes belong to another key; give LEADBRIDGE_KEY the key they were sealed with")
         try:
-            return self._cipher.decrypt(
-                sealed[start : start + _NONCE_BYTES], sealed[start + _NONCE_BYTES :], _place(context)
-            )
+            return cipher.decrypt(sealed[start : start + _NONCE_BYTES], sealed[start + _NONCE_BYTES :], _place(context))
         except InvalidTag:
             raise StoreError("sealed bytes are damaged, or were moved from another place") from None
+
+    # --- the key of the digests, which outlives the key that seals
+
+    def find_digest_key(self, text: str, digest: str) -> bool:
+        """Make digests with that of our keys which gives `digest` for `text`; False when none does."""
+        for hash_key in (self._hash_key, *self._other_hash_keys):
+            if hmac.compare_digest(_hashed(hash_key, text), digest):
+                self._hash_key = hash_key
+                return True
+        return False
+
+    def sealed_digest_key(self) -> bytes:
+        """The key digests are made with, sealed under the newest key."""
+        return self.seal(self._hash_key, _DIGEST_KEY)
+
+    def take_digest_key(self, sealed: bytes) -> None:
+        """Make digests with this one from now on. Raises StoreError as `open`."""
+        self._hash_key = self.open(sealed, _DIGEST_KEY)
+
+
+def _hashed(key: bytes, text: str) -> str:
+    return hmac.new(key, text.encode("utf-8", "surrogatepass"), hashlib.sha256).hexdigest()
+
+
+def _key_id(key: bytes) -> bytes:
+    return _derived(key, b"leadbridge key id")[:_ID_BYTES]
 
 
 def _derived(key: bytes, purpose: bytes) -> bytes:
@@ -92,6 +126,16 @@ def load_key(path: Path | None, environ: Mapping[str, str]) -> bytes:
         return _read_key(path.read_text(encoding="ascii"), str(path))
     except (OSError, UnicodeDecodeError) as error:
         raise StoreError(f"the key file {path} cannot be read or made: {error}") from error
+
+
+def previous_keys(environ: Mapping[str, str]) -> list[bytes]:
+    """A second key that opens, while keys are exchanged: from LEADBRIDGE_KEY_PREVIOUS, or the file that
+    LEADBRIDGE_KEY_PREVIOUS_FILE names. Raises StoreError when it is no usable one."""
+    if text := environ.get("LEADBRIDGE_KEY_PREVIOUS"):
+        return [_read_key(text, "LEADBRIDGE_KEY_PREVIOUS")]
+    if named := environ.get("LEADBRIDGE_KEY_PREVIOUS_FILE"):
+        return [load_key(None, {"LEADBRIDGE_KEY_FILE": named})]
+    return []
 
 
 def _read_key(text: str, where: str) -> bytes:

@@ -18,6 +18,7 @@ HEAD = "20261128_52"
 _STAMP = sa.table("alembic_version", sa.column("version_num", sa.Text))
 _FACTS = sa.table("facts", sa.column("name", sa.Text), sa.column("value", sa.Text))
 _KEY_CHECK = "key check"
+_DIGEST_KEY = "digest key"
 
 
 def upgrade(tx: Connection, to: str = HEAD) -> None:
@@ -45,7 +46,7 @@ def stamp(tx: Connection) -> str | None:
 
 def claim_key(tx: Connection, vault: Vault) -> None:
     """Note which key this store belongs to, once. Raises StoreError when it belongs to another."""
-    if _noted_key(tx) is None:
+    if _fact(tx, _KEY_CHECK) is None:
         tx.execute(_FACTS.insert().values(name=_KEY_CHECK, value=vault.digest(_KEY_CHECK)))
     _check_key(tx, vault)
 
@@ -62,12 +63,25 @@ def check(tx: Connection, vault: Vault, where: str) -> None:
     _check_key(tx, vault)
 
 
-def _noted_key(tx: Connection) -> str | None:
-    return tx.execute(sa.select(_FACTS.c.value).where(_FACTS.c.name == _KEY_CHECK)).scalar()
+def keep_digest_key(tx: Connection, vault: Vault) -> None:
+    """Keep the key of the digests, sealed under the newest key: from here on the old one may go (`store.rotation`)."""
+    tx.execute(_FACTS.delete().where(_FACTS.c.name == _DIGEST_KEY))
+    tx.execute(_FACTS.insert().values(name=_DIGEST_KEY, value=vault.sealed_digest_key().hex()))
+
+
+def _fact(tx: Connection, name: str) -> str | None:
+    return tx.execute(sa.select(_FACTS.c.value).where(_FACTS.c.name == name)).scalar()
 
 
 def _check_key(tx: Connection, vault: Vault) -> None:
-    if _noted_key(tx) != vault.digest(_KEY_CHECK):
+    sealed, noted = _fact(tx, _DIGEST_KEY), _fact(tx, _KEY_CHECK)
+    fits = noted is not None
+    if sealed is not None:
+        try:
+            vault.take_digest_key(bytes.fromhex(sealed))
+        except StoreError:
+            fits = False
+    if not fits or not vault.find_digest_key(_KEY_CHECK, noted or ""):
         raise StoreError(
             "the key does not belong to this store: with it no suppression would be recognised, so nothing is opened; "
             "give the key the store was made with (LEADBRIDGE_KEY, or its key file)"

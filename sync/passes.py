@@ -2,12 +2,14 @@
 
 Everybody in a span of ids is scored at once, in columns; person by person goes on only for those of whom something
 moved, and they are stored like after any other rescoring, a batch at a time, so that no transaction is long. A span is
-taken by whichever worker is free; killed anywhere, whoever has not been stored is found to have moved again.
+taken by whichever worker is free; killed anywhere, whoever has not been stored is found to have moved again. A span
+at which workers die again and again is handed on to single rescoring, which finds out who it is (G8).
 
 Not compared are the reasons beside a score that stayed, and journeys whose rest ended: both are seen to when a person
 is looked at next.
 """
 
+import gc
 import hashlib
 import json
 import math
@@ -26,7 +28,7 @@ from leadbridge.columns import Mask
 from leadbridge.config.schema import Config
 from leadbridge.errors import LeadbridgeError
 from leadbridge.store import activities as activity_store
-from leadbridge.store import bulk, due, hand_offs, packs
+from leadbridge.store import bulk, due, hand_offs, leases, packs
 from leadbridge.store import leads as lead_store
 from leadbridge.store import passes as pass_store
 from leadbridge.store.text import from_micros
@@ -118,7 +120,11 @@ def step(parts: Parts, done: rescore.Rescored, *, tell: Tell = lambda _what, _co
         return False
     try:
         with renewed(parts.store, lambda tx: pass_store.renew(tx, claim)):
-            _go_through(parts, claim.span, done, tell)
+            if claim.attempts > leases.GIVEN_UP:
+                log.error("span given up: the worker ended each time", span=claim.span)
+                done.handed_on += _all_one_by_one(parts, claim.span, clock.now())
+            else:
+                _go_through(parts, claim.span, done, tell)
     except Exception:  # we are to stop, or the store cannot be used now
         with parts.store.writing() as tx:
             pass_store.release(tx, claim)
@@ -157,9 +163,31 @@ def _go_through(parts: Parts, span: int, done: rescore.Rescored, tell: Tell) -> 
         raise  # the store: nothing can be worked now
     except Exception:
         log.exception("span cannot be scored at once", span=span)
-        done.handed_on += _one_by_one(parts, None, span, at)
+        done.handed_on += _all_one_by_one(parts, span, at)
         return
     done.seen += len(view.ids)
+    gc.freeze()  # or the collector looks at all that was loaded again and again, at a quarter of the time
+    try:
+        _save_all(parts, loaded, view, rows, inputs, at, done, tell)
+    finally:
+        gc.unfreeze()
+    tell("seen", done.seen)
+    if pack is not None:
+        with store.writing() as tx:
+            packs.keep(tx, pack)
+
+
+def _save_all(
+    parts: Parts,
+    loaded: Loaded,
+    view: View,
+    rows: NDArray[np.intp],
+    inputs: Mapping[PersonId, _Inputs],
+    at: datetime,
+    done: rescore.Rescored,
+    tell: Tell,
+) -> None:
+    """Store those who moved, a batch at a time."""
     for start in range(0, len(rows), rescore.BATCH):
         batch = rows[start : start + rescore.BATCH]
         try:
@@ -167,13 +195,9 @@ def _go_through(parts: Parts, span: int, done: rescore.Rescored, tell: Tell) -> 
         except LeadbridgeError:
             raise
         except Exception:
-            log.exception("batch cannot be stored at once", span=span)
-            done.handed_on += _one_by_one(parts, view.ids[batch].tolist(), span, at)
+            log.exception("batch cannot be stored at once", people=len(batch))
+            done.handed_on += _one_by_one(parts, view.ids[batch].tolist(), at)
         tell("scored", done.people)
-    tell("seen", done.seen)
-    if pack is not None:
-        with store.writing() as tx:
-            packs.keep(tx, pack)
 
 
 def _save(
@@ -196,14 +220,18 @@ def _save(
         )  # fmt: skip
 
 
-def _one_by_one(parts: Parts, people: Sequence[PersonId] | None, span: int, at: datetime) -> int:
-    """Somebody among these (None: all of the span) cannot be scored: as due, they are found and set aside (G8).
+def _all_one_by_one(parts: Parts, span: int, at: datetime) -> int:
+    """The same as `_one_by_one` for everybody in a span."""
+    with parts.store.reading() as tx:
+        people = bulk.people(tx, *packs.ids_of(span)).id
+    return _one_by_one(parts, people, at)
 
-    Returns how many are due.
-    """
-    with parts.store.writing() as tx:
-        people = bulk.people(tx, *packs.ids_of(span)).id if people is None else people
-        due.mark_due(tx, people, at, due.Lane.BACKGROUND)
+
+def _one_by_one(parts: Parts, people: Sequence[PersonId], at: datetime) -> int:
+    """Somebody among these cannot be scored: as due, they are found and set aside (G8). Returns how many are due."""
+    for start in range(0, len(people), rescore.BATCH):
+        with parts.store.writing() as tx:
+            due.mark_due(tx, people[start : start + rescore.BATCH], at, due.Lane.BACKGROUND)
     return len(people)
 
 

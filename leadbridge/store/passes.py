@@ -9,7 +9,7 @@ from datetime import datetime
 from sqlalchemy import Connection, delete, func, select, update
 
 from leadbridge.store.engine import database_now, upsert
-from leadbridge.store.leases import SECONDS, UNHELD, claim_rows, held_ids, renew_rows
+from leadbridge.store.leases import SECONDS, SUSPECT, UNHELD, claim_rows, held_ids, renew_rows
 from leadbridge.store.packs import span_of
 from leadbridge.store.tables import facts, passes, persons, scores
 from leadbridge.store.text import from_micros, to_micros
@@ -24,6 +24,7 @@ class SpanClaim:
     span: int
     asked_at: datetime
     token: int
+    attempts: int  # this claim included, since the last that ended by anything but the worker's death
 
     @property
     def id(self) -> int:
@@ -67,12 +68,15 @@ def rules_noted(tx: Connection) -> str | None:
 
 
 def claim(tx: Connection, owner: str, seconds: float = SECONDS) -> SpanClaim | None:
-    """Claim the next span that is free; None when there is none. Commit before working."""
+    """Claim the next span that is free; None when there is none. Commit before working.
+
+    Those at which several workers died come last, so that the rest is gone through whatever ends them.
+    """
     rows = claim_rows(
-        tx, passes, [], [passes.c.asked_at, passes.c.span], limit=1, owner=owner, seconds=seconds,
-        now=database_now(tx),
+        tx, passes, [], [passes.c.attempts >= SUSPECT, passes.c.asked_at, passes.c.span],
+        limit=1, owner=owner, seconds=seconds, now=database_now(tx), counted=True,
     )  # fmt: skip
-    return SpanClaim(rows[0].span, rows[0].asked_at, rows[0].lease_token) if rows else None
+    return SpanClaim(rows[0].span, rows[0].asked_at, rows[0].lease_token, rows[0].attempts) if rows else None
 
 
 def renew(tx: Connection, held: SpanClaim) -> bool:
@@ -85,15 +89,17 @@ def settle(tx: Connection, held: SpanClaim) -> bool:
     if not held_ids(tx, passes, [held]):
         return False
     tx.execute(delete(passes).where(passes.c.span == held.span, passes.c.asked_at == held.asked_at))
-    tx.execute(update(passes).where(passes.c.span == held.span).values(UNHELD))
+    tx.execute(update(passes).where(passes.c.span == held.span).values(UNHELD | {"attempts": 0}))
     return True
 
 
 def release(tx: Connection, held: SpanClaim) -> None:
     """Give a span back, not gone through to its end: it is free at once."""
     tx.execute(
-        update(passes).where(passes.c.span == held.span, passes.c.lease_token == held.token).values(UNHELD)
-    )  # fmt: skip
+        update(passes)
+        .where(passes.c.span == held.span, passes.c.lease_token == held.token)
+        .values(UNHELD | {"attempts": 0})
+    )
 
 
 def remaining(tx: Connection) -> int:

@@ -178,6 +178,7 @@ passes = Table(
     Column("span", BigInteger, primary_key=True, autoincrement=False),  # as in packs.py
     _must("asked_at", Instant),
     *_lease(),
+    _must("attempts", BigInteger, "0"),  # claims without an end
 )
 
 due = Table(

@@ -7,7 +7,9 @@ import pytest
 
 from connectors.events import read_event
 from leadbridge.store import Store, leases
-from sync import events, rescore
+from leadbridge.store import passes as pass_store
+from scoring import engine
+from sync import events, passes, rescore
 from tests.helpers.syncing import Moving, Stage, moving, stage
 
 
@@ -88,6 +90,40 @@ def test_an_event_that_ends_the_process_stands_alone_and_is_set_aside(
     (item,) = made.quarantined()
     assert item.source == "inbox:hubspot"
     assert [made.held(record)["leadbridge_score"] for record in records].count("55") == 29
+
+
+def test_a_person_who_ends_every_pass_over_everybody_is_found_and_set_aside(
+    made: Stage, time: Moving, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    records = [made.lead() for _ in range(30)]
+    made.sync()
+    bad, whole = made.person(records[17]), engine.score
+
+    def kills(model: Any, people: Any, *given: Any) -> Any:
+        if bad in people.ids.tolist():
+            raise Killed
+        return whole(model, people, *given)
+
+    for record in records:
+        made.edit(record, jobtitle="Director")
+    monkeypatch.setattr(engine, "score", kills)
+    time.on(minutes=1)
+    with pytest.raises(Killed):
+        made.sync()
+    passes.ask(made.parts)
+
+    def go_through() -> None:
+        while passes.step(made.parts, rescore.Rescored()):
+            pass
+
+    time.on(seconds=61)
+    assert until_it_lives(made, time, go_through) == leases.GIVEN_UP
+    with made.store.reading() as tx:
+        assert pass_store.remaining(tx) == 0
+    deaths = until_it_lives(made, time, made.sync)
+    assert deaths <= leases.GIVEN_UP
+    assert [item.ref for item in made.quarantined()] == [str(bad)]
+    assert [made.held(record).get("leadbridge_score") for record in records].count("55") == 29
 
 
 def test_workers_that_are_killed_for_other_reasons_set_nobody_aside(

@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import date, datetime
 from enum import StrEnum
-from typing import TypeAlias
+from typing import NamedTuple, TypeAlias
 
 Value: TypeAlias = str | float | int | bool | datetime | date | None
 """What an attribute may hold. None is "unknown", which is never zero and never an error."""
@@ -121,8 +121,7 @@ BOUND_LINE = re.compile(r"(at most|at least) -?[0-9.e+-]+|rounding")
 """Names of contributions that are bounds; no rule may be named so."""
 
 
-@dataclass(frozen=True, slots=True)
-class Contribution:
+class Contribution(NamedTuple):
     """Points one rule (or one bound that took effect) gave one person. They sum to the score exactly."""
 
     category: str

@@ -89,9 +89,6 @@ class View:
         return self.work_out(self)
 
 
-_OF_MAIN = ("score", "grade", "matrix", "reasons", "confidence", "scored_at", "model")
-"""What `write_back` calls by these names alone is that of the main score."""
-
 _FAR = round(timedelta(days=36500) / timedelta(microseconds=1))
 """Microseconds; what is further off than this is never."""
 
@@ -121,6 +118,7 @@ class Scorer:
             for name, model in config.scores.items()
         )
         self.models = tuple(_unless_objecting(model, config.consent.objection) for model in self.models)
+        self._shows = {name: _shows(config, name) for name in config.scores}
         self.consent = None if config.consent.given is None else prepare(config.consent.given)
         by_name = {model.name: model for model in self.models}
         self._shows_confidence = any(name.partition(".")[0] == "confidence" for name in config.write_back)
@@ -308,24 +306,10 @@ class Scorer:
         unchanged: datetime | None,
     ) -> Outlook:
         wanted: dict[str, Value] = {"stage": stage, "buyer_journey": phase, "segments": "; ".join(segments), **more}
-        first = next(iter(self.config.scores))
         reasons = {score.name: words.reasons(score.contributions) for score in scores}
         for score in scores:
-            text = reasons[score.name]
-            named: dict[str, Value] = {
-                f"score.{score.name}": score.value,
-                f"grade.{score.name}": score.grade,
-                f"matrix.{score.name}": score.cell,
-                f"reasons.{score.name}": text,
-                f"confidence.{score.name}": known.get(score.name),
-                f"scored_at.{score.name}": f"{score.at.astimezone(UTC):%Y-%m-%d}",
-                f"model.{score.name}": score.model,
-                **{f"score.{score.name}.{category}": round(points, 1) for category, points in score.categories.items()},
-            }
-            if score.name == first:
-                named |= {key: named[f"{key}.{first}"] for key in _OF_MAIN}
-                named |= {f"score.{category}": round(points, 1) for category, points in score.categories.items()}
-            wanted |= named
+            for name, read in self._shows[score.name].items():
+                wanted[name] = read(score, reasons[score.name], known.get(score.name))
         shown = {name: wanted.get(name) for name in self.config.write_back}
         told = {score.name: score.value for score in scores} | {"lifecycle_stage": crm}
         why = cause(None if stay is None else stay.stage, stage, told)
@@ -345,6 +329,31 @@ class Scorer:
             unchanged,
             company,
         )
+
+
+_Read = Callable[[Score, str, int | None], Value]
+"""A value to write back, of a score, its reasons and its confidence."""
+
+
+def _shows(config: Config, name: str) -> dict[str, _Read]:
+    """What is written back of one score, by our write-back names; those of the main score need not name it."""
+    reads: dict[str, _Read] = {}
+    for end in (f".{name}", "") if name == next(iter(config.scores)) else (f".{name}",):
+        reads |= {
+            f"score{end}": lambda score, _reasons, _confidence: score.value,
+            f"grade{end}": lambda score, _reasons, _confidence: score.grade,
+            f"matrix{end}": lambda score, _reasons, _confidence: score.cell,
+            f"reasons{end}": lambda _score, reasons, _confidence: reasons,
+            f"confidence{end}": lambda _score, _reasons, confidence: confidence,
+            f"scored_at{end}": lambda score, _reasons, _confidence: f"{score.at.astimezone(UTC):%Y-%m-%d}",
+            f"model{end}": lambda score, _reasons, _confidence: score.model,
+            **{f"score{end}.{category}": _rounded(category) for category in config.scores[name].categories},
+        }
+    return {place: read for place, read in reads.items() if place in config.write_back}
+
+
+def _rounded(category: str) -> _Read:
+    return lambda score, _reasons, _confidence: round(score.categories[category], 1)
 
 
 def _shown(value: Value) -> Value:

@@ -264,11 +264,11 @@ def _want_writes(
 
     Returns how many records have to change, and until when whose small drift waits.
     """
-    wanted = wishes.wishes(tx, crms, platform, rows, outlooks)
-    waiting = wishes.drifting(tx, scorer.config, wanted, quiet, at)
+    wanted, known = wishes.wishes(tx, crms, platform, rows, outlooks)
+    waiting = wishes.drifting(tx, scorer.config, wanted, known, quiet, at)
     person_of = {wish.ref: wish.person_id for wish in wanted}
     wanted = [wish for wish in wanted if wish.ref not in waiting]
-    for ref in outbox.want(tx, wanted, at):
+    for ref in outbox.want(tx, wanted, at, known):
         metrics.WRITES_PAUSED.add(vendor=ref.vendor)
         log.error("record paused: it was written as often in an hour as it may be", record=ref.key)
     until: dict[PersonId, datetime] = {}

@@ -46,20 +46,23 @@ def wishes(
     platform: EmailPlatform | None,
     rows: Mapping[PersonId, lead_store.PersonRow],
     outlooks: Sequence[Outlook],
-) -> list[outbox.Wanted]:
-    """What every record of these people does not show yet; empty values where it shows everything."""
+) -> tuple[list[outbox.Wanted], dict[RecordRef, outbox.Confirmed]]:
+    """What every record of these people does not show yet, empty values where it shows everything; and what the
+    vendors confirmed of these records."""
     people = [outlook.person_id for outlook in outlooks]
     versions = score_store.versions(tx, people)
     wanted: list[outbox.Wanted] = []
+    known: dict[RecordRef, outbox.Confirmed] = {}
     for crm in crms:
-        records = lead_store.refs_of(tx, people, crm.vendor)
+        records = outbox.records_of(tx, people, crm.vendor)
         for outlook in outlooks:
-            for record in records.get(outlook.person_id, ()):
-                values = changes(crm, outlook.wanted, record.written)
-                wanted.append(outbox.Wanted(record.ref, outlook.person_id, values, versions[outlook.person_id]))
+            for ref, shown in records.get(outlook.person_id, ()):
+                known[ref] = shown
+                values = changes(crm, outlook.wanted, shown.written)
+                wanted.append(outbox.Wanted(ref, outlook.person_id, values, versions[outlook.person_id]))
     if platform is not None and platform.specs():
-        wanted += _of_members(tx, platform, rows, outlooks, versions)
-    return wanted
+        wanted += _of_members(tx, platform, rows, outlooks, versions, known)
+    return wanted, known
 
 
 def _of_members(
@@ -68,23 +71,20 @@ def _of_members(
     rows: Mapping[PersonId, lead_store.PersonRow],
     outlooks: Sequence[Outlook],
     versions: Mapping[PersonId, int],
+    known: dict[RecordRef, outbox.Confirmed],
 ) -> list[outbox.Wanted]:
-    """The same for the e-mail platform's merge fields, by address."""
+    """The same for the e-mail platform's merge fields, by address; adds to what is known."""
     refs = {
         outlook.person_id: RecordRef(platform.vendor, MEMBER, address)
         for outlook in outlooks
         if (address := addresses.canonical(rows[outlook.person_id].email)) is not None
     }
-    confirmed = outbox.confirmed(tx, refs.values())
+    known.update(outbox.confirmed(tx, refs.values()))
     return [
         outbox.Wanted(
-            refs[outlook.person_id],
+            ref := refs[outlook.person_id],
             outlook.person_id,
-            changes(
-                platform,
-                outlook.wanted,
-                confirmed[ref].written if (ref := refs[outlook.person_id]) in confirmed else {},
-            ),
+            changes(platform, outlook.wanted, known[ref].written if ref in known else {}),
             versions[outlook.person_id],
         )
         for outlook in outlooks
@@ -93,25 +93,28 @@ def _of_members(
 
 
 def drifting(
-    tx: Connection, config: Config, wanted: Sequence[outbox.Wanted], quiet: frozenset[PersonId], at: datetime
+    tx: Connection,
+    config: Config,
+    wanted: Sequence[outbox.Wanted],
+    known: Mapping[RecordRef, outbox.Confirmed],
+    quiet: frozenset[PersonId],
+    at: datetime,
 ) -> dict[RecordRef, datetime]:
     """Records whose wish only follows a drift, with the instant until which it may wait.
 
     `quiet`: people of whom nothing new is known. A record never written, and one with a wish on its way, never waits.
     """
     wait = timedelta(seconds=config.drift.wait)
-    asked = [wish for wish in wanted if wish.values and wish.person_id in quiet]
-    confirmed = outbox.confirmed(tx, [wish.ref for wish in asked])
-    on_the_way = outbox.on_the_way(tx, [wish.ref for wish in asked])
     found = {}
-    for wish in asked:
-        known = confirmed.get(wish.ref)
-        if known is None or not known.times or wish.ref in on_the_way:
+    for wish in wanted:
+        shown = known.get(wish.ref)
+        if not wish.values or wish.person_id not in quiet or shown is None or not shown.times:
             continue
-        until = max(known.times) + wait
-        if until > at and _small(config, wish, known.written):
+        until = max(shown.times) + wait
+        if until > at and _small(config, wish, shown.written):
             found[wish.ref] = until
-    return found
+    on_the_way = outbox.on_the_way(tx, found)
+    return {ref: until for ref, until in found.items() if ref not in on_the_way}
 
 
 def _small(config: Config, wish: outbox.Wanted, written: Mapping[str, str]) -> bool:

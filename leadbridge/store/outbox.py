@@ -2,7 +2,7 @@
 
 One row per vendor record (`RecordRef`), holding the newest wish only (reliability G18, pattern 2). E-mail platforms'
 members are records too: object type "member", record id the canonical address. What the vendor confirmed is kept with
-the record, and is what the next changes are computed against (G15): read it with `leads.refs_of` or `confirmed` in the
+the record, and is what the next changes are computed against (G15): read it with `records_of` or `confirmed` in the
 writing transaction that then calls `want`; on PostgreSQL both hold the records until it ends, so that no confirmation
 slips in between.
 """
@@ -92,24 +92,48 @@ def confirmed(tx: Connection, refs: Collection[RecordRef]) -> dict[RecordRef, Co
     return found
 
 
+def records_of(
+    tx: Connection, person_ids: Collection[int], vendor: str
+) -> dict[int, list[tuple[RecordRef, Confirmed]]]:
+    """The records these people have at one CRM now, by person, each with what `confirmed` says of it."""
+    columns = records.c
+    query = (
+        select(columns.person_id, columns.object_type, columns.record_id,
+               columns.written, columns.written_version, columns.written_times)
+        .where(among(tx, columns.person_id, sorted(set(person_ids))), columns.vendor == vendor,
+               columns.gone_at.is_(None))
+        .order_by(columns.object_type, columns.record_id)
+    )  # fmt: skip
+    if is_writing(tx):
+        query = query.with_for_update(key_share=True)
+    found: dict[int, list[tuple[RecordRef, Confirmed]]] = defaultdict(list)
+    for person, object_type, record_id, written, version, times in tx.execute(query):
+        shown = Confirmed(written, version, tuple(map(from_micros, times)))
+        found[person].append((RecordRef(vendor, object_type, record_id), shown))
+    return dict(found)
+
+
 def save_members(tx: Connection, vendor: str, fields: Mapping[str, Mapping[str, str]]) -> None:
     """Note our merge fields as the e-mail platform shows them now, by canonical address."""
     rows = [{"vendor": vendor, "address": address, "written": fields[address]} for address in sorted(fields)]
     upsert(tx, members, rows, key=["vendor", "address"], change=lambda new: {"written": new.written})
 
 
-def want(tx: Connection, rows: Sequence[Wanted], now: datetime) -> set[RecordRef]:
+def want(
+    tx: Connection, rows: Sequence[Wanted], now: datetime, known: Mapping[RecordRef, Confirmed] | None = None
+) -> set[RecordRef]:
     """Wish values onto records, in place of what was wished before; returns the records paused for too many writes.
 
     A version older than the one wished or confirmed last is passed over (G18), and so is, until something changes, what
     the vendor has refused. Where an earlier wish may have reached the vendor unconfirmed, its values are set again or
-    set back, so that the record ends as this wish has it.
+    set back, so that the record ends as this wish has it. `known` is what `confirmed` says of these records, where this
+    transaction has read it already.
     """
     newest: dict[RecordRef, Wanted] = {}
     for wish in rows:
         if wish.ref not in newest or newest[wish.ref].version <= wish.version:
             newest[wish.ref] = wish
-    known = confirmed(tx, newest)
+    known = confirmed(tx, newest) if known is None else known
     waiting = _waiting(tx, newest)
     inserts, dropped, paused = [], [], set()
     for ref, wish in sorted(newest.items()):

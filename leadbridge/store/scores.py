@@ -160,7 +160,7 @@ def _line(changed: Mapping[tuple[int, str], tuple[Score | _Gone, datetime]], lin
         "value": row.value,
         "grade": row.grade,
         "categories": row.categories,
-        "contributions": [[part.category, part.rule, part.points] for part in row.contributions],
+        "contributions": row.contributions,
         "model": row.model,
         "at": at,
     }

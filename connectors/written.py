@@ -78,4 +78,6 @@ def difference(target: Target, value: Value, current: Mapping[str, str], cut: Ca
 
 
 def _plain(text: str) -> str:
+    if "\n" not in text:
+        return text.strip()
     return "\n".join(line.rstrip() for line in text.replace("\r\n", "\n").strip().split("\n"))

@@ -149,7 +149,8 @@ def forecast(
             loaded = load(tx, scorer, ids, at)
             was = _stored(tx, ids) if old is None else _by_the_old(tx, old, ids, at)
             outlooks = scorer.outlook(loaded.people, loaded.activities, loaded.stages, at)
-            for wish in wishes(tx, crms, platform, loaded.rows, outlooks):
+            wanted, _ = wishes(tx, crms, platform, loaded.rows, outlooks)
+            for wish in wanted:
                 found.writes[wish.ref.vendor] += bool(wish.values)
         for outlook in outlooks:
             before = was.get(outlook.person_id, _Was({}, None))

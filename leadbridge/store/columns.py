@@ -3,7 +3,6 @@
 # ruff: noqa: ARG002 - the arguments are SQLAlchemy's
 
 import json
-import re
 from datetime import datetime
 from typing import Any
 
@@ -63,19 +62,22 @@ class Json(TypeDecorator[Any]):
 _encode = json.JSONEncoder(ensure_ascii=False, allow_nan=False, separators=(",", ":"), sort_keys=True).encode
 
 
-_ODD = re.compile(r"\\u00|[0-9]{19}")  # a control character (our mark among them), or a number that may be too long
+_DIGITS = bytes.maketrans(b"123456789", b"000000000")
+
+
+def _is_odd(text: bytes) -> bool:
+    """May there be a control character (our mark among them), or a number that is too long?"""
+    return b"\\u00" in text or b"0" * 19 in text.translate(_DIGITS)
 
 
 def to_json(value: Any) -> str:
     """JSON text: keys sorted, so that equal values give equal text."""
     try:
         text = _encode(value)
-        text.encode()  # a lone surrogate cannot be
+        odd = _is_odd(text.encode())  # a lone surrogate cannot be encoded
     except (TypeError, ValueError):
-        return _encode(settle(value))
-    return (
-        text if _ODD.search(text) is None else _encode(settle(value))
-    )  # most need no settling, at a third of the cost
+        odd = True
+    return _encode(settle(value)) if odd else text  # most need no settling, at a third of the cost
 
 
 def from_json(text: str) -> Any:

@@ -212,6 +212,7 @@ def _save(
     """Store a batch of those who moved; who changed meanwhile, or is held by another worker, is left to that."""
     outlooks = parts.scorer.outlooks(view, batch)
     with parts.store.writing() as tx:
+        lead_store.hold(tx, [outlook.person_id for outlook in outlooks])
         now = _inputs(tx, [outlook.person_id for outlook in outlooks])
         before = {person: inputs[person].due for person, found in now.items() if found.same_as(inputs[person])}
         held = due.seize(tx, before, owner=parts.owner)

@@ -153,6 +153,7 @@ def _batch(
         loaded = load(tx, scorer, ids, at)
     outlooks = scorer.outlook(loaded.people, loaded.activities, loaded.stages, at)
     with store.writing() as tx:
+        lead_store.hold(tx, ids)
         held = due.still_held(tx, claims)
         save(tx, store, scorer, crms, platform, loaded, outlooks, held, at, done)
 

@@ -154,6 +154,20 @@ def records_of(tx: Connection, person_ids: Collection[int], *, gone: bool = Fals
     return _by_person(tx, query if gone else query.where(records.c.gone_at.is_(None)))
 
 
+def hold(tx: Connection, person_ids: Collection[int]) -> None:
+    """Hold the records of these people, and the people against merging and suppression, until the transaction ends.
+
+    For one that goes on to their due rows, scores and enrolments. Whoever stores records takes them first and those
+    afterwards; taken in one order by all, no two transactions wait for each other.
+    """
+    ids = sorted(set(person_ids))
+    order = (records.c.vendor, records.c.object_type, records.c.record_id)
+    of_them = select(records.c.person_id).where(among(tx, records.c.person_id, ids)).order_by(*order)
+    tx.execute(of_them.with_for_update(key_share=True))
+    query = select(persons.c.id).where(among(tx, persons.c.id, ids)).order_by(persons.c.id)
+    tx.execute(query.with_for_update(read=True, key_share=True))
+
+
 def refs_of(tx: Connection, person_ids: Collection[int], vendor: str) -> dict[int, list[StoredRecord]]:
     """The records these people have at one vendor now, by person.
 

@@ -82,7 +82,47 @@ def test_the_model_for_b2b_software_tells_a_buyer_from_a_student_and_a_competito
     assert not any(rival.journeys.values())
     assert first.journeys["marketing case studies"] is False  # further than that
     assert "gone quiet" in {line.rule for line in silent.scores[0].contributions}
-    assert customer.scores == ()
+    assert [score.name for score in customer.scores] == ["customer"]
+    assert not customer.journeys["win back"]  # nobody measures whether they use it
+
+
+def test_the_model_for_b2b_software_has_a_journey_for_each_time_of_a_customers_life() -> None:
+    def customer(days: int) -> dict[str, Value]:
+        return {"lifecycle_stage": "customer", "customer_since": AT - timedelta(days=days)}
+
+    daily: list[Did] = [("product_used", hours(24 * n + 1), {}) for n in range(25)]
+    content: list[Did] = [("survey_answered", hours(200), {"score": 10})]
+    annoyed: list[Did] = [("survey_answered", hours(200), {"score": 2})]
+    rows: list[dict[str, Value]] = [customer(10), *(customer(400) for _ in range(4)), {"lifecycle_stage": "lead"}]
+    waiting: list[Did] = [*daily, *content, ("support_ticket", hours(20), {})]
+    stopped: list[Did] = [("product_used", hours(24 * 45), {})]
+    done = {1: daily + content, 2: annoyed, 3: waiting, 4: stopped, 5: daily}
+    found = outlook(model("b2b_saas"), rows, done)
+    scores = [value(one, "customer") for one in found]
+    assert scores == [0, 80, 0, 80, 10, None]
+    theirs = [
+        [name for name, fits in one.journeys.items() if fits and name in ("onboarding", "win back", "cross-sell")]
+        for one in found
+    ]
+    assert theirs == [
+        ["onboarding"],
+        ["cross-sell"],
+        ["win back"],
+        [],
+        ["win back"],
+        [],
+    ]  # nothing is sold to who waits for help
+    assert not any(one.journeys["how-to guides"] for one in found[:5])
+
+
+def test_the_model_for_a_shop_cares_for_new_customers_and_offers_regulars_what_goes_with_it() -> None:
+    once: list[Did] = [("purchase", hours(100), {"amount": 50})]
+    often: list[Did] = [("purchase", hours(24 * (9 + 40 * n)), {"amount": 100, "category": "tea"}) for n in range(4)]
+    new, regular, nobody = outlook(model("ecommerce"), [{}, {}, {}], {0: once, 1: often})
+    names = ("after the first order", "goes with it", "win back")
+    assert [new.journeys[name] for name in names] == [True, False, False]
+    assert [regular.journeys[name] for name in names] == [False, True, False]
+    assert not any(nobody.journeys[name] for name in names)
 
 
 def test_the_model_for_a_shop_scores_customers_beside_buyers() -> None:

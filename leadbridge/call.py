@@ -23,6 +23,7 @@ from urllib3.exceptions import ConnectTimeoutError, NewConnectionError
 from leadbridge import clock, logs, metrics
 from leadbridge.budgets import Budget, Budgets, OwnBudgets
 from leadbridge.errors import FeatureMissing, NeedsOperator, RecordRefused, RetryLater, Unknown, VendorError
+from leadbridge.reach import InsideAddress
 
 T = TypeVar("T")
 ErrorNamer = Callable[[str, Exception], VendorError | None]
@@ -291,6 +292,9 @@ def transport_error(vendor: str, operation: str, error: Exception) -> VendorErro
     if not isinstance(error, urllib3.exceptions.HTTPError | OSError):  # requests' exceptions are OSErrors
         return None
     chain = tuple(_chain(error))
+    if any(isinstance(one, InsideAddress) for one in chain):
+        cure = "if it is meant, name that address in base_url"
+        return NeedsOperator(vendor, operation, f"the vendor's name leads to an address not on the internet; {cure}")
     if any(isinstance(one, NewConnectionError | ConnectTimeoutError) for one in chain):
         return RetryLater(vendor, operation, "no connection: refused, too slow, or the name is not known")
     if any(isinstance(one, ssl.SSLCertVerificationError) for one in chain):

@@ -18,7 +18,7 @@ from urllib3 import Retry
 from connectors.grants import Grant, Grants, MemoryGrants
 from connectors.hubspot.paths import ROUTES, path_of
 from connectors.hubspot.wire import VENDOR, Shape, name_error, parsed
-from leadbridge import __version__, clock, logs
+from leadbridge import __version__, clock, logs, reach
 from leadbridge.budgets import Quota, Usage
 from leadbridge.call import Caller, Pace, read_within
 from leadbridge.config.connections import HubSpotConnection
@@ -210,5 +210,7 @@ def _client(connection: HubSpotConnection) -> ApiClient:
     configuration.retries = Retry(total=False, redirect=False)
     configuration.connection_pool_maxsize = CONNECTIONS
     client = ApiClient(configuration)
+    usual = HubSpotConnection.model_fields["base_url"].default
+    reach.guard(client.rest_client.pool_manager, reach.named(connection.base_url) - reach.named(usual))
     client.user_agent = f"leadbridge/{__version__}"
     return client

@@ -11,7 +11,7 @@ import re
 import threading
 import time
 from base64 import b64encode
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from dataclasses import dataclass
 from http.cookiejar import DefaultCookiePolicy
 from typing import IO, Any, TypeVar
@@ -30,7 +30,7 @@ from requests.adapters import HTTPAdapter
 
 from connectors.mailchimp.wire import VENDOR, Empty, accepted, name_error, shaped
 from connectors.mailchimp.wire import Shape as _Shape
-from leadbridge import __version__, logs
+from leadbridge import __version__, logs, reach
 from leadbridge.call import Caller, Garbled, Pace, TooLong, TooSlow, read_within
 from leadbridge.config.connections import MailchimpConnection
 from leadbridge.errors import NeedsOperator, VendorError
@@ -57,7 +57,10 @@ def signed(authorization: str) -> Signer:
 class KeptClient(ApiClient):  # type: ignore[misc]  # the client ships no types
     """The client's own `ApiClient`, over kept connections and with deadlines. Thread-safe."""
 
-    def __init__(self, authorization: str, host: str, connections: int, connect: float) -> None:
+    def __init__(
+        self, authorization: str, host: str, connections: int, connect: float, trusted: Collection[str] = ()
+    ) -> None:
+        """`trusted`: hosts that the configuration names, wherever they are (`leadbridge.reach`)."""
         # An empty server name switches off its replacement in addresses, which also hits ids that contain "server".
         super().__init__({"server": ""})
         self.host = host
@@ -65,6 +68,7 @@ class KeptClient(ApiClient):  # type: ignore[misc]  # the client ships no types
         self.default_headers["User-Agent"] = f"leadbridge/{__version__}"
         self._connect = connect
         self._connections = connections
+        self._trusted = trusted
         self._kept = self._session()
         self._per_thread = threading.local()
 
@@ -79,8 +83,10 @@ class KeptClient(ApiClient):  # type: ignore[misc]  # the client ships no types
 
     def _session(self) -> requests.Session:
         session = requests.Session()
-        session.mount("https://", HTTPAdapter(pool_maxsize=self._connections))
-        session.mount("http://", HTTPAdapter(pool_maxsize=self._connections))
+        adapter = HTTPAdapter(pool_maxsize=self._connections)
+        reach.guard(adapter.poolmanager, self._trusted)
+        session.mount("https://", adapter)
+        session.mount("http://", adapter)
         session.cookies.set_policy(DefaultCookiePolicy(allowed_domains=[]))
         return session
 
@@ -159,7 +165,8 @@ class Api:
         self._caller = Caller(VENDOR, name_error, budgets, pace=pace)
         authorization = f"Basic {pair}" if key is not None else f"Bearer {secret}"
         host = _host(connection, secret if key is not None else None)
-        self._client = KeptClient(authorization, host, connection.simultaneous, pace.patience.connect)
+        trusted = reach.named(connection.base_url, connection.login_url)
+        self._client = KeptClient(authorization, host, connection.simultaneous, pace.patience.connect, trusted)
         self._where = None if host else DataCentre(connection.login_url, secret)
         client = self._client
         self._sdk = Sdk(

@@ -29,7 +29,7 @@ from connectors.salesforce.wire import (
     problems_of,
     shaped,
 )
-from leadbridge import __version__, clock, logs
+from leadbridge import __version__, clock, logs, reach
 from leadbridge.budgets import Budget, Quota, Usage
 from leadbridge.call import Caller, Pace, read_within
 from leadbridge.config.connections import SalesforceConnection
@@ -128,6 +128,7 @@ class Api:
             self.pace.patience.connect,
             connection.simultaneous,
         )
+        reach.guard(self._adapter.poolmanager, reach.named(connection.base_url, *connection.allowed_hosts))
         self._session = _session(connection, self._adapter)
         self._lock = threading.Lock()
         self._grant: Grant | None = None

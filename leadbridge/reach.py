@@ -1,0 +1,59 @@
+"""Where calls may go: an address is looked at when the connection stands, before the first byte is sent (G29).
+
+What a name leads to is the name server's word, and may change between two looks; the peer of a connection does not. A
+vendor is out on the internet, so a peer inside a private network, on this machine or on a link is refused, unless the
+configuration itself names that host. Behind a proxy the peer is the proxy, which looks for itself.
+"""
+
+import ipaddress
+from collections.abc import Collection
+from typing import Any
+from urllib.parse import urlsplit
+
+from urllib3 import HTTPConnectionPool, HTTPSConnectionPool, PoolManager
+from urllib3.connection import HTTPConnection, HTTPSConnection
+
+
+class InsideAddress(OSError):
+    """The name leads to an address that is not on the internet. Nothing was sent."""
+
+
+def is_outside(address: str) -> bool:
+    """Is this IP address one of the public internet?"""
+    ip = ipaddress.ip_address(address.partition("%")[0])
+    mapped = getattr(ip, "ipv4_mapped", None)
+    return bool((mapped or ip).is_global) and not ip.is_multicast
+
+
+def named(*addresses: str | None) -> frozenset[str]:
+    """The hosts of addresses that the configuration names."""
+    whole = (one if "//" in one else f"//{one}" for one in addresses if one)
+    return frozenset(host for one in whole if (host := urlsplit(one).hostname))
+
+
+def guard(manager: PoolManager, trusted: Collection[str]) -> None:
+    """Have every connection of this manager looked at; `trusted` hosts may be anywhere."""
+
+    class Plain(HTTPConnection):
+        def _new_conn(self) -> Any:
+            return _looked_at(super()._new_conn(), self.host, trusted)
+
+    class Tls(HTTPSConnection):
+        def _new_conn(self) -> Any:
+            return _looked_at(super()._new_conn(), self.host, trusted)
+
+    class PlainPool(HTTPConnectionPool):
+        ConnectionCls = Plain
+
+    class TlsPool(HTTPSConnectionPool):
+        ConnectionCls = Tls
+
+    manager.pool_classes_by_scheme = {"http": PlainPool, "https": TlsPool}
+
+
+def _looked_at(connection: Any, host: str, trusted: Collection[str]) -> Any:
+    peer = connection.getpeername()[0]
+    if host.strip("[]") in trusted or is_outside(peer):
+        return connection
+    connection.close()
+    raise InsideAddress(f"{host} leads to an address that is not on the internet")

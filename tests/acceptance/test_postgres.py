@@ -1,4 +1,4 @@
-"""PostgreSQL stopped hard, its connections cut, all of them taken: late, never lost (G1, G10, G32; fault 22)."""
+"""Connections to PostgreSQL are cut, again and again: late, never lost (reliability G1, G10, G32; fault 22)."""
 
 import time
 from collections.abc import Iterator

@@ -37,7 +37,21 @@ KINDS = list(ActivityKind)
 Points = NDArray[np.float64]
 
 
-def by_hand(people: People, activities: Activities, at: datetime = AT) -> NDArray[np.int64]:
+_NAMES = [rule.name for rule in model().rules]
+LINES = [*_NAMES[:14], *_NAMES[20:36], *_NAMES[14:20], *_NAMES[38:], *_NAMES[36:38]]
+"""The rules in the order in which the program has them."""
+
+
+@dataclass(frozen=True)
+class ByHand:
+    """What the program finds."""
+
+    value: NDArray[np.int64]
+    categories: Points  # within their bounds, shape (3, people)
+    lines: Points  # of each rule, as in LINES, shape (40, people)
+
+
+def by_hand(people: People, activities: Activities, at: datetime = AT) -> ByHand:
     """Scores of `micro_batch.model()`, as someone would write them who knew it and nothing else."""
     n, facts, documents = len(people), people.facts.by_name, activities.documents
     age = micros(at) - activities.at
@@ -88,8 +102,8 @@ def by_hand(people: People, activities: Activities, at: datetime = AT) -> NDArra
 
     engagement = pages.sum(axis=0) + did.sum(axis=1) + quiet + unread
     parts = (np.clip(fit.sum(axis=0), 0, 40), np.clip(engagement, 0, 40), np.clip(spent + busy, 0, 20))
-    found: NDArray[np.int64] = np.floor(np.clip(sum(parts), 0, 100) + 0.5).astype(np.int64)
-    return found
+    value = np.floor(np.clip(sum(parts), 0, 100) + 0.5).astype(np.int64)
+    return ByHand(value, np.vstack(parts), np.vstack([fit, did.T, pages, quiet, unread, spent, busy]))
 
 
 @dataclass(slots=True)
@@ -124,7 +138,7 @@ def run(people: int, each: int) -> Times:
         found.by_hand += time.process_time() - start
         found.people += size
         found.activities += len(done)
-        found.differing += int((frame.value != simple).sum())
+        found.differing += int((frame.value != simple.value).sum())
         found.scored += int(frame.value.sum())
     return found
 

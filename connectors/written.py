@@ -70,7 +70,7 @@ def difference(target: Target, value: Value, current: Mapping[str, str], cut: Ca
     if target.kind == "text":
         wanted = cut(wanted)
     held = current.get(target.name) or ""
-    if _plain(held) == _plain(wanted):
+    if held == wanted or _plain(held) == _plain(wanted):
         return None
     if target.kind == "number" and same_number(held, wanted):
         return None

@@ -25,10 +25,14 @@ def reasons(contributions: Iterable[Contribution], limit: int = 3, width: int = 
     Nothing a lead wrote enters it. From a rule's name, which the admin wrote, everything goes that HTML, merge tags,
     templates or a spreadsheet could act on (reliability G28); no reason begins with a sign, hence points come last.
     """
-    whole = [(one.rule, _half_up(one.points)) for one in contributions if not _is_bound(one.rule)]
-    largest = sorted((line for line in whole if line[1]), key=lambda line: -abs(line[1]))
+    whole = [
+        (-abs(points), place, rule, points)
+        for place, (_, rule, exact) in enumerate(contributions)
+        if (exact >= 0.49 or exact <= -0.49) and (points := _half_up(exact)) and not _is_bound(rule)
+    ]
+    largest = sorted(whole)
     text = ""
-    for rule, points in largest[:limit]:
+    for _, _, rule, points in largest[:limit]:
         label = _label(rule)
         end = f" {points:+d}"
         if not text and len(label) + len(end) > width:

@@ -516,7 +516,10 @@ def _document(tx: Connection, table: Table, rows: Sequence[Mapping[str, Any]]) -
         kind = table.c[name].type.dialect_impl(tx.dialect)
         settle: Any = bytes.hex if isinstance(kind, LargeBinary) else kind.bind_processor(tx.dialect)
         values = [row[name] for row in rows]
-        columns.append([None if value is None else settle(value) for value in values] if settle else values)
+        if settle and len(set(map(id, values))) == 1:  # an instant or a name that all share
+            columns.append([None if values[0] is None else settle(values[0])] * len(values))
+        else:
+            columns.append([None if value is None else settle(value) for value in values] if settle else values)
     unfolded: Iterator[Any] = zip(*columns, strict=True)
     if tx.dialect.name == "postgresql":
         unfolded = (dict(zip(rows[0], row, strict=True)) for row in unfolded)

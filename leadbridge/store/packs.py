@@ -11,7 +11,7 @@ packs. The rows stay the truth:
 """
 
 import json
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -140,8 +140,7 @@ def _from_rows(tx: Connection, first: int, last: int) -> tuple[ActivityColumns, 
         .where(columns.person_id.between(first, last))
         .order_by(columns.person_id, columns.at, columns.id)
     )  # fmt: skip
-    kinds: dict[str, int] = {}
-    texts: dict[str, int] = {}
+    kinds, texts = _Codes(), _Codes()
     pieces = [_piece(zip(*rows, strict=True), kinds, texts) for rows in in_pieces(tx, query, _ROWS)]
     found = _together(pieces, list(kinds), from_json(f"[{','.join(texts)}]"))
     return found, list(texts)
@@ -152,8 +151,7 @@ def _replaced(packed: ActivityColumns, tx: Connection, people: Sequence[int]) ->
     if not people:
         return packed
     rows = activities_of(tx, people)
-    kinds = {name: code for code, name in enumerate(packed.kinds)}
-    texts: dict[str, int] = {}
+    kinds, texts = _Codes({name: code for code, name in enumerate(packed.kinds)}), _Codes()
     person, at, kind, new = _piece((rows.person_id, rows.micros, rows.kind, rows.raw), kinds, texts)
     stay = ~np.isin(packed.person_id, np.array(people, np.int64))
     old = (packed.person_id[stay], packed.at[stay], packed.kind[stay], packed.document[stay])
@@ -168,19 +166,30 @@ def _replaced(packed: ActivityColumns, tx: Connection, people: Sequence[int]) ->
     )
 
 
-def _piece(columns: Any, kinds: dict[str, int], texts: dict[str, int]) -> _Piece:
-    """Rows, given as columns, in arrays; words and texts not met before get the next code."""
+class _Codes(dict[str, int]):
+    """Codes of words: one not met before gets the next."""
+
+    def __missing__(self, word: str) -> int:
+        self[word] = code = len(self)
+        return code
+
+    def of(self, words: Iterable[str], kind: type[np.signedinteger[Any]]) -> NDArray[Any]:
+        return np.array([*map(self.__getitem__, words)], kind)
+
+
+def _piece(columns: Any, kinds: _Codes, texts: _Codes) -> _Piece:
+    """Rows, given as columns, in arrays."""
     person, at, kind, raw = columns
     return (
         np.array(person, np.int64),
         np.array(at, np.int64),
-        np.array([kinds.setdefault(name, len(kinds)) for name in kind], np.int8),
-        np.array([texts.setdefault(text, len(texts)) for text in raw], np.int32),
+        kinds.of(kind, np.int8),
+        texts.of(raw, np.int32),
     )
 
 
 def _together(pieces: Sequence[_Piece], kinds: list[str], documents: list[dict[str, Any]]) -> ActivityColumns:
-    nothing = _piece(((), (), (), ()), {}, {})
+    nothing = _piece(((), (), (), ()), _Codes(), _Codes())
     person, at, kind, document = (np.concatenate(column) for column in zip(nothing, *pieces, strict=True))
     return ActivityColumns(person, at, kind, document, kinds, documents)
 

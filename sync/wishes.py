@@ -111,19 +111,18 @@ def drifting(
         if not wish.values or wish.person_id not in quiet or shown is None or not shown.times:
             continue
         until = max(shown.times) + wait
-        if until > at and _small(config, wish, shown.written):
+        if until > at and only_drifts(config, wish.ref.vendor, wish.values, shown.written):
             found[wish.ref] = until
     on_the_way = outbox.on_the_way(tx, found)
     return {ref: until for ref, until in found.items() if ref not in on_the_way}
 
 
-def _small(config: Config, wish: outbox.Wanted, written: Mapping[str, str]) -> bool:
-    """Does the wish change nothing but reasons, and numbers by less than `drift.points`?"""
-    vendor = wish.ref.vendor
+def only_drifts(config: Config, vendor: str, values: Mapping[str, str], written: Mapping[str, str]) -> bool:
+    """Do these values change nothing but reasons, and numbers by less than `drift.points`? Pure."""
     ours = {
         getattr(target, vendor, None) or target.plugins.get(vendor): name for name, target in config.write_back.items()
     }
-    for place, text in wish.values.items():
+    for place, text in values.items():
         value = ours.get(place, "").partition(".")[0]
         if value in ("reasons", "persona_reasons", "qualification", *RIDING):
             continue

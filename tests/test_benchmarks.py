@@ -40,6 +40,15 @@ def test_the_engine_agrees_with_the_program_written_by_hand() -> None:
 
 
 @pytest.mark.slow
+def test_the_deadband_saves_writes_and_the_longer_it_waits_the_more() -> None:
+    details = run("drift")["details"]
+    ways = ("every move", "by default", "waiting 30 days")
+    every, default, month = (details[f"writes by time alone, {way}"] for way in ways)
+    assert every > default > month > 0
+    assert details["furthest a score shown was off by default"] < 3
+
+
+@pytest.mark.slow
 def test_a_batch_of_changed_people_is_measured_in_its_parts() -> None:
     details = run("micro_batch")["details"]
     for size in (1, 10, 100):

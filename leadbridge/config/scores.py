@@ -247,7 +247,9 @@ class Drift(Section):
     """
 
     points: float = Field(3, ge=0, description="a move of this much is written at once; 0: every move")
-    wait: Duration = Field(DAY, description="a smaller one waits until the record has not been written for this long")
+    wait: Duration = Field(
+        7 * DAY, description="a smaller one waits until the record has not been written for this long"
+    )
 
 
 class StageRule(Section):

@@ -20,6 +20,7 @@ ROOT = Path(__file__).parents[2]
 MODELS = ROOT / "examples" / "models"
 DATA = ROOT.parent / "shared" / "data" / "x_education" / "leads.csv.gz"
 PURCHASES = ROOT.parent / "shared" / "data" / "cdnow" / "purchases.csv.gz"
+LEADS = ROOT.parent / "shared" / "data" / "olist" / "marketing_qualified_leads.csv.gz"
 AT = datetime(2026, 3, 1, tzinfo=UTC)
 OLD = AT - timedelta(days=400)
 
@@ -208,6 +209,28 @@ def test_the_customer_score_of_the_shop_tells_who_will_buy_again() -> None:
     print(" ".join(f"{mean:.2f}" for mean in deciles))
     assert deciles[0] >= 3 * again.mean()
     assert np.mean(deciles[5:]) < again.mean() / 2
+
+
+def test_the_model_for_a_marketplace_tells_who_becomes_a_seller_by_where_they_came_from() -> None:
+    """There is little to learn from in this data: the source of a lead, and nothing of what they did."""
+    if not LEADS.is_file():
+        pytest.skip("the leads of Olist are not beside this checkout (shared/data/olist)")
+    with gzip.open(LEADS, "rt", encoding="utf-8", newline="") as file:
+        rows = list(csv.DictReader(file))
+    with gzip.open(LEADS.with_name("closed_deals.csv.gz"), "rt", encoding="utf-8", newline="") as file:
+        sold = {row["mql_id"] for row in csv.DictReader(file)}
+    won = np.array([row["mql_id"] in sold for row in rows])
+    config = load(ROOT / "examples" / "data" / "olist.leadbridge.yaml", ENVIRONMENT)
+    found = outlook(config, [{"lead_source": row["origin"] or None} for row in rows])
+    points = np.array([value(one) for one in found], np.float64)
+    base = won.mean()
+    print(f"\n{len(rows)} leads, {base:.1%} became sellers; score, leads, lift")
+    for level in np.unique(points)[::-1]:
+        here = points == level
+        print(f"{level:>6.0f} {here.sum():>6} {won[here].mean() / base:>6.2f}")
+    searched, social = won[points == 30].mean(), won[points == 8].mean()
+    assert searched > base > social
+    assert searched >= 2 * social
 
 
 def test_the_model_for_education_puts_those_who_enrol_on_top() -> None:

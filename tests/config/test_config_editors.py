@@ -98,7 +98,14 @@ USED = {
 
 
 def as_editors_see(text: str) -> Any:
-    return YAML(typ="safe", pure=True).load(text)
+    return _text_keys(YAML(typ="safe", pure=True).load(text))
+
+
+def _text_keys(found: Any) -> Any:
+    """Keys as JSON has them: `1:` is the text "1"."""
+    if isinstance(found, dict):
+        return {str(key): _text_keys(value) for key, value in found.items()}
+    return [_text_keys(one) for one in found] if isinstance(found, list) else found
 
 
 def test_the_shipped_example_fits_the_schema() -> None:

@@ -68,7 +68,10 @@ def test_the_shipped_example_is_sound_with_its_three_variables_set() -> None:
     config = load(EXAMPLE, {"HUBSPOT_TOKEN": "t", "HUBSPOT_APP_SECRET": "s", "MAILCHIMP_KEY": "k-us21"})
     assert config.fields["employees"].hubspot == "company.numberofemployees"
     assert config.fields["employees"].type == "integer"
-    assert set(config.write_back) == {"score", "grade", "stage", "reasons", "score.fit", "score.engagement"}
+    assert set(config.write_back) == {
+        *("score", "grade", "stage", "reasons", "matrix", "confidence", "scored_at"),
+        *("score.fit", "score.engagement"),
+    }
     assert set(config.scores["lead"].categories) == {"fit", "engagement", "bant"}
     assert list(config.stages) == [LifecycleStage.SQL, LifecycleStage.MQL]
     assert set(config.buyer_journey) == set(BuyerJourney)

@@ -100,7 +100,7 @@ def sandbox_process(*options: str) -> Iterator[Sandbox]:
         told = json.loads(line)
         if "faults" in told:
             raise WrongLeads("\n".join(told["faults"]))
-        yield Sandbox(**told)
+        yield Sandbox(told["url"], told["people"], told["remarks"])
     finally:
         process.stdin.close()
         process.wait(10)

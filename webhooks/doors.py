@@ -92,12 +92,14 @@ class _Doors:
             view = self.taking(outbound)
             route(self._app, "/webhooks/salesforce/outbound/<secret>", "salesforce_outbound", view, "POST")
 
-    def mailchimp(self, mine: MailchimpConnection, shown_once: Sequence[str]) -> None:
+    def mailchimp(self, mine: MailchimpConnection, shown_once: Callable[[], Sequence[str]]) -> None:
         if not (secrets := plain(mine.webhook_secret, mine.webhook_secret_previous)):
             return
-        signing = [*plain(mine.webhook_signing_secret), *shown_once]
         receiver = MailchimpReceiver(
-            self._writer, path_secrets=secrets, audience=mine.audience, signing_secrets=signing
+            self._writer,
+            path_secrets=secrets,
+            audience=mine.audience,
+            signing_secrets=lambda: [*plain(mine.webhook_signing_secret), *shown_once()],
         )
         take = self.taking(receiver)
 
@@ -159,13 +161,23 @@ def _organization(store: Store, configured: str | None) -> Callable[[], str | No
     return ask
 
 
-def _shown_once(store: Store) -> list[str]:
-    """The secret of the webhook that `leadbridge apply` made at Mailchimp, if it is a signed one."""
-    with store.reading() as tx:
-        kept = grants.read(tx, store.vault, SIGNING)
-    secrets = [kept["secret"]] if kept else []
-    logs.hide(*secrets)
-    return secrets
+def _shown_once(store: Store) -> Callable[[], Sequence[str]]:
+    """The secret of the webhook that `leadbridge apply` made at Mailchimp, if it is a signed one.
+
+    Looked up when a delivery comes and kept once there is one, so that the door opens while the store is away.
+    """
+    known: list[str] = []
+
+    def ask() -> Sequence[str]:
+        if not known:
+            with store.reading() as tx:
+                kept = grants.read(tx, store.vault, SIGNING)
+            if kept:
+                logs.hide(kept["secret"])
+                known.append(kept["secret"])
+        return known
+
+    return ask
 
 
 def route(app: Flask, rule: str, name: str, view: Callable[..., Response], *methods: str) -> None:

@@ -25,14 +25,17 @@ class MailchimpReceiver(Receiver):
         *,
         path_secrets: Sequence[str],
         audience: str,
-        signing_secrets: Sequence[str] = (),
+        signing_secrets: Callable[[], Sequence[str]] = tuple,
         now: Callable[[], datetime] = clock.now,
     ) -> None:
-        """With `signing_secrets` every delivery must be signed by one of them; hooks made before 2026 have none."""
+        """With `signing_secrets` every delivery must be signed by one of them; hooks made before 2026 have none.
+
+        Asked at each delivery: what it raises is a fault of ours, and the delivery is answered 503.
+        """
         super().__init__(writer)
         self._path_secrets = tuple(path_secrets)
         self._audience = audience
-        self._signing_secrets = tuple(signing_secrets)
+        self._signing_secrets = signing_secrets
         self._now = now
 
     def knows(self, path_secret: str) -> bool:
@@ -42,9 +45,9 @@ class MailchimpReceiver(Receiver):
     def verify(self, delivery: Delivery) -> None:
         if not self.knows(delivery.path_secret):
             raise WebhookRefused("not_found", 404)  # like any address that does not exist
-        if self._signing_secrets:
+        if signing := self._signing_secrets():
             header = delivery.headers.get("X-Mailchimp-Signature")
-            verify_mailchimp(self._signing_secrets, header, delivery.body, self._now())
+            verify_mailchimp(signing, header, delivery.body, self._now())
 
     def read(self, delivery: Delivery) -> Raw:
         if not form_fields(delivery.body).get("type"):

@@ -11,7 +11,6 @@ from collections import defaultdict, deque
 from collections.abc import Callable
 
 from leadbridge import clock, logs
-from leadbridge.errors import StoreError
 from leadbridge.metrics import WEBHOOK_GAPS
 from leadbridge.store import gaps
 from leadbridge.store.engine import Store
@@ -82,7 +81,7 @@ class Refusals:
             try:
                 with self._store.writing() as tx:
                     gaps.mark(tx, vendor, reason, clock.now())
-            except (StoreError, OSError) as error:
+            except Exception as error:  # noqa: BLE001 - whatever it is, the gap is noted once it is over
                 log.warning("a gap could not be noted yet", vendor=vendor, why=type(error).__name__)
                 if self._stopping.wait(RETRY):
                     return

@@ -80,8 +80,8 @@ def test_who_is_marked_again_during_scoring_stays_due(made: Stage, monkeypatch: 
     assert value(made, record) == 55
 
 
-def test_a_score_that_fades_is_looked_at_again_in_a_day(made: Stage) -> None:
-    with moving(made) as time:
+def test_a_score_that_fades_is_looked_at_again_in_a_day(store: Store) -> None:
+    with stage(store, journey(TAG), drift={"points": 0}) as made, moving(made) as time:  # every move is shown
         record = made.lead("ada@acme.example")
         viewed = Activity(email_key("ada@acme.example"), ActivityKind.PAGE_VIEW, time.at, "test", "1")
         made.sync()

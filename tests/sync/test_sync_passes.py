@@ -434,14 +434,12 @@ def test_a_pass_of_several_processes_stores_what_one_would(
     ran = subprocess.run(command, capture_output=True, text=True, check=False, timeout=120)
     assert ran.returncode == 0, ran.stderr
     found = json.loads(ran.stdout)
-    assert 0 < found["moved"] <= found["people"] <= PEOPLE + 1
-    parts = parts_of(store, store_url)
-    # Whoever one of them held while the other came by is left due; nobody else may be left out.
-    rescore.rescore(parts.store, parts.scorer, parts.crms, None, owner="rest")
+    # What the processes logged says who was handed on, and why, should this ever not be everybody.
+    assert (found["people"], found["moved"]) == (PEOPLE + 1, PEOPLE + 1), ran.stderr
     with store.reading() as tx:
         assert pass_store.remaining(tx) == 0
         rows = score_store.current_scores(tx, everybody)
-    scorer = parts.scorer
+    scorer = parts_of(store, store_url).scorer
     for person in everybody:
         with store.reading() as tx:
             loaded = load(tx, scorer, [person], rows[person]["lead"].at)

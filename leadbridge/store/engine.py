@@ -244,8 +244,15 @@ def _key_beside(path: Path) -> bytes:
 
 
 def _sqlite_engine(path: Path) -> Engine:
+    # A file that is there already is not opened here: closing it again would drop the locks which this process holds on
+    # it through another connection, and another process could take the log away (sqlite.org/howtocorrupt, section 2.2).
     try:
-        os.close(os.open(path, os.O_RDWR | os.O_CREAT, 0o600))  # SQLite gives its side files the same rights
+        os.close(os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL, 0o600))  # SQLite gives its side files these rights
+    except FileExistsError:
+        if path.is_dir() or not os.access(path, os.R_OK | os.W_OK):
+            raise StoreError(
+                f"store: {path} cannot be opened for writing; see its rights, or name another file"
+            ) from None
     except OSError as error:
         raise StoreError(f"store: {path} cannot be opened for writing: {error.strerror}") from error
     if sqlite3.sqlite_version_info < _OLDEST_SQLITE:

@@ -7,13 +7,6 @@ import sqlalchemy as sa
 
 def dump(url: str) -> dict[str, Any]:
     """People by address, with all that was decided about them; what waits; how far each source was read."""
-    try:
-        return _dump(url)
-    except sa.exc.OperationalError:  # seen once: SQLite's log was just being taken away with its last connection
-        return _dump(url)
-
-
-def _dump(url: str) -> dict[str, Any]:
     engine = sa.create_engine(url)
     try:
         with engine.connect() as tx:

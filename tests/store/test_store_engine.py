@@ -2,6 +2,8 @@
 
 import os
 import stat
+import subprocess
+import sys
 import threading
 from pathlib import Path
 
@@ -178,6 +180,28 @@ def test_two_openings_of_one_store_wait_for_each_other(store: Store, store_url: 
     other.close()
     with store.reading() as tx:
         assert _count(tx) == 2
+
+
+def test_opening_a_store_again_keeps_the_locks_that_hold_its_log(tmp_path: Path) -> None:
+    """A second opening once let go of the first one's locks: the next process to close took the log from under it."""
+    file = tmp_path / "leads.db"
+    first = open_store(f"sqlite:///{file}", key=KEY)
+    first.migrate()
+    open_store(f"sqlite:///{file}", key=KEY).close()
+    another_process = (
+        "import sqlite3, sys; c = sqlite3.connect(sys.argv[1]); c.execute('PRAGMA user_version'); c.close()"
+    )
+    subprocess.run([sys.executable, "-c", another_process, file], check=True, timeout=60)
+    assert file.with_name("leads.db-wal").exists()
+    with first.writing() as tx:
+        people(tx, 1)
+    first.close()
+
+
+def test_a_file_that_may_not_be_written_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "leads.db").mkdir()
+    with pytest.raises(StoreError, match="cannot be opened for writing; see its rights, or name another file"):
+        open_store(f"sqlite:///{tmp_path / 'leads.db'}", key=KEY)
 
 
 def test_work_goes_on_after_the_database_ended_every_connection(postgres_server: Server) -> None:

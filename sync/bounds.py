@@ -8,6 +8,7 @@ from sqlalchemy import Connection
 
 from leadbridge import clock
 from leadbridge.config.guards import Guards
+from leadbridge.config.nurture import Nurture
 from leadbridge.config.schema import Config
 from leadbridge.store import audit, enrolments, policies, ranking, stops
 from leadbridge.store.engine import Store
@@ -21,6 +22,7 @@ class Rules:
     guards: Guards
     usual_day: float | None  # contacts on a usual day
     unusable: str  # what is wrong with the scores; empty: nothing
+    nurture: Nurture
     offers: Mapping[str, Sequence[str]] = field(default_factory=dict)  # journey: what its mails offer
     add_members: bool = False  # may whoever agreed be added to the audience?
 
@@ -34,7 +36,7 @@ def rules_of(store: Store, config: Config) -> Rules:
         alike = ranking.all_alike(tx, main, least)
     why = f"the score {main} is the same for all of {least} people and more: it tells nobody from anybody"
     offered = {journey.name: journey.offers for journey in config.nurture.journeys if journey.offers}
-    return Rules(config.guards, usual, why if alike else "", offered, config.consent.add_members)
+    return Rules(config.guards, usual, why if alike else "", config.nurture, offered, config.consent.add_members)
 
 
 def allowance(tx: Connection, rules: Rules, audience: int, now: datetime) -> gate.Allowance:

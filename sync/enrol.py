@@ -24,7 +24,7 @@ from leadbridge.store import leads as lead_store
 from leadbridge.store.engine import Store, exclusive
 from leadbridge.types import EnrolmentState, SuppressionReason
 from nurture import gate, quiet
-from sync import bounds
+from sync import bounds, since_backup
 from sync.consent import add_consenting
 
 log = logs.logger(__name__)
@@ -215,8 +215,11 @@ def _call_group(
     done: Enrolled,
 ) -> bool:
     """Gate, call and settle one group. True when something ended, so that another batch is worth a look."""
+    callable_rows = [row for row, member in group if member.status is MemberStatus.SUBSCRIBED]
+    gone = since_backup.entered_meanwhile(store, platform, rules.nurture, callable_rows, pool)
+    group = [pair for pair in group if pair[0].id not in gone]
     if not group:
-        return False
+        return bool(gone)
     calling, ended = _commit_intent_to_call(store, rules, audience, group, done)
     begin_by = time.monotonic() + BEGIN_WITHIN.total_seconds()
     answers = list(pool.map(lambda row: _call(store, platform, row, begin_by), calling))

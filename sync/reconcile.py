@@ -3,7 +3,8 @@
 The store knows nothing of the time between backup and restore. Who left then is told by the e-mail platform once more;
 who was put into a journey then would be put into it again. So everything is read and scored while contact is stopped,
 and for each row of the ledger that waits the platform is asked whether it happened already. Where it cannot tell, the
-row is uncertain, and a person looks. Nothing but this ends the stop of a restore.
+row is uncertain, and a person looks. Nothing but this ends the stop of a restore. Who fits a journey only later is
+asked about then (`sync.since_backup`).
 """
 
 from collections.abc import Callable
@@ -53,6 +54,7 @@ def reconcile(parts: Parts, who: str, tell: Callable[[str, int], None] = lambda 
                   "unknown": done.unknown}  # fmt: skip
         audit.note(tx, who, "ledger reconciled", detail, now)
         stops.resume(tx, stops.RESTORED, who, now)
+        stops.note_restored(tx, who, now)
     return done
 
 

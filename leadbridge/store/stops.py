@@ -15,6 +15,10 @@ CONTACT = "contact"
 RESTORED = "contact until reconciled"
 """The same, after a restore: the ledger does not know what came after the backup. Ended by `sync.reconcile` alone."""
 
+AS_OF_BACKUP = "entries unknown before"
+"""Stops nothing: since a restore was reconciled, of entries before that instant the ledger knows those of the backup.
+Kept for good; whoever is to be put into a journey is asked about first (`sync.since_backup`)."""
+
 
 @dataclass(frozen=True, slots=True)
 class Stop:
@@ -34,6 +38,12 @@ def stop(tx: Connection, name: str, who: str, why: str, now: datetime) -> Stop:
     if upsert(tx, stops, [row], key=["name"], returning=[stops.c.name]):
         audit.note(tx, who, f"{name} stopped", {"why": why}, now)
     return stopped(tx, name) or Stop(who, why, now)
+
+
+def note_restored(tx: Connection, who: str, now: datetime) -> None:
+    """Note that a restore was reconciled now; an earlier note gives way."""
+    tx.execute(delete(stops).where(stops.c.name == AS_OF_BACKUP))
+    upsert(tx, stops, [{"name": AS_OF_BACKUP, "who": who, "why": "restored", "at": now}], key=["name"])
 
 
 def resume(tx: Connection, name: str, who: str, now: datetime) -> bool:

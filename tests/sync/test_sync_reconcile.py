@@ -6,12 +6,12 @@ from pathlib import Path
 import pytest
 
 from leadbridge.errors import VendorError
-from leadbridge.store import audit, backup, open_store, stops
+from leadbridge.store import audit, backup, enrolments, open_store, stops
 from leadbridge.store.engine import Store
 from leadbridge.types import EnrolmentState
 from sync import reconcile
 from tests.helpers.databases import KEY
-from tests.helpers.syncing import TAG, TRIGGER, Stage, journey, stage
+from tests.helpers.syncing import TAG, TRIGGER, Stage, journey, moving, stage
 from tests.webhooks.conftest import on_sqlite
 
 S = EnrolmentState
@@ -53,6 +53,83 @@ def test_whoever_was_contacted_after_the_backup_is_not_contacted_again(
         assert made.entered() == {"ada@acme.example": 1, "late@acme.example": 1, "new@acme.example": 1}
         assert (done.entered, done.unknown) == ((2, 0) if name == TAG else (0, 2))
         assert again.states()[S.UNCERTAIN] == done.unknown
+
+
+FIELD = "by field"
+
+
+@on_sqlite
+@pytest.mark.parametrize(("name", "ends_as"), [(TAG, S.DONE), (TRIGGER, S.UNCERTAIN), (FIELD, S.UNCERTAIN)])
+def test_whoever_entered_after_the_backup_and_fits_again_long_after_the_restore_does_not_enter_again(
+    store: Store, restored: Store, tmp_path: Path, name: str, ends_as: EnrolmentState
+) -> None:
+    by_field = {"mailchimp": {"merge_field": "LBNEXT=guides"}} if name == FIELD else {}
+    with stage(store, journey(name, **by_field)) as made:
+        made.sandbox.mailchimp.add_journey(13, FIELD, merge_field="LBNEXT=guides", reentry=True)
+        ada = made.lead("ada@acme.example", jobtitle="")
+        made.sync()
+        assert made.entered() == {}  # fits nothing
+        backup.backup(store, tmp_path / "one")
+        made.edit(ada, jobtitle="Engineer")
+        made.sync()
+        assert made.entered() == {"ada@acme.example": 1}
+        if name == FIELD:  # something else was started since: the field tells no more
+            made.sandbox.mailchimp.member("ada@acme.example").merge_fields["LBNEXT"] = "studies"
+        made.edit(ada, jobtitle="")
+        again = back(made, restored, tmp_path / "one")
+        done = reconcile.reconcile(again.parts, "olga")
+        assert (done.entered, done.unknown) == (0, 0)  # nobody fits: nothing to ask about
+        again.edit(ada, jobtitle="Engineer")
+        again.sync()
+        again.sync()
+        assert made.entered() == {"ada@acme.example": 1}
+        assert again.states() == {ends_as: 1}
+
+
+@on_sqlite
+def test_a_human_who_looked_lets_a_bare_trigger_go_after_a_restore(
+    store: Store, restored: Store, tmp_path: Path
+) -> None:
+    with stage(store, journey(TRIGGER)) as made:
+        ada = made.lead("ada@acme.example", jobtitle="")
+        made.sync()
+        backup.backup(store, tmp_path / "one")
+        again = back(made, restored, tmp_path / "one")
+        reconcile.reconcile(again.parts, "olga")
+        again.edit(ada, jobtitle="Engineer")
+        again.sync()
+        (row,) = again.ledger()
+        assert (row.state, made.entered()) == (S.UNCERTAIN, {})
+        with restored.writing() as tx:
+            assert enrolments.settle(tx, row.id, S.CHECKED, "settled by olga", again.now())
+        again.sync()
+        assert made.entered() == {"ada@acme.example": 1}
+
+
+@on_sqlite
+def test_an_entry_again_is_held_after_a_restore_until_the_time_to_re_enter_has_passed_since(
+    store: Store, restored: Store, tmp_path: Path
+) -> None:
+    later = journey(re_enter_after="90d")
+    with stage(store, later) as made, moving(made) as time:
+        made.lead("ada@acme.example")
+        made.sync()
+        backup.backup(store, tmp_path / "one")
+        time.on(days=80)
+        again = back(made, restored, tmp_path / "one")
+        reconcile.reconcile(again.parts, "olga")
+        time.on(days=11)  # due by the ledger; but she may have entered again in the 80 days
+        again.sync(full=True)
+        assert again.states() == {S.DONE: 1, S.UNCERTAIN: 1}
+        assert made.entered() == {"ada@acme.example": 1}
+
+        bert = made.lead("bert@acme.example")  # new since: nothing is unknown of him
+        again.sync()
+        assert made.entered()["bert@acme.example"] == 1
+        time.on(days=91)
+        again.sync(full=True)
+        assert made.entered()["bert@acme.example"] == 2
+        assert bert
 
 
 @on_sqlite

@@ -8,7 +8,7 @@ export PYTHONDONTWRITEBYTECODE =
 # Trust the certificates that the machine trusts, as pip does: behind a company's proxy uv would refuse its own.
 export UV_SYSTEM_CERTS = 1
 
-.PHONY: demo test tools check lint format slow clean constraints pubsub
+.PHONY: demo test tools interop check lint format slow clean constraints pubsub
 
 # The demo needs the run-time packages only.
 .venv/.run: constraints.txt constraints-uv.txt pyproject.toml
@@ -34,6 +34,15 @@ tools:
 	@if [ "$(CI)" = true ] && [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null && \
 	  ! { command -v redis-server && command -v strace; } >/dev/null; then \
 	  apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -qq --no-install-recommends redis-server strace >/dev/null; fi
+
+# The vendors' own clients for Node against the sandbox: optional, so that nothing else here needs Node.
+interop: .venv/.dev tests/interop/node_modules/.done
+	@$(BIN)/python -m pytest -n 2 tests/interop
+
+tests/interop/node_modules/.done: tests/interop/package-lock.json
+	@command -v npm >/dev/null || { echo "the clients are for Node.js, 20 or newer, with npm; on Debian and Ubuntu: apt-get install nodejs npm" >&2; exit 1; }
+	@npm ci --silent --prefix tests/interop
+	@touch $@
 
 check: lint
 	@$(BIN)/mypy

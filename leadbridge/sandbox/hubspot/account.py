@@ -142,11 +142,26 @@ def lists_of_record(call: ApiCall, kind: Kind, record_id: str) -> Reply:
 
 
 def change_members(call: ApiCall, list_id: str) -> Reply:
-    """Add and remove by record id; only lists that are kept by hand can be changed."""
-    if _list(call, list_id)["processingType"] not in _WRITABLE_LISTS:
-        raise Refused(400, "Memberships of a DYNAMIC list cannot be changed")
+    """Add and remove by record id, in one call."""
     given = call.json()
     adding, removing = ([str(one) for one in given.get(f"recordIdsTo{verb}") or []] for verb in ("Add", "Remove"))
+    return _changed(call, list_id, adding, removing)
+
+
+def add_members(call: ApiCall, list_id: str) -> Reply:
+    """Add the records whose ids are the body."""
+    return _changed(call, list_id, call.ids(), [])
+
+
+def remove_members(call: ApiCall, list_id: str) -> Reply:
+    """Remove the records whose ids are the body."""
+    return _changed(call, list_id, [], call.ids())
+
+
+def _changed(call: ApiCall, list_id: str, adding: list[str], removing: list[str]) -> Reply:
+    """What became of each record; only lists that are kept by hand can be changed."""
+    if _list(call, list_id)["processingType"] not in _WRITABLE_LISTS:
+        raise Refused(400, "Memberships of a DYNAMIC list cannot be changed")
     call.items = len(adding) + len(removing)
     members, table = call.state.members[list_id], call.table(KINDS["contacts"])
     missing = [one for one in adding if table.live(one) is None]
@@ -158,7 +173,9 @@ def change_members(call: ApiCall, list_id: str) -> Reply:
     for kind, ids in (("list_joined", added), ("list_left", removed)):
         for one in ids:
             call.act.note(kind, list=list_id, id=one)
-    return Reply(200, {"recordsIdsAdded": added, "recordsIdsRemoved": removed, "recordIdsMissing": missing})
+    # The odd spelling is theirs: the dated reference has it twice, the clients of v3 once.
+    word = "recordIdsRemoved" if call.version == "v3" else "recordsIdsRemoved"
+    return Reply(200, {"recordsIdsAdded": added, word: removed, "recordIdsMissing": missing})
 
 
 # Consent

@@ -88,13 +88,23 @@ class ApiCall:
 
     def json(self) -> dict[str, Any]:
         """The body as an object; 400 for anything else."""
-        try:
-            value = json.loads(self.body or b"{}")
-        except ValueError:
-            raise Refused(400, "Invalid input JSON on line 1, column 1: unreadable") from None
+        value = self._parsed()
         if not isinstance(value, dict):
             raise Refused(400, "Invalid input JSON on line 1, column 1: Cannot deserialize value, an object is needed")
         return value
+
+    def ids(self) -> list[str]:
+        """The body as a list of ids, texts or numbers; 400 for anything else."""
+        value = self._parsed()
+        if not isinstance(value, list):
+            raise Refused(400, "Invalid input JSON on line 1, column 1: Cannot deserialize value, a list is needed")
+        return [str(one) for one in value]
+
+    def _parsed(self) -> Any:
+        try:
+            return json.loads(self.body or b"{}")
+        except ValueError:
+            raise Refused(400, "Invalid input JSON on line 1, column 1: unreadable") from None
 
     def inputs(self, most: int = 100) -> list[dict[str, Any]]:
         """The inputs of a batch; 400 above the limit."""

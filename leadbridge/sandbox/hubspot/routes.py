@@ -149,13 +149,12 @@ def _table() -> Iterator[Route]:
     yield Route(
         "lists.of_record", "GET", account.lists_of_record, _lists("/records/<kind>/<record_id>/memberships"), list_read
     )
-    yield Route(
-        "lists.change",
-        "PUT",
-        account.change_members,
-        _lists("/<list_id>/memberships/add-and-remove"),
-        list_write,
-    )
+    for name, change, handler in (
+        ("lists.change", "add-and-remove", account.change_members),
+        ("lists.add", "add", account.add_members),
+        ("lists.remove", "remove", account.remove_members),
+    ):
+        yield Route(name, "PUT", handler, _lists(f"/<list_id>/memberships/{change}"), list_write)
 
     events = _both("/events/v3/events", "/events/event-occurrences/<v>")
     types = tuple(f"{path}/event-types" for path in events)

@@ -49,8 +49,9 @@ _TABLE: tuple[tuple[str, str, Handler, str], ...] = (
     ("GET", "/sobjects/<kind>/<record_id>", records.read, "{kind}.read"),
     ("PATCH", "/sobjects/<kind>/<record_id>", records.update, "{kind}.update"),
     ("DELETE", "/sobjects/<kind>/<record_id>", records.delete, "{kind}.delete"),
-    ("GET", "/sobjects/<kind>/<field>/<value>", records.read_by_key, "{kind}.read"),
-    ("PATCH", "/sobjects/<kind>/<field>/<value>", records.upsert, "{kind}.upsert"),
+    # A slash within a value, which clients encode, arrives here decoded.
+    ("GET", "/sobjects/<kind>/<field>/<path:value>", records.read_by_key, "{kind}.read"),
+    ("PATCH", "/sobjects/<kind>/<field>/<path:value>", records.upsert, "{kind}.upsert"),
     ("POST", "/composite/sobjects", records.create_many, "collections.create"),
     ("PATCH", "/composite/sobjects", records.update_many, "collections.update"),
     ("DELETE", "/composite/sobjects", records.delete_many, "collections.delete"),

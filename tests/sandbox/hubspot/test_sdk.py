@@ -121,7 +121,10 @@ def test_everything_else(sandbox: Sandbox, client: Any, sdk: Callable[[Any], Any
     form = hubspot.add_form("Contact us")
     hubspot.add_event(contact, "e_visited_page", AT, {"hs_url": "/"})
     assert sdk(client.crm.owners.owners_api).get_page().results[0].id == owner
-    assert sdk(client.crm.lists.memberships_api).get_page(members).results[0].record_id == contact
+    memberships = sdk(client.crm.lists.memberships_api)
+    assert memberships.get_page(members).results[0].record_id == contact
+    assert memberships.remove(members, [contact]).record_ids_removed == [contact]
+    assert memberships.add(members, [contact, "5"]).records_ids_added == [contact]
     assert sdk(client.crm.lists.lists_api).do_search({"query": "news"}).lists[0].name == "Newsletter"
     events = sdk(client.events.events_api)
     seen = events.get_page(object_type="contact", object_id=int(contact), occurred_after=AT)

@@ -5,7 +5,7 @@ from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from datetime import date
 
-from leadbridge.config.catalogue import Asset
+from leadbridge.config.catalogue import ONCE, Asset
 from leadbridge.types import BuyerJourney
 
 FEW = 5
@@ -29,10 +29,12 @@ def next_best(
     used: Collection[str],
     together: Mapping[str, Mapping[str, int]],
     today: date,
+    not_for: Collection[str] = (),
 ) -> Next | None:
     """What most of those who took up the same also took up; else the first of the catalogue that is for the person.
 
-    Only what was neither offered to them nor taken up, has not expired, and is for their phase and persona.
+    Only what was neither offered to them nor taken up, has not expired, and is for their phase and persona; and none
+    of `not_for`, whose own condition does not hold for them.
     `together[a][b]`: how many people took up both; `together[a][a]`: how many took up a.
     """
     fitting = [
@@ -40,7 +42,8 @@ def next_best(
         for name, asset in catalogue.items()
         if name not in offered
         and name not in used
-        and (asset.expires is None or today <= date.fromisoformat(asset.expires))
+        and name not in not_for
+        and not expired(asset, today)
         and asset.phase in (None, phase)
         and (not asset.personas or persona in asset.personas)
     ]
@@ -58,6 +61,26 @@ def next_best(
                     if had in catalogue else f"{share:.0%} of those who took up the same took up this too")  # fmt: skip
     first = fitting[0]
     return Next(first, f"for the phase {phase}" if catalogue[first].phase else "for everybody")
+
+
+def withheld(
+    catalogue: Mapping[str, Asset], *, not_for: Collection[str], offered: Collection[str], today: date
+) -> dict[str, str]:
+    """Which assets no journey offers to this person now, and why: expired, not for them, or given once for ever."""
+    found = {}
+    for name, asset in catalogue.items():
+        if expired(asset, today):
+            found[name] = f"{name} expired on {asset.expires}"
+        elif name in not_for:
+            found[name] = f"{name} is not for them"
+        elif asset.type in ONCE and name in offered:
+            found[name] = f"was given {name} already"
+    return found
+
+
+def expired(asset: Asset, today: date) -> bool:
+    """Is the last day over on which it is offered?"""
+    return asset.expires is not None and today > date.fromisoformat(asset.expires)
 
 
 def place(url: str) -> str:

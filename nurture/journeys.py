@@ -45,6 +45,7 @@ class Candidate:
     stage: LifecycleStage | None = None  # the further of ours and the CRM's
     only_low: bool = False  # did nothing but what commits to nothing (`pressure.low_commitment`)
     offered: Mapping[str, str | None] = field(default_factory=dict)  # asset: journey that offered it
+    withheld: Mapping[str, str] = field(default_factory=dict)  # asset not to be offered now: why not
 
     def kept(self, out_of: Collection[str]) -> "Candidate":
         """The same person, kept out of these journeys for comparison."""
@@ -84,10 +85,17 @@ def match(nurture: Nurture, person: Candidate, at: datetime) -> tuple[list[Match
     why: dict[str, str] = {}
     waiting = {row.journey for row in person.past if row.state in WAITING}
     person = _promised(person, [journey for journey in nurture.journeys if journey.name in waiting])
+    pressure = nurture.pressure
+    since = at - timedelta(seconds=pressure.within)
+    begun = sum(row.state in WAITING or (row.state in TAKEN and row.at > since) for row in person.past)
     for track in dict.fromkeys(journey.track for journey in nurture.journeys):
         journeys = by_preference(nurture, track)
         if busy := _busy(nurture, track, person, at):
             why.update({journey.name: busy for journey in journeys})
+            continue
+        if pressure.at_most is not None and begun + len(found) >= pressure.at_most:
+            enough = f"entered as many journeys lately as `pressure.at_most` allows ({pressure.at_most})"
+            why.update({journey.name: enough for journey in journeys})
             continue
         for journey in journeys:
             refusal = _refusal(nurture, journey, person, at)
@@ -137,11 +145,15 @@ def _refusal(nurture: Nurture, journey: Journey, person: Candidate, at: datetime
         return "does not fit"
     if journey.name in person.kept_out:
         return "kept out, to compare"
+    if person.until.get(journey.name, False):
+        return "its `until` holds"
     if journey.about is BuyerJourney.AWARENESS and person.stage in CUSTOMERS:
         return "customers get no awareness mail"
     if journey.about is BuyerJourney.DECISION and person.only_low:
         return "did nothing yet that commits to anything"
     for asset in journey.offers:
+        if asset in person.withheld:
+            return person.withheld[asset]
         if asset in person.offered and person.offered[asset] != journey.name:
             return f"was offered {asset} already"
     rows = [row for row in person.past if row.journey == journey.name]

@@ -9,8 +9,10 @@ DECIDES = {
 }  # fmt: skip
 """Sections of the file that decide who is contacted, beside the journeys."""
 
+NURTURE = {"journeys", "pressure", "pause_while", "until"}
+
 
 def digest(config: Config) -> str:
     """Content hash of models, rules, thresholds and journeys; the same for the same content."""
-    body = config.model_dump_json(include={**dict.fromkeys(sorted(DECIDES), True), "nurture": {"journeys", "pressure"}})
+    body = config.model_dump_json(include={**dict.fromkeys(sorted(DECIDES), True), "nurture": NURTURE})
     return hashlib.sha256(body.encode()).hexdigest()

@@ -14,11 +14,13 @@ from leadbridge.store.engine import Store
 from leadbridge.store.exits import Exit
 from leadbridge.store.leads import PersonRow
 from leadbridge.types import BuyerJourney, EnrolmentState, LifecycleStage, PersonId
-from nurture import gate
+from nurture import catalogue, gate
 from nurture.holdout import held_out
 from nurture.journeys import Candidate, Match, Past, endings, is_in, match
 from sync import hand_off
 from sync.outlook import Loaded, Outlook, Scorer
+
+PAUSED = "`nurture.pause_while` holds"
 
 
 @dataclass(slots=True)
@@ -30,7 +32,7 @@ class Plan:
     exits: list[Exit] = field(default_factory=list)
     unfit: set[int] = field(default_factory=set)  # rows that wait for a journey that does not fit any more
     barred: dict[PersonId, str] = field(default_factory=dict)  # who may not be contacted, and why
-    paused: dict[PersonId, str] = field(default_factory=dict)  # whom somebody at the company has, in which words
+    paused: dict[PersonId, str] = field(default_factory=dict)  # whom nurture leaves alone now, in which words
     inside: dict[PersonId, list[str]] = field(default_factory=dict)  # journeys they are in
     why_not: dict[PersonId, dict[str, str]] = field(default_factory=dict)  # journey they do not enter: why
 
@@ -58,7 +60,8 @@ def want_journeys(
     plan = plan_journeys(tx, store, scorer, loaded, outlooks, at)
     enrolments.cancel_rows(tx, plan.unfit, "does not fit the journey any more", at)
     enrolments.cancel_waiting(tx, plan.barred, "suppressed", at)
-    enrolments.cancel_waiting(tx, plan.paused, "somebody at the company has the person", at)
+    for why in sorted(set(plan.paused.values())):
+        enrolments.cancel_waiting(tx, [person for person, mine in plan.paused.items() if mine == why], why, at)
     exits.leave(tx, plan.exits, at)
     enrolments.hold_out(tx, plan.held_out, at)
     inside = {person: list(journeys) for person, journeys in plan.inside.items()}
@@ -95,16 +98,23 @@ def plan_journeys(
     )
     address_of = {person: addresses.canonical(loaded.rows[person].email) for person in people}
     at_address = enrolments.at_addresses(tx, sorted({one for one in address_of.values() if one}))
-    plan = Plan(paused=hand_off.paused(tx, scorer.config.hand_off, people, at))
+    plan = Plan(paused={outlook.person_id: PAUSED for outlook in outlooks if outlook.paused})
+    plan.paused |= hand_off.paused(tx, scorer.config.hand_off, people, at)
     for outlook in outlooks:
         person, address = outlook.person_id, address_of[outlook.person_id]
         row = loaded.rows[person]
         mine = past.get(person, ())
+        withheld = catalogue.withheld(
+            scorer.config.catalogue,
+            not_for=outlook.not_for,
+            offered=[asset for asset, one in known.offered.get(person, {}).items() if one.offered_at is not None],
+            today=at.date(),
+        )
         unfit = _unfit(outlook, mine)
         plan.unfit |= unfit
         rows = {one.id: one for one in (*mine, *(at_address.get(address, ()) if address else ()))}
-        candidate = known.candidate(outlook, row, [_past(one, unfit) for one in rows.values()])
-        own = known.candidate(outlook, row, [_past(one, unfit) for one in mine])
+        candidate = known.candidate(outlook, row, [_past(one, unfit) for one in rows.values()], withheld)
+        own = known.candidate(outlook, row, [_past(one, unfit) for one in mine], withheld)
         left = suppressed.get(person)
         verdict = gate.before_intent(suppressed=left, opted_out=row.opted_out, address=address)
         over = endings(nurture, own, f"left: {left.value}" if left else "", at)
@@ -147,7 +157,9 @@ class _Known:
     offered: Mapping[PersonId, Mapping[str, offers.Offer]]
     only_low: Collection[PersonId]
 
-    def candidate(self, outlook: Outlook, row: PersonRow, past: Sequence[Past]) -> Candidate:
+    def candidate(
+        self, outlook: Outlook, row: PersonRow, past: Sequence[Past], withheld: Mapping[str, str]
+    ) -> Candidate:
         person = outlook.person_id
         return Candidate(
             holds=outlook.journeys,
@@ -160,6 +172,7 @@ class _Known:
             offered={
                 asset: one.journey for asset, one in self.offered.get(person, {}).items() if one.offered_at is not None
             },
+            withheld=withheld,
         )
 
 

@@ -69,6 +69,7 @@ def with_next_asset(tx: Connection, scorer: Scorer, outlooks: Sequence[Outlook],
             used={name for name, one in mine.items() if one.used_at is not None},
             together=together,
             today=at.date(),
+            not_for=outlook.not_for,
         )
         asset = scorer.config.catalogue[best.asset] if best else None
         values: dict[str, Value] = {

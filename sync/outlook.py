@@ -59,6 +59,8 @@ class Outlook:
     asked: Asked  # of people at the company
     unchanged_until: datetime | None = None  # nothing changes by time alone before then; None: nothing can
     company: str | None = None  # for whose company score they count
+    paused: bool = False  # `nurture.pause_while` holds
+    not_for: tuple[str, ...] = ()  # assets whose own condition does not hold
 
 
 @dataclass(frozen=True, eq=False)
@@ -74,6 +76,8 @@ class View:
     fits: Mapping[str, Mask]  # configured journey: does its condition hold?
     until: Mapping[str, Mask]  # journey with an `until`: does it hold?
     inside: Mapping[str, Mask]  # segment: are they in it?
+    paused: Mask | None  # does `nurture.pause_while` hold?
+    meant: Mapping[str, Mask]  # asset with a condition of its own: does it hold?
     companies: Companies
     answers: Answers
     near: PersonaFrame
@@ -143,7 +147,15 @@ class Scorer:
         self._readiness = Readiness(config.hand_off, config.stages, segments)
         journeys = config.nurture.journeys
         self._journeys = {journey.name: ready(journey.when) for journey in journeys}
-        self._until = {journey.name: ready(journey.until) for journey in journeys if journey.until is not None}
+        ends = config.nurture.until
+        self._until = {
+            journey.name: ready(AnyOf(tuple(each for each in (journey.until, ends) if each is not None)))
+            for journey in journeys
+            if journey.until is not None or ends is not None
+        }
+        pause = config.nurture.pause_while
+        self._pause = None if pause is None else ready(pause)
+        self._meant = {name: ready(one.when) for name, one in config.catalogue.items() if one.when is not None}
 
     @property
     def reach(self) -> timedelta | None:
@@ -211,6 +223,8 @@ class Scorer:
             fits={name: holds(test, facts, at) for name, test in self._journeys.items()},
             until={name: holds(test, facts, at) for name, test in self._until.items()},
             inside={name: holds(test, facts, at) for name, test in self._segments.items()},
+            paused=None if self._pause is None else holds(self._pause, facts, at),
+            meant={name: holds(test, facts, at) for name, test in self._meant.items()},
             companies=found,
             answers=answers,
             near=near,
@@ -254,6 +268,8 @@ class Scorer:
         fits = {name: mask[rows].tolist() for name, mask in view.fits.items()}
         until = {name: mask[rows].tolist() for name, mask in view.until.items()}
         inside = {name: mask[rows].tolist() for name, mask in view.inside.items()}
+        paused = [False] * len(rows) if view.paused is None else view.paused[rows].tolist()
+        meant = {name: mask[rows].tolist() for name, mask in view.meant.items()}
         crm = values_of(taken(view.facts.by_name["lifecycle_stage"], rows))
         scores = [frame.of(rows) for frame in view.frames]
         known = {
@@ -283,6 +299,8 @@ class Scorer:
                 view.near.persona(row),
                 view.judged.of(row),
                 unchanged[row],
+                paused[place],
+                tuple(name for name, held in meant.items() if not held[place]),
             )
             for place, (row, person) in enumerate(zip(rows.tolist(), view.ids[rows].tolist(), strict=True))
         ]
@@ -304,6 +322,8 @@ class Scorer:
         persona: str | None,
         asked: Asked,
         unchanged: datetime | None,
+        paused: bool,
+        not_for: tuple[str, ...],
     ) -> Outlook:
         wanted: dict[str, Value] = {"stage": stage, "buyer_journey": phase, "segments": "; ".join(segments), **more}
         reasons = {score.name: words.reasons(score.contributions) for score in scores}
@@ -328,6 +348,8 @@ class Scorer:
             asked,
             unchanged,
             company,
+            paused,
+            not_for,
         )
 
 

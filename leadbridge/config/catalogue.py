@@ -5,12 +5,17 @@ from typing import Annotated, Literal
 
 from pydantic import AfterValidator, Field, model_validator
 
+from leadbridge.config.conditions import When
 from leadbridge.config.kinds import HttpAddress, Section, Shape, across
 from leadbridge.types import BuyerJourney
 
 AssetType = Literal[
-    "email", "ebook", "white_paper", "guide", "coupon", "template", "demo_online", "demo_onsite", "offer"
+    "email", "ebook", "white_paper", "guide", "case_study", "comparison", "faq", "video", "template", "coupon", "offer",
+    "gift", "demo_online", "demo_onsite", "webinar", "event",
 ]  # fmt: skip
+
+ONCE = frozenset({"coupon", "offer", "gift"})
+"""Types that a person is given once for ever, by whichever journey; what else one offered, it may repeat."""
 
 
 def _real_day(text: str) -> str:
@@ -33,6 +38,7 @@ class Asset(Section):
     topic: str = Field("", max_length=100, description="what it is about")
     product: str = Field("", max_length=100, description="product it belongs to")
     personas: list[str] = Field(default=[], description="personas it is for; default: any")
+    when: When | None = Field(None, description="whom else it is for, such as a need they named; default: everybody")
     url: HttpAddress | None = Field(None, description="where it is; who goes there has taken it up")
     code: str = Field("", max_length=100, description="of a coupon or offer: what the person enters")
     expires: Day | None = Field(None, description="last day on which it is offered, such as 2026-12-31")
@@ -43,6 +49,6 @@ class Asset(Section):
 
     @model_validator(mode="after")
     def _code_of_something(self) -> "Asset":
-        if self.code and self.type not in ("coupon", "offer"):
-            raise across("only a coupon or an offer has a code", "code", "type")
+        if self.code and self.type not in ONCE:
+            raise across("only a coupon, an offer or a gift has a code", "code", "type")
         return self

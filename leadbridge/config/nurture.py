@@ -127,6 +127,10 @@ class Pressure(Section):
         ],
         description="who did nothing but these gets no decision mail, and sales no alert about them",
     )
+    at_most: int | None = Field(
+        None, ge=1, description="journeys that one person enters at most `within`, of all tracks together"
+    )
+    within: Duration = Field(30 * DAY, description="the time that at_most is counted in")
 
 
 class Nurture(Section):
@@ -135,3 +139,9 @@ class Nurture(Section):
     enabled: bool = Field(True, description="false: score only, enrol nobody")
     journeys: list[Journey] = Field(default=[], description="in order of preference: the first that fits is taken")
     pressure: Pressure = Field(Pressure(), description="how much a person is written to")
+    pause_while: When | None = Field(
+        None, description="while this holds no journey begins: an open ticket, a sequence of sales"
+    )
+    until: When | None = Field(
+        None, description="when this holds, whoever is in any journey leaves it and enters none: a reply, a question"
+    )

@@ -219,6 +219,12 @@ def conditions_of(config: Config) -> Iterator[tuple[tuple[str | int, ...], Condi
         yield ("buyer_journey", phase.value), when, True
     for segment, when in config.segments.items():
         yield ("segments", segment), when, True
+    for asset_name, asset in config.catalogue.items():
+        if asset.when is not None:
+            yield ("catalogue", asset_name, "when"), asset.when, True
+    for key, nurture_rule in (("pause_while", config.nurture.pause_while), ("until", config.nurture.until)):
+        if nurture_rule is not None:
+            yield ("nurture", key), nurture_rule, True
     for index, journey in enumerate(config.nurture.journeys):
         yield ("nurture", "journeys", index, "when"), journey.when, True
         if journey.until is not None:

@@ -11,6 +11,7 @@ from tests.helpers.config_files import SOUND, loaded
 PAGE = (Path(__file__).parents[2] / "docs" / "nurture.md").read_text(encoding="utf-8")
 BLOCKS = re.findall(r"```yaml\n(.*?)```", PAGE, re.DOTALL)
 FIELDS = """\
+  competitor_named: {hubspot: competitor_named, type: boolean}
   agreed: {hubspot: agreed, type: boolean}
   agreed_on: {hubspot: agreed_on, type: date}
   no_profiling: {hubspot: no_profiling, type: boolean}

@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 
 from leadbridge.config.catalogue import Asset
 from leadbridge.types import BuyerJourney
-from nurture.catalogue import Next, next_best, place
+from nurture.catalogue import Next, next_best, place, withheld
 
 TODAY = date(2026, 11, 28)
 A = BuyerJourney.AWARENESS
@@ -59,6 +59,19 @@ def test_nothing_is_offered_twice_whoever_took_up_what(
     together = {name: {**counts, name: max([*counts.values(), 5])} for name in CATALOGUE}
     found = best(used, offered, together=together, persona="boss")
     assert found is None or found.asset not in used | offered
+
+
+def test_an_asset_with_a_condition_of_its_own_is_next_only_for_whom_it_holds() -> None:
+    assert best(set(), not_for=["basics"]) == Next("stories", "for everybody")
+
+
+def test_no_journey_offers_what_has_expired_what_is_not_for_them_or_a_coupon_once_given() -> None:
+    asked = {"not_for": ["stories"], "offered": ["basics", "summer"]}
+    assert withheld(CATALOGUE, today=date(2026, 8, 31), **asked) == {
+        "stories": "stories is not for them",
+        "summer": "was given summer already",
+    }
+    assert withheld(CATALOGUE, today=TODAY, not_for=[], offered=[]) == {"summer": "summer expired on 2026-08-31"}
 
 
 def test_one_address_in_several_spellings_is_one_place() -> None:

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from leadbridge.config.conditions import parse_condition
-from leadbridge.config.nurture import Journey, MailchimpTrigger, Nurture
+from leadbridge.config.nurture import Journey, MailchimpTrigger, Nurture, Pressure
 from leadbridge.types import BuyerJourney, EnrolmentState
 from nurture.buyer_journey import phases
 from nurture.holdout import held_out
@@ -86,6 +86,33 @@ def test_a_refused_journey_is_tried_again_only_after_the_quiet_time() -> None:
     assert soon is None
     assert later is not None
     assert later.entry == 2
+
+
+def test_of_all_tracks_together_nobody_enters_more_than_the_pressure_allows() -> None:
+    third = journey("third").model_copy(update={"track": "events"})
+    nurture = NURTURE.model_copy(
+        update={"journeys": [*NURTURE.journeys, third], "pressure": Pressure(at_most=2, within="30d")}
+    )
+    everything = BOTH | {"third": True}
+    found, why = match_all(nurture, Candidate(everything, [past("second", days=20)]), NOW)
+    assert [one.journey.name for one in found] == ["first"]
+    assert why["third"] == "entered as many journeys lately as `pressure.at_most` allows (2)"
+    found, _ = match_all(nurture, Candidate(everything, [past("second", days=31)]), NOW)
+    assert [one.journey.name for one in found] == ["first", "third"]
+
+
+def test_a_journey_is_not_entered_only_to_be_left_at_once() -> None:
+    found, why = match_all(NURTURE, Candidate(BOTH, until={"first": True}), NOW)
+    assert [one.journey.name for one in found] == ["second"]
+    assert why["first"] == "its `until` holds"
+
+
+def test_a_journey_whose_coupon_may_not_be_given_is_passed_over_with_the_reason() -> None:
+    one, other = NURTURE.journeys
+    nurture = NURTURE.model_copy(update={"journeys": [one.model_copy(update={"offers": ["summer"]}), other]})
+    found, why = match_all(nurture, Candidate(BOTH, withheld={"summer": "summer expired on 2026-08-31"}), NOW)
+    assert [each.journey.name for each in found] == ["second"]
+    assert why["first"] == "summer expired on 2026-08-31"
 
 
 rows = st.lists(

@@ -212,6 +212,47 @@ def test_an_exit_overtaken_by_a_new_entry_does_not_end_it(store: Store) -> None:
         assert made.entered() == {ADA: 2}
 
 
+def test_a_reply_takes_a_person_out_of_every_journey_and_keeps_them_out_for_a_while(store: Store) -> None:
+    replied = {"last_reply": {"of": "other", "where": {"event": "email_received"}, "take": "last_at"}}
+    nurture = {"until": {"last_reply": {"within": "14d"}}}
+    ways = exit_tag(lasts="60d", re_enter="after_exit")
+    with stage(store, ways, behaviour=replied, nurture=nurture) as made, moving(made, START) as time:
+        made.lead(ADA)
+        made.sync()
+        time.on(days=2)
+        reply = Activity(email_key(ADA), ActivityKind.OTHER, clock.now(), "t", "1", {"event": "email_received"})
+        with store.writing() as tx:
+            activities.add_activities(tx, [reply], clock.now())
+        again(made)
+        assert rows(made) == [(TAG, 1, "done", "its `until` holds")]
+        assert tags_set(made)["lb-out"] == 1
+        time.on(days=10)
+        again(made)
+        (place,) = coverage.places(store, made.parts.scorer)
+        assert (place.journeys, place.why) == ((), "its `until` holds")
+        time.on(days=5)
+        again(made)
+        assert made.entered() == {ADA: 2}
+
+
+def test_while_nurture_pauses_no_journey_begins_and_whoever_waits_for_one_is_not_called(store: Store) -> None:
+    fields = BASE["fields"] | {"lead_status": {"hubspot": "hs_lead_status"}}
+    nurture = {"pause_while": {"lead_status": "IN_PROGRESS"}}  # a ticket, a sequence of sales: whatever the CRM shows
+    with stage(store, journey(TAG), fields=fields, nurture=nurture) as made, moving(made, START) as time:
+        record = made.lead(ADA, hs_lead_status="IN_PROGRESS")
+        waiting = made.lead("bob@acme.example")
+        made.until_enrol()
+        made.edit(waiting, hs_lead_status="IN_PROGRESS")
+        made.sync()
+        assert made.entered() == {}
+        assert {place.why for place in coverage.places(store, made.parts.scorer)} == {"`nurture.pause_while` holds"}
+        time.on(days=8)
+        made.edit(record, hs_lead_status="OPEN")
+        made.edit(waiting, hs_lead_status="OPEN")
+        made.sync()
+        assert made.entered() == {ADA: 1, "bob@acme.example": 1}
+
+
 # --- everybody is in one, or explained -------------------------------------------------------------------------------
 
 

@@ -2,25 +2,21 @@
 
 import csv
 import io
-import json
 import stat
-from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from typer.testing import CliRunner, Result
+from typer.testing import Result
 
-from leadbridge import cli, logs, spreadsheet
-from leadbridge.store import Store, leads, open_store, ranking, scores
+from leadbridge import spreadsheet
+from leadbridge.store import Store, leads, ranking, scores
 from leadbridge.types import LifecycleStage, Score
-from tests.helpers.config_files import ENVIRONMENT, SOUND
-from tests.helpers.databases import KEY
+from tests.helpers.commands import Run, told
 from tests.helpers.store_people import NOW, people
 
-Run = Callable[..., Result]
 HOSTILE = [
     '=HYPERLINK("http://evil.example","click")', "+1+cmd|' /C calc'!A0", "-2+3", "@SUM(A1)", " \t=1+1", "＝1+1",
     'a";=1+1;"', "line\none", "\x1b[31mred",
@@ -29,24 +25,9 @@ BEGINS_A_FORMULA = ("=", "+", "-", "@", "＝", "＋", "－", "＠", "\t", "\r")
 
 
 @pytest.fixture
-def run(tmp_path: Path, _sqlite_template: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Run]:
-    file = tmp_path / "leadbridge.db"
-    file.write_bytes(_sqlite_template.read_bytes())
-    store = open_store(f"sqlite:///{file}", key=KEY)
+def export(store: Store, run: Run) -> Run:
     fill(store)
-    config = tmp_path / "leadbridge.yaml"
-    config.write_text(f"store: sqlite:///{file}\n{SOUND}")
-    for name, value in {**ENVIRONMENT, "LEADBRIDGE_KEY": KEY.hex()}.items():
-        monkeypatch.setenv(name, value)
-    monkeypatch.setattr(logs, "configure", lambda **_: None)
-
-    def command(*words: str, code: int = 0) -> Result:
-        found = CliRunner().invoke(cli.app, ["export", *words, "--config", str(config)])
-        assert found.exit_code == code, found.output
-        return found
-
-    yield command
-    store.close()
+    return lambda *words, **code: run("export", *words, **code)
 
 
 def fill(store: Store) -> None:
@@ -69,22 +50,22 @@ def table(text: str) -> list[dict[str, str]]:
 
 
 def lists(found: Result) -> dict[str | None, list[int]]:
-    answer: dict[str, Any] = json.loads(found.stdout)
+    answer: dict[str, Any] = told(found)
     return {each["owner"]: [line["score"] for line in each["people"]] for each in answer["lists"]}
 
 
-def test_the_best_come_first_for_all_and_for_each_owner_with_those_of_none_last(run: Run) -> None:
-    assert lists(run("--json")) == {None: [40, 35, 30, 25, 20, 15, 10, 5, 0]}
-    assert lists(run("--json", "--by", "country")) == {"ES": [30, 15, 0], "NO": [35, 20, 5], None: [40, 25, 10]}
-    assert list(lists(run("--json", "--by", "country"))) == ["ES", "NO", None]
-    cut = json.loads(run("--json", "--by", "country", "--limit", "1").stdout)
+def test_the_best_come_first_for_all_and_for_each_owner_with_those_of_none_last(export: Run) -> None:
+    assert lists(export("--json")) == {None: [40, 35, 30, 25, 20, 15, 10, 5, 0]}
+    assert lists(export("--json", "--by", "country")) == {"ES": [30, 15, 0], "NO": [35, 20, 5], None: [40, 25, 10]}
+    assert list(lists(export("--json", "--by", "country"))) == ["ES", "NO", None]
+    cut = told(export("--json", "--by", "country", "--limit", "1"))
     assert [(len(each["people"]), each["left_out"]) for each in cut["lists"]] == [(1, 2)] * 3
-    assert "country NO" in run("--by", "country").stdout
+    assert "country NO" in export("--by", "country").stdout
 
 
-def test_what_a_stranger_wrote_is_text_in_every_cell(run: Run, tmp_path: Path) -> None:
+def test_what_a_stranger_wrote_is_text_in_every_cell(export: Run, tmp_path: Path) -> None:
     file = tmp_path / "calls.csv"
-    run("--csv", str(file), "--show", "job_title", "--by", "country")
+    export("--csv", str(file), "--show", "job_title", "--by", "country")
     assert stat.S_IMODE(file.stat().st_mode) == 0o600
     assert file.read_bytes().startswith(b"\xef\xbb\xbf")
     rows = table(file.read_text(encoding="utf-8-sig"))
@@ -93,7 +74,7 @@ def test_what_a_stranger_wrote_is_text_in_every_cell(run: Run, tmp_path: Path) -
     titles = {row["job_title"] for row in rows}
     assert {"'-2+3", "'@SUM(A1)", "'＝1+1", 'a";=1+1;"', "[31mred", "line\none"} <= titles
     assert [row["rank"] for row in rows] == ["1", "2", "3"] * 3
-    assert table(run("--csv", "-").stdout)[0]["email"] == "l8@acme.example"
+    assert table(export("--csv", "-").stdout)[0]["email"] == "l8@acme.example"
     assert [path.name for path in tmp_path.iterdir() if path.name.startswith(".calls")] == []
 
 
@@ -116,12 +97,12 @@ def test_no_text_begins_a_formula_and_none_breaks_out_of_its_cell(text: str) -> 
         (("--json", "--csv", "x.csv"), "give one of them"),
     ],
 )
-def test_what_is_not_there_is_wrong_use(run: Run, words: tuple[str, ...], told: str) -> None:
-    assert told in run(*words, code=2).output
+def test_what_is_not_there_is_wrong_use(export: Run, words: tuple[str, ...], told: str) -> None:
+    assert told in export(*words, code=2).output
 
 
-def test_a_file_that_cannot_be_written_is_a_failure_that_leaves_nothing(run: Run, tmp_path: Path) -> None:
-    assert "cannot be written" in run("--csv", str(tmp_path / "nowhere" / "x.csv"), code=1).output
+def test_a_file_that_cannot_be_written_is_a_failure_that_leaves_nothing(export: Run, tmp_path: Path) -> None:
+    assert "cannot be written" in export("--csv", str(tmp_path / "nowhere" / "x.csv"), code=1).output
 
 
 def test_the_whole_order_is_read_in_pieces_on_every_store(store: Store) -> None:

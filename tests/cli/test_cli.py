@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-ROOT = Path(__file__).parents[1]
+ROOT = Path(__file__).parents[2]
 EXAMPLE = ROOT / "examples" / "hubspot-mailchimp.yaml"
 SECRETS = {"HUBSPOT_TOKEN": "t0ken-of-hubspot", "HUBSPOT_APP_SECRET": "app-s3cret", "MAILCHIMP_KEY": "k3y-us21"}
 

@@ -1,50 +1,12 @@
 """What an operator does at a keyboard to keep the company's leadbridge going."""
 
-import json
-from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any
 
-import pytest
-from typer.testing import CliRunner, Result
-
-from leadbridge import cli, clock, logs
-from leadbridge.store import Store, open_store, quarantine
-from tests.helpers.config_files import ENVIRONMENT, SOUND
-from tests.helpers.databases import KEY
+from leadbridge import clock
+from leadbridge.store import Store, quarantine
+from tests.helpers.commands import Run, told
 
 ADA = "ada@acme.example"
-Run = Callable[..., Result]
-
-
-@pytest.fixture
-def store(tmp_path: Path, _sqlite_template: Path) -> Iterator[Store]:
-    file = tmp_path / "leadbridge.db"
-    file.write_bytes(_sqlite_template.read_bytes())
-    opened = open_store(f"sqlite:///{file}", key=KEY)
-    yield opened
-    opened.close()
-
-
-@pytest.fixture
-def run(store: Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Run:
-    config = tmp_path / "leadbridge.yaml"
-    config.write_text(f"store: sqlite:///{tmp_path}/leadbridge.db\n{SOUND}")
-    for name, value in {**ENVIRONMENT, "LEADBRIDGE_KEY": KEY.hex(), "LOGNAME": "olga"}.items():
-        monkeypatch.setenv(name, value)
-    monkeypatch.setattr(logs, "configure", lambda **_: None)  # to the runner's stream, which it closes
-
-    def command(*words: str, code: int = 0) -> Result:
-        found = CliRunner().invoke(cli.app, [*words, "--config", str(config)])
-        assert found.exit_code == code, found.output
-        return found
-
-    return command
-
-
-def told(found: Result) -> dict[str, Any]:
-    answer: dict[str, Any] = json.loads(found.stdout)
-    return answer
 
 
 def aside(store: Store, source: str, body: bytes, ref: str) -> int:

@@ -317,7 +317,10 @@ class EmailPlatform(ABC):
 
     @abstractmethod
     def repeatable(self, journey: str) -> bool:
-        """Is starting this configured journey twice the same as once (tag, merge field), or not (bare trigger)?"""
+        """Is starting this configured journey twice the same as once (tag, merge field), or not (bare trigger)?
+
+        Here and below, `journey` is a name of `Config.nurture.ways`; each variant of a journey has its own.
+        """
 
     @abstractmethod
     def enrol(self, journey: str, email: str, *, again: bool = False) -> tuple[Entry, str]:

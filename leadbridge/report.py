@@ -166,7 +166,7 @@ def show_explanation(found: Explanation) -> None:
         ends = ", ".join(word for word in (given.route, given.outcome, given.reason) if word)
         console.print(f"{given.rule.replace('_', ' ')}: {given.state} {ends}", highlight=False, markup=False)
     for row in found.enrolments:
-        console.print(f"journey {row.journey}: {row.state.value} {row.words}", highlight=False, markup=False)
+        console.print(f"journey {row.way}: {row.state.value} {row.words}", highlight=False, markup=False)
 
 
 def show_difference(found: Difference) -> None:

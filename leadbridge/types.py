@@ -159,6 +159,11 @@ class EnrolmentState(StrEnum):
     HELD = "held"
 
 
+def way_name(journey: str, variant: str) -> str:
+    """What an e-mail platform is told to start or end: the journey's name, and the variant's if it has variants."""
+    return f"{journey} / {variant}" if variant else journey
+
+
 class SuppressionReason(StrEnum):
     """Why an address must not be mailed."""
 

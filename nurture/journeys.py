@@ -31,6 +31,7 @@ class Past:
     grounds: frozenset[str] = frozenset()  # rules that gave points when it was decided
     stage: LifecycleStage | None = None  # the person's, then
     left_at: datetime | None = None
+    variant: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -215,7 +216,7 @@ def endings(nurture: Nurture, person: Candidate, left: str, at: datetime) -> lis
         journey = configured.get(row.journey)
         why = left or _ending(nurture, journey, row, person, at)
         if why:
-            can_tell = journey is not None and journey.exit_tag is not None
+            can_tell = _exit_tag(journey, row) is not None
             found.append(Exit(row.id, why, tell=can_tell and not left and at < _over_at(nurture, row)))
     return found
 
@@ -232,10 +233,16 @@ def _ending(nurture: Nurture, journey: Journey | None, row: Past, person: Candid
         return f"stage is {person.stage or 'none'} now, was {row.stage or 'none'}"
     if at >= _over_at(nurture, row):
         return "ran its course"
-    if journey.exit_tag is not None and not person.holds.get(journey.name, False):
+    if _exit_tag(journey, row) is not None and not person.holds.get(journey.name, False):
         better = _moved_on(nurture, journey, person, at)
         return f"moved on to {better}" if better else ""
     return ""
+
+
+def _exit_tag(journey: Journey | None, row: Past) -> str | None:
+    """The tag that takes the person out of the way they came in by; none where there is no such way any more."""
+    way = None if journey is None else journey.ways.get(row.variant)
+    return None if way is None else way.exit_tag
 
 
 def _moved_on(nurture: Nurture, journey: Journey, person: Candidate, at: datetime) -> str:

@@ -106,8 +106,8 @@ def settle_uncertain(store: Store, platform: EmailPlatform, done: Enrolled | Non
     with store.writing() as tx:
         enrolments.strand_expired(tx, clock.replaced())
     for row in _uncertain(store):
-        proof = platform.entered(row.journey, row.address, again=row.entry > 1)
-        if proof is None or (proof is False and not platform.repeatable(row.journey)):
+        proof = platform.entered(row.way, row.address, again=row.entry > 1)
+        if proof is None or (proof is False and not platform.repeatable(row.way)):
             continue
         target = EnrolmentState.DONE if proof else EnrolmentState.CHECKED
         words = "the vendor shows the entry" if proof else "the vendor shows no entry"
@@ -200,7 +200,7 @@ def _groups(platform: EmailPlatform, asked: Asked, simultaneous: int) -> Iterato
     yield [pair for pair in asked if pair[1].status is not MemberStatus.SUBSCRIBED]
     calls = [pair for pair in asked if pair[1].status is MemberStatus.SUBSCRIBED]
     for repeatable, size in ((True, REPEATABLE_GROUP), (False, simultaneous)):
-        sort = [pair for pair in calls if platform.repeatable(pair[0].journey) is repeatable]
+        sort = [pair for pair in calls if platform.repeatable(pair[0].way) is repeatable]
         for start in range(0, len(sort), size):
             yield sort[start : start + size]
 
@@ -276,7 +276,7 @@ def _call(
     if stop or not mine:
         return Entry.NOTHING_HAPPENED, f"contact is {stop}" if stop else "no longer ours to call", None
     try:
-        entry, words = platform.enrol(row.journey, row.address, again=row.entry > 1)
+        entry, words = platform.enrol(row.way, row.address, again=row.entry > 1)
     except NeedsOperator as error:  # turned away at the vendor's door: proven that nothing happened
         return Entry.NOTHING_HAPPENED, error.problem, error
     except VendorError as error:

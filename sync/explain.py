@@ -56,7 +56,10 @@ class Explanation:
             ],
             "not_ready_for_sales": list(self.unmet),
             "machines": list(self.machines),
-            "enrolments": [{"journey": row.journey, "state": row.state, "words": row.words} for row in self.enrolments],
+            "enrolments": [
+                {"journey": row.journey, "variant": row.variant, "state": row.state, "words": row.words}
+                for row in self.enrolments
+            ],
         }
 
     def _score(self, score: Score) -> dict[str, Any]:

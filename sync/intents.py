@@ -15,7 +15,7 @@ from leadbridge.store.exits import Exit
 from leadbridge.store.leads import PersonRow
 from leadbridge.types import BuyerJourney, EnrolmentState, LifecycleStage, PersonId
 from nurture import catalogue, gate
-from nurture.holdout import held_out
+from nurture.holdout import held_out, variant
 from nurture.journeys import Candidate, Match, Past, endings, is_in, match
 from sync import hand_off
 from sync.outlook import Loaded, Outlook, Scorer
@@ -187,6 +187,7 @@ def _past(row: enrolments.EnrolmentRow, unfit: Collection[int]) -> Past:
         grounds=frozenset(row.grounds),
         stage=LifecycleStage(row.stage) if row.stage else None,
         left_at=row.left_at,
+        variant=row.variant,
     )
 
 
@@ -225,13 +226,18 @@ def _intent(
     scorer: Scorer, outlook: Outlook, candidate: Candidate, address: str, found: Match, at: datetime
 ) -> enrolments.Intent:
     journey = found.journey
+    chosen = ""
+    if journey.variants:
+        had = [row.variant for row in sorted(candidate.past, key=lambda row: row.id) if row.journey == journey.name]
+        chosen = variant(f"email:{address}", journey.name, {one.name: one.share for one in journey.variants}, had)
+    way = journey.ways[chosen]
     return enrolments.Intent(
         person_id=outlook.person_id,
         journey=journey.name,
         entry=found.entry,
-        vendor=journey.platform,
+        vendor=way.platform,
         address=address,
-        trigger=journey.start,
+        trigger=way.start,
         score=outlook.scores[0].value if outlook.scores else None,
         reason_in=next(iter(outlook.reasons.values()), ""),
         expires_at=at + timedelta(seconds=scorer.config.guards.intents_expire_after),
@@ -239,4 +245,5 @@ def _intent(
         lane=Lane.HOT if journey.urgent else Lane.NORMAL,
         grounds=tuple(sorted(candidate.grounds)),
         stage=candidate.stage,
+        variant=chosen,
     )

@@ -36,7 +36,7 @@ def tell_exits(store: Store, platform: EmailPlatform, *, simultaneous: int = 4) 
             if not rows:
                 return done
             after = rows[-1].id
-            telling = [row for row in rows if row.id not in later and platform.can_leave(row.journey)]
+            telling = [row for row in rows if row.id not in later and platform.can_leave(row.way)]
             try:
                 heard = list(pool.map(lambda row: _tell(platform, row), telling))
             except NeedsOperator as error:
@@ -68,7 +68,7 @@ def _overtaken(history: dict[int, list[enrolments.EnrolmentRow]], rows: list[enr
 def _tell(platform: EmailPlatform, row: enrolments.EnrolmentRow) -> bool:
     """Has the platform heard of it, or is nobody there to hear of? False: to be told again."""
     try:
-        platform.leave(row.journey, row.address)
+        platform.leave(row.way, row.address)
     except NeedsOperator:
         raise
     except FeatureMissing:

@@ -5,14 +5,14 @@ mail, against everybody who was kept out of it by the same draw, so that nothing
 """
 
 from collections import Counter, defaultdict
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime, time, timedelta
 from itertools import groupby, pairwise
 from statistics import median
 from typing import Any
 
-from sqlalchemy import BigInteger, Connection, Select, case, func, literal, select, type_coerce, union_all
+from sqlalchemy import BigInteger, Connection, Row, Select, case, func, literal, select, type_coerce, union_all
 
 from leadbridge.config.measurement import Cost, Goal, Measurement
 from leadbridge.config.schema import Config
@@ -32,6 +32,17 @@ WEEKS = 4
 # --- journeys --------------------------------------------------------------------------------------------------------
 
 
+@dataclass(frozen=True, slots=True)
+class VariantOutcome:
+    """One variant of a journey, against the first in the file and against who was kept out of all of them."""
+
+    variant: str
+    people: Arm
+    entered: int
+    against_first: Uplift | None  # None for the first itself, and while there is nothing to compare
+    against_kept_out: Uplift | None
+
+
 @dataclass(slots=True)
 class JourneyOutcome:
     """One journey against who was kept out of it; only people whose time to succeed is over."""
@@ -44,6 +55,7 @@ class JourneyOutcome:
     uplift: Uplift | None
     revenue: tuple[float, float, float] | None  # (low, difference, high) for each person
     spent: float = 0.0
+    variants: list[VariantOutcome] = field(default_factory=list)  # in the order of the file
 
     @property
     def gained(self) -> float | None:
@@ -63,6 +75,15 @@ class _Side:
     entered: int = 0
     amounts: list[float] = field(default_factory=list)  # above zero, one for each person who spent
 
+    @property
+    def arm(self) -> Arm:
+        return Arm(self.people, self.successes)
+
+    def add(self, row: Row[Any]) -> None:
+        self.people += 1
+        self.successes += row.success
+        self.entered += row.entered
+
 
 def journeys(tx: Connection, config: Config, now: datetime) -> list[JourneyOutcome]:
     """Every journey of the configuration, in its order."""
@@ -71,6 +92,7 @@ def journeys(tx: Connection, config: Config, now: datetime) -> list[JourneyOutco
     drawn = _drawn().subquery("drawn")
     over = to_micros(now) - window
     sides: dict[tuple[str, int], _Side] = defaultdict(_Side)
+    forms: dict[tuple[str, str], _Side] = defaultdict(_Side)
     early: Counter[str] = Counter()
     for row in tx.execute(_with_success(drawn, measurement.goal, window)):
         if row.start > over:
@@ -78,16 +100,16 @@ def journeys(tx: Connection, config: Config, now: datetime) -> list[JourneyOutco
             continue
         if row.before:
             continue  # had succeeded already: nothing was left to bring about
-        side = sides[row.journey, row.arm]
-        side.people += 1
-        side.successes += row.success
-        side.entered += row.entered
+        sides[row.journey, row.arm].add(row)
+        if row.arm == TREATED:
+            forms[row.journey, row.variant].add(row)
     for name, arm, amount in _spent_by_people(tx, drawn, window, over, measurement.amount):
         sides[name, arm].amounts.append(amount)
     found = []
     for journey in config.nurture.journeys:
         treated, kept = sides[journey.name, TREATED], sides[journey.name, KEPT_OUT]
-        one, other = Arm(treated.people, treated.successes), Arm(kept.people, kept.successes)
+        one, other = treated.arm, kept.arm
+        compared = [(variant.name, forms[journey.name, variant.name]) for variant in journey.variants]
         money = mean_difference(treated.amounts, one.people, kept.amounts, other.people, measurement.confidence)
         own = [cost for cost in measurement.costs if cost.journey == journey.name]
         found.append(
@@ -100,26 +122,48 @@ def journeys(tx: Connection, config: Config, now: datetime) -> list[JourneyOutco
                 uplift(one, other, measurement.confidence),
                 money,
                 spent(own, None, now),
+                _variants(compared, other, measurement.confidence),
             )
         )
     return found
 
 
+def _variants(compared: Sequence[tuple[str, _Side]], kept_out: Arm, confidence: float) -> list[VariantOutcome]:
+    """Each beside the first. Of several comparisons all are to hold at once, so each is made surer (Bonferroni)."""
+    surer = 1 - (1 - confidence) / max(1, len(compared) - 1)
+    return [
+        VariantOutcome(
+            name,
+            side.arm,
+            side.entered,
+            uplift(side.arm, compared[0][1].arm, surer) if place else None,
+            uplift(side.arm, kept_out, confidence),
+        )
+        for place, (name, side) in enumerate(compared)
+    ]
+
+
 def _drawn() -> Select[Any]:
-    """Whom each draw concerned: person, journey, side, when first, and whether they entered."""
-    started = type_coerce(enrolments.c.created_at, BigInteger)
+    """Whom each draw concerned: person, journey, side, when first and in which variant, and whether they entered."""
     done = enrolments.c.state == EnrolmentState.DONE
+    all_rows = (
+        select(func.min(enrolments.c.id).label("first"), func.max(case((done, 1), else_=0)).label("entered"))
+        .group_by(enrolments.c.person_id, enrolments.c.journey)
+        .subquery()
+    )
     treated = select(
         enrolments.c.person_id,
         enrolments.c.journey,
         literal(TREATED).label("arm"),
-        func.min(started).label("start"),
-        func.max(case((done, 1), else_=0)).label("entered"),
-    ).group_by(enrolments.c.person_id, enrolments.c.journey)
+        enrolments.c.variant,
+        type_coerce(enrolments.c.created_at, BigInteger).label("start"),
+        all_rows.c.entered,
+    ).join(all_rows, all_rows.c.first == enrolments.c.id)
     kept = select(
         holdouts.c.person_id,
         holdouts.c.journey,
         literal(KEPT_OUT),
+        literal(""),
         type_coerce(holdouts.c.at, BigInteger),
         literal(0),
     )
@@ -139,7 +183,13 @@ def _with_success(drawn: Any, goal: Goal, window: int) -> Select[Any]:
     after = mine.where(at > drawn.c.start, at <= drawn.c.start + window).exists()
     before = mine.where(at <= drawn.c.start).exists() if goal.activity is None else literal(False)
     return select(
-        drawn.c.journey, drawn.c.arm, drawn.c.start, drawn.c.entered, after.label("success"), before.label("before")
+        drawn.c.journey,
+        drawn.c.arm,
+        drawn.c.variant,
+        drawn.c.start,
+        drawn.c.entered,
+        after.label("success"),
+        before.label("before"),
     )
 
 

@@ -68,7 +68,7 @@ def _compare(store: Store, platform: EmailPlatform, done: Reconciled, tell: Call
             if not rows:
                 break
             after = rows[-1].id
-            proof = {row.id: platform.entered(row.journey, row.address, again=row.entry > 1) for row in rows}
+            proof = {row.id: platform.entered(row.way, row.address, again=row.entry > 1) for row in rows}
             entered = [row for row, shown in proof.items() if shown]
             unknown = [row for row, shown in proof.items() if shown is None]
             with store.writing() as tx:

@@ -39,7 +39,7 @@ def entered_meanwhile(
         if not _is_later(people.get(row.person_id), restored.at)
         and not _known_since(nurture, row, past.get(row.person_id, ()), restored.at)
     ]
-    shown = list(pool.map(lambda row: platform.entered(row.journey, row.address, again=row.entry > 1), open_ones))
+    shown = list(pool.map(lambda row: platform.entered(row.way, row.address, again=row.entry > 1), open_ones))
     entered = [row.id for row, proof in zip(open_ones, shown, strict=True) if proof]
     unknown = [row.id for row, proof in zip(open_ones, shown, strict=True) if proof is None]
     if entered or unknown:

@@ -7,7 +7,7 @@ from connectors.mailchimp.auth import Api, Sdk
 from connectors.mailchimp.feeds import Feeds
 from connectors.mailchimp.journeys import TRIGGER
 from connectors.mailchimp.wire import AudienceRow, Refused, Shape, Text
-from leadbridge.config.nurture import Journey
+from leadbridge.config.nurture import Journey, Way
 from leadbridge.errors import Fault
 
 
@@ -55,10 +55,20 @@ class Agreement:
     def _no_journey(self) -> Iterator[Fault]:
         """Journeys started at an address that is no journey's any more. Accounts that do not tell are believed."""
         known = self._feeds.journeys()
-        for n, journey in enumerate(self._journeys):
-            found = TRIGGER.search(journey.start)
+        for where, way in self._ways():
+            found = TRIGGER.search(way.start)
             if known is None or found is None or found[1] in known:
                 continue
-            where = f"nurture.journeys[{n}].mailchimp.trigger"
             there = "; ".join(f"{one} ({name})" for one, name in known.items()) or "none"
-            yield Fault(0, where, f"there is no journey {found[1]} in this audience", f"there is: {there}")
+            yield Fault(
+                0,
+                f"{where}.mailchimp.trigger",
+                f"there is no journey {found[1]} in this audience",
+                f"there is: {there}",
+            )
+
+    def _ways(self) -> Iterator[tuple[str, Way]]:
+        """Every way into a journey, and where the file says so."""
+        for n, journey in enumerate(self._journeys):
+            for place, way in enumerate(journey.ways.values()):
+                yield f"nurture.journeys[{n}]" + (f".variants[{place}]" if journey.variants else ""), way

@@ -37,7 +37,7 @@ class Mailchimp(EmailPlatform):
         lookback = timedelta(seconds=connection.lookback)
         audience = connection.audience
         self._members = Members(self._api, self._fields, audience, connection.simultaneous, lookback)
-        journeys = {one.name: one.mailchimp for one in config.nurture.journeys if one.mailchimp is not None}
+        journeys = {name: way.mailchimp for name, way in config.nurture.ways.items() if way.mailchimp is not None}
         self._journeys = Journeys(self._api, audience, journeys)
         secret = connection.webhook_secret.get_secret_value() if connection.webhook_secret else None
         self._hooks = Hooks(self._api, audience, config.web.public_url, secret, grants or MemoryGrants())

@@ -249,7 +249,7 @@ def list_rows(
 
     def show() -> None:
         for row in rows:
-            typer.echo(f"{row.id}  {row.state.value}  {row.address}  {row.journey} (entry {row.entry})  {row.words}")
+            typer.echo(f"{row.id}  {row.state.value}  {row.address}  {row.way} (entry {row.entry})  {row.words}")
         if not rows:
             typer.echo("No such rows.")
 

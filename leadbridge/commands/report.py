@@ -4,11 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import asdict
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import typer
 
 from leadbridge.commands.common import DEFAULT_CONFIG, AsJson, ConfigFile, emit, parts_of
+
+if TYPE_CHECKING:
+    from nurture.measurement import Uplift
 
 app = typer.Typer(
     no_args_is_help=True, help="What came of it: journeys, funnel, hand-off, money. Reads the store only."
@@ -32,16 +35,16 @@ def journeys(config: ConfigFile = DEFAULT_CONFIG, as_json: AsJson = False) -> No
             typer.echo(f"{one.journey}: {one.treated.people:,} people, {one.kept_out.people:,} kept out")
             if one.too_early:
                 typer.echo(f"  too early to tell of {one.too_early:,}")
+            for variant in one.variants:
+                typer.echo(
+                    f"  {variant.variant}: {variant.people.people:,} people, success {_share(variant.people.share)}"
+                )
+                _show_uplift(variant.against_first, f"against {one.variants[0].variant}", "    ")
+                _show_uplift(variant.against_kept_out, "against those kept out", "    ")
             if one.uplift is None:
-                typer.echo("  nothing to compare yet")
+                typer.echo("  nobody to compare with was kept out" if one.variants else "  nothing to compare yet")
                 continue
-            up = one.uplift
-            typer.echo(f"  success {_share(one.treated.share)} against {_share(one.kept_out.share)}: "
-                       f"{up.difference * 100:+.1f} points ({up.low * 100:+.1f} to {up.high * 100:+.1f})")  # fmt: skip
-            verdict = "decided" if up.decided else "go on comparing"
-            typer.echo(
-                f"  however often one looks: {up.always_low * 100:+.1f} to {up.always_high * 100:+.1f}; {verdict}"
-            )
+            _show_uplift(one.uplift, f"success {_share(one.treated.share)} against {_share(one.kept_out.share)}", "  ")
             if one.revenue is not None:
                 low, middle, high = one.revenue
                 typer.echo(f"  money for each person: {middle:+,.2f} ({low:+,.2f} to {high:+,.2f})")
@@ -49,6 +52,18 @@ def journeys(config: ConfigFile = DEFAULT_CONFIG, as_json: AsJson = False) -> No
                 typer.echo(f"  {one.gives_back:,.2f} brought in for each 1 of {one.spent:,.2f} spent")
 
     emit(as_json, {"journeys": figures}, show)
+
+
+def _show_uplift(up: Uplift | None, what: str, indent: str) -> None:
+    if up is None:
+        return
+    typer.echo(f"{indent}{what}: {_points(up.difference)} points ({_points(up.low)} to {_points(up.high)})")
+    verdict = "decided" if up.decided else "go on comparing"
+    typer.echo(f"{indent}however often one looks: {_points(up.always_low)} to {_points(up.always_high)}; {verdict}")
+
+
+def _points(share: float) -> str:
+    return f"{share * 100:+.1f}"
 
 
 @app.command()

@@ -1,5 +1,6 @@
 """The part of the file that says who is contacted, how, and how often at most."""
 
+from collections.abc import Mapping
 from typing import Literal
 
 from pydantic import Field, model_validator
@@ -14,7 +15,10 @@ from leadbridge.config.kinds import (
     TriggerAddress,
     across,
 )
-from leadbridge.types import ActivityKind, BuyerJourney
+from leadbridge.types import ActivityKind, BuyerJourney, way_name
+
+EXACT = 1e-9
+"""How exactly shares have to come to the whole: written to six places of a per cent, and added up."""
 
 ExitOn = Literal["conversion", "stage_change"]
 ReEnter = Literal["never", "after_exit", "new_reason"]
@@ -47,13 +51,53 @@ class MailchimpTrigger(Section):
         return self
 
 
-class Journey(Section):
-    """One nurture journey, in order of preference."""
+class Way(Section):
+    """One way into a journey: the platform that sends it, and what starts it there."""
 
     name: str = Field(min_length=1, max_length=100, description="name in the ledger and in reports")
     mailchimp: MailchimpTrigger | None = Field(None, description="how it is started")
     plugins: dict[Name, str] = Field(
         default={}, description="instead: by the name of a plugin, what its platform calls the journey"
+    )
+
+    @property
+    def platforms(self) -> int:
+        """How many platforms it names; one is right."""
+        return (self.mailchimp is not None) + len(self.plugins)
+
+    @property
+    def platform(self) -> str:
+        """The e-mail platform that sends it, as connections names it."""
+        return "mailchimp" if self.mailchimp is not None else next(iter(self.plugins))
+
+    @property
+    def start(self) -> str:
+        """What starts it, as the ledger records it."""
+        return self.mailchimp.start if self.mailchimp is not None else self.plugins[self.platform]
+
+    @property
+    def exit_tag(self) -> str | None:
+        """The tag that takes a person out of it, where there is one."""
+        return self.mailchimp.exit_tag if self.mailchimp is not None else None
+
+
+class Variant(Way):
+    """One of several forms of a journey that are compared with each other."""
+
+    share: Share = Field(description="share of the people who get it; all of them together come to 100%")
+
+    @model_validator(mode="after")
+    def _at_one_platform(self) -> "Variant":
+        if self.platforms != 1:
+            raise across("needs one platform that sends it: mailchimp, or a plugin", "mailchimp", "plugins")
+        return self
+
+
+class Journey(Way):
+    """One nurture journey, in order of preference."""
+
+    variants: list[Variant] = Field(
+        default=[], description="instead of one way in: forms of it to compare, each with its share of the people"
     )
     when: When = Field(description="who gets it")
     track: Name = Field("main", description="of the journeys of one track a person is in at most one at a time")
@@ -79,24 +123,29 @@ class Journey(Section):
 
     @model_validator(mode="after")
     def _at_one_platform(self) -> "Journey":
-        if (self.mailchimp is not None) + len(self.plugins) != 1:
-            raise across("needs one platform that sends it: mailchimp, or a plugin", "mailchimp", "plugins")
+        ways = ("mailchimp", "plugins", "variants")
+        if self.platforms + bool(self.variants) != 1:
+            raise across(
+                "needs one platform that sends it: mailchimp, or a plugin; or variants, each with its own", *ways
+            )
+        if not self.variants:
+            return self
+        if len(self.variants) == 1:
+            raise across("has one of its variants only, and nothing to compare it with; add another", *ways)
+        whole = sum(variant.share for variant in self.variants)
+        if abs(whole - 1) > EXACT:
+            shares = " + ".join(f"{variant.share * 100:g}%" for variant in self.variants)
+            raise across(
+                f"has variants whose shares come to {whole * 100:g}% ({shares}); make them come to 100%", *ways
+            )
+        if len({variant.platform for variant in self.variants}) > 1:
+            raise across("has variants on different platforms, so that platforms would be compared; use one", *ways)
         return self
 
     @property
-    def platform(self) -> str:
-        """The e-mail platform that sends it, as connections names it."""
-        return "mailchimp" if self.mailchimp is not None else next(iter(self.plugins))
-
-    @property
-    def start(self) -> str:
-        """What starts it, as the ledger records it."""
-        return self.mailchimp.start if self.mailchimp is not None else self.plugins[self.platform]
-
-    @property
-    def exit_tag(self) -> str | None:
-        """The tag that takes a person out of it, where there is one."""
-        return self.mailchimp.exit_tag if self.mailchimp is not None else None
+    def ways(self) -> Mapping[str, Way]:
+        """The ways into it, by variant; "" is the only one of a journey without variants."""
+        return {variant.name: variant for variant in self.variants} or {"": self}
 
     @property
     def about(self) -> BuyerJourney | None:
@@ -145,3 +194,10 @@ class Nurture(Section):
     until: When | None = Field(
         None, description="when this holds, whoever is in any journey leaves it and enters none: a reply, a question"
     )
+
+    @property
+    def ways(self) -> dict[str, Way]:
+        """Every way into every journey, by the name that an e-mail platform is told (`way_name`)."""
+        return {
+            way_name(journey.name, variant): way for journey in self.journeys for variant, way in journey.ways.items()
+        }

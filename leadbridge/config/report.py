@@ -7,6 +7,7 @@ from collections.abc import Iterable
 from leadbridge.config.conditions import fields_of
 from leadbridge.config.guards import Cap
 from leadbridge.config.hand_off import HandOff
+from leadbridge.config.nurture import Journey
 from leadbridge.config.schema import Config, conditions_of
 from leadbridge.config.scores import Rule
 
@@ -36,7 +37,7 @@ def describe(config: Config) -> list[tuple[str, str]]:
     lines.append(("buyer's journey", ", ".join(phase.value for phase in config.buyer_journey) or "none"))
     lines.append(("segments", ", ".join(config.segments) or "none"))
     nurture = config.nurture
-    journeys = ", ".join(journey.name + _held(journey.holdout) for journey in nurture.journeys)
+    journeys = ", ".join(journey.name + _compared(journey) for journey in nurture.journeys)
     lines.append(("journeys", (journeys or "none") + ("" if nurture.enabled else "; switched off, nobody is mailed")))
     lines.append(("hand-off", _handing_over(config.hand_off)))
     lines += _warnings(config)
@@ -51,8 +52,9 @@ def describe(config: Config) -> list[tuple[str, str]]:
 def _warnings(config: Config) -> list[tuple[str, str]]:
     """What works, and would be safer otherwise."""
     journeys = config.nurture.journeys
-    bare = [one.name for one in journeys if one.mailchimp is not None and one.mailchimp.trigger is not None]
-    no_exit = [one.name for one in journeys if one.exit_tag is None]
+    ways = config.nurture.ways
+    bare = [name for name, way in ways.items() if way.mailchimp is not None and way.mailchimp.trigger is not None]
+    no_exit = [name for name, way in ways.items() if way.exit_tag is None]
     found = []
     if bare:
         words = "started by a call that cannot be repeated; a tag or merge field can be proved and settled"
@@ -130,8 +132,11 @@ def _length(seconds: float) -> str:
     return f"{seconds / size:g}{unit}"
 
 
-def _held(share: float) -> str:
-    return f" ({share * 100:g}% held out)" if share else ""
+def _compared(journey: Journey) -> str:
+    """What of the journey is compared with what."""
+    told = [f"{variant.share * 100:g}% {variant.name}" for variant in journey.variants]
+    told += [f"{journey.holdout * 100:g}% held out"] if journey.holdout else []
+    return f" ({', '.join(told)})" if told else ""
 
 
 def _cap(cap: Cap) -> str:

@@ -11,7 +11,7 @@ from leadbridge.config.facts import IS, RESERVED, Facts
 from leadbridge.config.faults import Faults
 from leadbridge.config.schema import values
 from leadbridge.config.wording import did_you_mean, listed, nearest, shown
-from leadbridge.types import LifecycleStage
+from leadbridge.types import LifecycleStage, way_name
 
 Found = Iterator[tuple[Node, str] | tuple[Node, str, str]]
 """Where, what is wrong, and the hint."""
@@ -251,14 +251,14 @@ def _connections(tree: Node, _facts: Facts) -> Found:
                 if place and vendor not in connected and (part, vendor) != ("fields", "mailchimp"):
                     yield place, f"{verb} {title}, which is not under connections; add connections.{vendor}"
     plugins = known.at("plugins")
-    nodes = [*tree.below("fields").values(), *tree.below("write_back").values(), *tree.each("nurture", "journeys")]
+    nodes = [*tree.below("fields").values(), *tree.below("write_back").values(), *_ways(tree)]
     for node in nodes:
         named = node.at("plugins")
         for name, place in named.entries.items() if named else ():
             if plugins is None or name not in plugins.entries:
                 yield place, f"is no plugin under connections; add connections.plugins.{name}"
     journeys = tree.at("nurture", "journeys")
-    by_mailchimp = any(journey.at("mailchimp") for journey in tree.each("nurture", "journeys"))
+    by_mailchimp = any(way.at("mailchimp") for way in _ways(tree))
     if journeys and by_mailchimp and "mailchimp" not in connected and tree.written("nurture", "enabled") != "false":
         yield journeys, "need Mailchimp, which is not under connections; add connections.mailchimp"
     secret = tree.at("connections", "hubspot", "webhook_secret")
@@ -324,7 +324,14 @@ def _offers(tree: Node, _facts: Facts) -> Found:
 def _journeys(tree: Node, _facts: Facts) -> Found:
     journeys = tree.each("nurture", "journeys")
     yield from _twice(journeys, "name", "is the name of another journey")
-    starts = [start for journey in journeys if (start := journey.at("mailchimp")) and start.kind == "table"]
+    named = [journey.written("name") for journey in journeys]
+    for journey in journeys:
+        variants = journey.each("variants")
+        yield from _twice(variants, "name", "is the name of another variant of the journey")
+        for calls in [found for variant in variants if (found := variant.at("name")) and found.kind == "text"]:
+            if way_name(journey.written("name") or "", calls.text) in named:
+                yield calls, "makes the name of another journey, with the journey's own before it; call it otherwise"
+    starts = [begin for way in _ways(tree) if (begin := way.at("mailchimp")) and begin.kind == "table"]
     same = "starts the same journey in Mailchimp as another one here, so that people could get it twice"
     yield from _twice(starts, "tag", same)
     yield from _twice(starts, "merge_field", same)
@@ -336,6 +343,12 @@ def _journeys(tree: Node, _facts: Facts) -> Found:
                 place,
                 "is a merge field that write_back fills, which would start and restart the journey; take another",
             )
+
+
+def _ways(tree: Node) -> list[Node]:
+    """Where the file says how a journey is started: in the journey, and in each of its variants."""
+    journeys = tree.each("nurture", "journeys")
+    return [*journeys, *(variant for journey in journeys for variant in journey.each("variants"))]
 
 
 def _steps(trigger: str) -> str:

@@ -16,7 +16,7 @@ from leadbridge.store.due import Lane
 from leadbridge.store.engine import among, database_now, is_writing, update_each, upsert
 from leadbridge.store.leases import SECONDS, UNHELD, claim_rows, held_ids, renew_rows
 from leadbridge.store.tables import enrolments, holdouts
-from leadbridge.types import EnrolmentState
+from leadbridge.types import EnrolmentState, way_name
 
 S = EnrolmentState
 
@@ -74,6 +74,7 @@ class Intent:
     lane: int = Lane.NORMAL
     grounds: tuple[str, ...] = ()  # names of the rules that give points now
     stage: str | None = None  # the person's, now
+    variant: str = ""  # of the journey, where it has variants
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,6 +104,12 @@ class EnrolmentRow:
     left_at: datetime | None = None  # when the person was out of the journey again
     reason_out: str = ""
     exit_state: str | None = None
+    variant: str = ""
+
+    @property
+    def way(self) -> str:
+        """What the platform is told to start, to look for and to end."""
+        return way_name(self.journey, self.variant)
 
 
 @dataclass(frozen=True, slots=True)
@@ -152,6 +159,7 @@ def intend(tx: Connection, rows: Sequence[Intent], now: datetime) -> set[int]:
                 "lane": int(row.lane),
                 "grounds": row.grounds,
                 "stage": row.stage,
+                "variant": row.variant,
             }
             for _, row in sorted(unique.items())
         ],
@@ -441,6 +449,7 @@ def row_of(row: Row[Any]) -> EnrolmentRow:
         row.id, row.person_id, row.journey, row.entry, S(row.state), row.vendor, row.address, row.trigger, row.score,
         row.reason_in, row.words, row.created_at, row.state_at, row.called_at, row.due_at, row.expires_at,
         row.lease_token, row.track, tuple(row.grounds), row.stage, row.left_at, row.reason_out, row.exit_state,
+        row.variant,
     )  # fmt: skip
 
 

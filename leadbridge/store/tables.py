@@ -378,6 +378,7 @@ enrolments = Table(
     Column("left_at", Instant),  # when the person was out of the journey again; none while in it
     _must("reason_out", CleanText, "''"),
     Column("exit_state", Key),  # of the exit told to the platform: wanted, told; none: nothing to tell
+    _must("variant", Key, "''"),  # of the journey, where it has variants
     *_lease(),
     UniqueConstraint("person_id", "journey", "entry"),
     **NEVER_REUSED,

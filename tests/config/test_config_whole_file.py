@@ -18,6 +18,10 @@ HEAD = "when: {job_title: {words: [vp, head]}}"
 WHERE = "where: {url: {contains: /pricing}}"
 MAILCHIMP = '  mailchimp: {api_key: "${MAILCHIMP_KEY}", audience: a36b032126}\n'
 TRIGGER = "trigger: https://us6.api.mailchimp.com/3.0/customer-journeys/journeys/12/steps/34/actions/trigger"
+VARIANTS = (
+    "variants: [{name: short, share: 60%, mailchimp: {tag: lb-short}}, "
+    "{name: long, share: 40%, mailchimp: {tag: lb-long}}]"
+)
 
 # what is replaced, by what, [(line, where, words)]
 PERSONA = "personas:\n  maria:\n    traits:\n      - {name: here, when: {country: NO}, weight: 2}\n"
@@ -309,6 +313,40 @@ CASES = {
         f"{GUIDES.replace('tag: lb-guides', TRIGGER)}\n    "
         f"{GUIDES.replace('tag: lb-guides', 'trigger: journeys/12/steps/34').replace('name: guides', 'name: more')}",
         [(30, "nurture.journeys[1].mailchimp.trigger", "people could get it twice (line 29)")],
+    ),
+    "shares of variants that are not the whole": (
+        "mailchimp: {tag: lb-guides}", VARIANTS.replace("40%", "30%"),
+        [(29, "nurture.journeys[0]", "shares come to 90% (60% + 30%); make them come to 100%")],
+    ),
+    "a share that is no share": (
+        "mailchimp: {tag: lb-guides}", VARIANTS.replace("40%", "0.4"),
+        [(29, "nurture.journeys[0].variants[1].share", "such as 10%")],
+    ),
+    "one variant": (
+        "mailchimp: {tag: lb-guides}", "variants: [{name: short, share: 100%, mailchimp: {tag: lb-s}}]",
+        [(29, "nurture.journeys[0]", "add another")],
+    ),
+    "variants beside a way in": (
+        "mailchimp: {tag: lb-guides}", f"mailchimp: {{tag: lb-guides}}, {VARIANTS}",
+        [(29, "nurture.journeys[0]", "or variants, each with its own")],
+    ),
+    "a variant that nothing starts": (
+        "mailchimp: {tag: lb-guides}", VARIANTS.replace(", mailchimp: {tag: lb-long}", ""),
+        [(29, "nurture.journeys[0].variants[1]", "needs one platform that sends it")],
+    ),
+    "two variants of one name": (
+        "mailchimp: {tag: lb-guides}", VARIANTS.replace("long, share", "short, share"),
+        [(29, "nurture.journeys[0].variants[1].name", "another variant of the journey (line 29)")],
+    ),
+    "two variants with one tag": (
+        "mailchimp: {tag: lb-guides}", VARIANTS.replace("lb-long", "lb-short"),
+        [(29, "nurture.journeys[0].variants[1].mailchimp.tag", "people could get it twice (line 29)")],
+    ),
+    "a variant that sounds like another journey": (
+        GUIDES,
+        GUIDES.replace("mailchimp: {tag: lb-guides}", VARIANTS)
+        + f"\n    {GUIDES.replace('name: guides', 'name: guides / long')}",
+        [(29, "nurture.journeys[0].variants[1].name", "makes the name of another journey")],
     ),
     "tag and trigger": (
         "tag: lb-guides", f"tag: lb-guides, {TRIGGER}", [(29, "nurture.journeys[0].mailchimp", "exactly one of tag")],

@@ -21,7 +21,8 @@ class Grant:
 
     refresh_token: str = field(repr=False)
     access_token: str = field(default="", repr=False)
-    expires_at: datetime | None = None  # none: there is no access token yet
+    expires_at: datetime | None = None  # none: there is no access token yet, or nobody says when it ends
+    about: str = ""  # what else the room wants to know of it
 
 
 Renew = Callable[[Grant], Grant]

@@ -40,7 +40,8 @@ class StoredGrants:
             return first
         for token in (held["access"], held["refresh"]):
             logs.hide(token)
-        return Grant(held["refresh"], held["access"], datetime.fromisoformat(held["expires"]))
+        expires = datetime.fromisoformat(held["expires"]) if held["expires"] else None
+        return Grant(held["refresh"], held["access"], expires, held.get("about", ""))
 
     def renewed(self, name: str, first: Grant, seen: str, renew: Renew) -> Grant:
         """See `Grants.renewed`."""
@@ -67,12 +68,12 @@ class StoredGrants:
     def _fetch(self, name: str, first: Grant, held: Grant, renew: Renew) -> Grant:
         """The next grant, stored whatever became of the lease: the old refresh token may be worth nothing by now."""
         found = renew(held)
-        assert found.expires_at is not None  # noqa: S101 - a renewed grant expires
         values = {
             "line": _line(first),
             "access": found.access_token,
             "refresh": found.refresh_token,
-            "expires": found.expires_at.isoformat(),
+            "expires": found.expires_at.isoformat() if found.expires_at else "",
+            "about": found.about,
         }
         with self._store.writing() as tx:
             grants.keep(tx, self._store.vault, name, values, clock.now())

@@ -2,10 +2,12 @@
 
 `simple_salesforce` builds addresses and names errors; everything it lacks is in the session we hand it: deadlines, no
 redirects, hosts by allow-list, headers that survive, and an ear for how many of the org's calls are used. It is never
-given the means to sign in again by itself: that would lose headers and can loop (section 8.4). We renew the token, once
-for all threads, and repeat a call once.
+given the means to sign in again by itself: that would lose headers and can loop (section 8.4). We sign in again, once
+for all threads and processes (`connectors.grants`), and repeat a call once.
 """
 
+import hashlib
+import json
 import re
 import threading
 from collections.abc import Callable, Mapping
@@ -18,6 +20,7 @@ import requests
 from requests.adapters import HTTPAdapter
 from simple_salesforce import Salesforce as Library
 
+from connectors import grants as kept
 from connectors.salesforce.wire import (
     CLIENT,
     VENDOR,
@@ -43,6 +46,9 @@ READS, WRITES = ("calls", "reads"), ("calls", "writes")
 JWT_LIFE = 180
 """Seconds; Salesforce takes up to five minutes, and the two clocks may differ (section 1.1)."""
 
+TRIES = 4
+"""Times a call is sent whose token is not accepted: with ours, with what others got meanwhile, with a fresh one."""
+
 _HOME = ".salesforce.com"
 _CURES = {
     "no client credentials user enabled": "name a run-as user in the app's client credentials flow",
@@ -63,6 +69,17 @@ class Grant:
     host: str
     organization: str
     user: str
+
+    @classmethod
+    def of(cls, held: kept.Grant) -> "Grant":
+        """As `stored` wrote it."""
+        logs.hide(held.access_token)
+        return cls(held.access_token, **json.loads(held.about))
+
+    def stored(self) -> kept.Grant:
+        """The session as it is kept for other processes. Nothing says when it ends: a 401 does (section 1.2)."""
+        about = {"host": self.host, "organization": self.organization, "user": self.user}
+        return kept.Grant("", self.token, about=json.dumps(about))
 
     def __repr__(self) -> str:  # the token is a secret (reliability G26)
         return f"Grant(host={self.host!r}, organization={self.organization!r}, user={self.user!r})"
@@ -109,7 +126,9 @@ class _Session(requests.Session):
 class Api:
     """The calls of one org. Thread-safe."""
 
-    def __init__(self, connection: SalesforceConnection, pace: Pace | None = None) -> None:
+    def __init__(
+        self, connection: SalesforceConnection, pace: Pace | None = None, grants: kept.Grants | None = None
+    ) -> None:
         self.pace = pace or Pace()
         self._connection = connection
         self._base = connection.base_url or f"https://{connection.domain}{_HOME}"
@@ -132,6 +151,9 @@ class Api:
         self._session = _session(connection, self._adapter)
         self._lock = threading.Lock()
         self._grant: Grant | None = None
+        self._grants = grants or kept.MemoryGrants()
+        self._first = kept.Grant(_line(connection))
+        self._fresh: Grant | None = None  # the last we signed in for ourselves
         for secret in (connection.client_secret, connection.private_key, connection.password):
             if secret is not None:
                 logs.hide(secret.get_secret_value())
@@ -149,17 +171,17 @@ class Api:
     ) -> T:
         """One call of the library and its answer as `read` understands it. Raises VendorError.
 
-        A token that is not accepted is renewed once; one that is fresh and not accepted needs an operator.
+        Instead of a token that is not accepted there may be another process's, which may have ended too; one that is
+        fresh and not accepted needs an operator.
         """
-        grant = self.grant()
-        try:
-            return self._send(operation, grant, call, read, repeatable, spend)
-        except Expired:
-            pass
-        try:
-            return self._send(operation, self.grant(instead_of=grant), call, read, repeatable, spend)
-        except Expired:
-            pass
+        grant = held = self.grant()
+        for _ in range(TRIES):
+            try:
+                return self._send(operation, grant, call, read, repeatable, spend)
+            except Expired:
+                if grant is self._fresh and grant is not held:
+                    break
+            grant = self.grant(instead_of=grant)
         what = "a fresh token is not accepted; check the app, its user and the domain"
         raise NeedsOperator(VENDOR, operation, what, status=401)
 
@@ -234,15 +256,22 @@ class Api:
     # --- signing in --------------------------------------------------------------------------------------------------
 
     def grant(self, *, instead_of: Grant | None = None) -> Grant:
-        """The session in use; a new one when there is none, or when `instead_of` is still the one in use.
+        """The session in use; another one when there is none, or when `instead_of` is still the one in use.
 
-        One thread signs in, the rest wait for what it gets (reliability pattern 15).
+        One thread of one process signs in, the rest wait for what it gets (reliability pattern 15).
         """
         with self._lock:
             if self._grant is None or self._grant is instead_of:
-                self._grant = None
-                self._grant = self._sign_in()
+                refused, self._grant = self._grant, None
+                held = self._grants.current(VENDOR, self._first)
+                if held.access_token in ("", refused.token if refused else ""):
+                    held = self._grants.renewed(VENDOR, self._first, held.access_token, self._renew)
+                self._grant = self._fresh if self._fresh and self._fresh.token == held.access_token else Grant.of(held)
             return self._grant
+
+    def _renew(self, _: kept.Grant) -> kept.Grant:
+        self._fresh = self._sign_in()
+        return self._fresh.stored()
 
     def _sign_in(self) -> Grant:
         operation, connect = "oauth.token", self._base + "/services/oauth2/token"
@@ -296,6 +325,14 @@ class Api:
         except (ValueError, TypeError, jwt.PyJWTError):
             problem = "private_key is no RSA private key in PEM form"
         raise NeedsOperator(VENDOR, "oauth.token", f"{problem}; write the whole file, with its BEGIN and END lines")
+
+
+def _line(connection: SalesforceConnection) -> str:
+    """Tells one way of signing in from another: a session of other credentials is not taken for ours."""
+    secrets = (connection.client_id, connection.client_secret, connection.private_key, connection.password)
+    given = [connection.domain, connection.base_url, connection.username]
+    given += [secret.get_secret_value() if secret else None for secret in secrets]
+    return hashlib.sha256(json.dumps(given).encode()).hexdigest()
 
 
 def _session(connection: SalesforceConnection, adapter: _Adapter) -> _Session:

@@ -18,6 +18,7 @@ from connectors.base import (
     Settled,
     TaskState,
 )
+from connectors.grants import Grants
 from connectors.salesforce.agreement import Agreement
 from connectors.salesforce.auth import Api
 from connectors.salesforce.describe import Objects
@@ -45,10 +46,19 @@ class Salesforce(Crm):
     vendor = VENDOR
     write_batch = BATCH
 
-    def __init__(self, connection: SalesforceConnection, config: Config, *, pace: Pace | None = None) -> None:
+    keeps_grants = True
+
+    def __init__(
+        self,
+        connection: SalesforceConnection,
+        config: Config,
+        *,
+        pace: Pace | None = None,
+        grants: Grants | None = None,
+    ) -> None:
         self.people = frozenset(connection.objects)
         self.bulk_above = connection.bulk_write_above
-        self._api = Api(connection, pace)
+        self._api = Api(connection, pace, grants)
         self._fields = Fields(connection, config)
         lookback, history = timedelta(seconds=connection.lookback), timedelta(seconds=connection.history)
         self._sources = tuple(dict.fromkeys(connection.activities))

@@ -12,9 +12,11 @@ from typing import Any
 import pytest
 
 from connectors.hubspot.connector import HubSpot
+from connectors.salesforce.connector import Salesforce
 from leadbridge import clock
 from leadbridge.call import Pace
 from leadbridge.errors import NeedsOperator
+from leadbridge.sandbox import salesforce as org
 from leadbridge.sandbox.hubspot import CLIENT_ID, REFRESH_TOKEN
 from leadbridge.sandbox.server import Sandbox
 from leadbridge.store import Store, grants, open_store, tables
@@ -174,9 +176,85 @@ def test_tokens_are_sealed_in_the_store_and_shown_nowhere(sandbox: Sandbox, stor
         assert kept[name] not in f"{one!r} {vars(one)!r} {vars(one._api)!r} {vars(one._api._access)!r}"
 
 
+# --- Salesforce, whose tokens end without saying when -----------------------------------------------------------------
+
+
+def org_room(sandbox: Sandbox, store: Store, owner: str = "w1", **connection: Any) -> Salesforce:
+    config = rooms.configuration(sandbox.url, salesforce=connection)
+    assert config.connections.salesforce is not None
+    kept = StoredGrants(store, owner, Pace().wait)
+    return Salesforce(config.connections.salesforce, config, pace=Pace(), grants=kept)
+
+
+def limits(room: Salesforce) -> Any:
+    """One call that needs a token."""
+    return room._api.ask("limits", lambda library: library.limits(), lambda answer: answer["DailyApiRequests"])
+
+
+def test_workers_sign_in_to_salesforce_once_between_them(sandbox: Sandbox, store_url: str) -> None:
+    stores = [open_store(store_url, key=KEY) for _ in range(4)]
+    workers = [org_room(sandbox, store, f"w{n}") for n, store in enumerate(stores)]
+    for round_ in (1, 2):
+        start = threading.Barrier(4)
+        errors: list[Exception] = []
+
+        def work(one: Salesforce, start: threading.Barrier = start, errors: list[Exception] = errors) -> None:
+            start.wait()
+            try:
+                limits(one)
+            except Exception as error:
+                errors.append(error)
+
+        threads = [threading.Thread(target=work, args=(one,)) for one in workers]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+        assert errors == []
+        assert renewals(sandbox) == round_
+        sandbox.salesforce.end_sessions()  # all of them meet the same 401 the next time
+    for store in stores:
+        store.close()
+
+
+def test_a_session_of_another_process_that_ended_too_is_not_the_last_word(sandbox: Sandbox, store: Store) -> None:
+    one, other = org_room(sandbox, store, "w1"), org_room(sandbox, store, "w2")
+    limits(one)
+    limits(other)  # takes the session that is there
+    assert renewals(sandbox) == 1
+    sandbox.salesforce.end_sessions()
+    limits(other)  # signs in, and `one` does not know
+    sandbox.salesforce.end_sessions()
+    limits(one)  # refused with its own, refused with the other's, signs in
+    assert renewals(sandbox) == 3
+    assert one.account() == other.account()
+
+
+def test_other_credentials_take_no_session_of_the_ones_before(sandbox: Sandbox, store: Store) -> None:
+    limits(org_room(sandbox, store))
+    with pytest.raises(NeedsOperator, match="signing in is refused"):
+        limits(org_room(sandbox, store, client_secret="guessed"))
+    limits(org_room(sandbox, store))
+    assert renewals(sandbox) == 2  # the refused one among them; what was stored is still there
+
+
+def test_a_session_of_salesforce_is_sealed_in_the_store_and_shown_nowhere(sandbox: Sandbox, store: Store) -> None:
+    one = org_room(sandbox, store)
+    limits(one)
+    with store.reading() as tx:
+        held = grants.read(tx, store.vault, "salesforce")
+        raw = tx.execute(tables.grants.select()).one()
+    assert held is not None
+    assert held["access"].encode() not in raw.sealed
+    assert held["access"] not in f"{one!r} {vars(one)!r} {vars(one._api)!r}"
+    assert "sandbox-salesforce-secret" not in json.dumps(held)
+
+
+# --- whole processes --------------------------------------------------------------------------------------------------
+
 PROCESS = """
 import json, sys
-from connectors.hubspot.connector import HubSpot
+from connectors import registry
 from leadbridge.call import Pace
 from leadbridge.config.schema import Config
 from leadbridge.store import open_store
@@ -184,7 +262,8 @@ from sync.grants import StoredGrants
 order = json.loads(sys.stdin.readline())
 config = Config.model_validate(order["config"])
 store = open_store(order["store"], key=bytes.fromhex(order["key"]))
-one = HubSpot(config.connections.hubspot, config, pace=Pace(), grants=StoredGrants(store, order["owner"], Pace().wait))
+kept = StoredGrants(store, order["owner"], Pace().wait)
+one = registry.crm(order["vendor"], config, pace=Pace(), grants=kept)
 print("ready", flush=True)
 sys.stdin.readline()
 print(one.account(), flush=True)
@@ -192,9 +271,24 @@ print(one.account(), flush=True)
 
 
 @pytest.mark.slow
-def test_processes_renew_once_between_them(sandbox: Sandbox, store_url: str) -> None:
-    connection = {k: v for k, v in OAUTH.items() if v is not None} | {"base_url": sandbox.url}
-    config = {"connections": {"hubspot": connection}, "fields": {}, "write_back": {}, "scores": rooms.SCORES}
+@pytest.mark.parametrize("vendor", ["hubspot", "salesforce"])
+def test_processes_renew_once_between_them(sandbox: Sandbox, store_url: str, vendor: str) -> None:
+    connections: dict[str, dict[str, Any]] = {
+        "hubspot": {name: value for name, value in OAUTH.items() if value is not None} | {"base_url": sandbox.url},
+        "salesforce": {
+            "domain": "acme.my",
+            "base_url": sandbox.url,
+            "client_id": org.CLIENT_ID,
+            "client_secret": org.CLIENT_SECRET,
+        },
+    }
+    accounts = {"hubspot": str(sandbox.hubspot.portal_id), "salesforce": sandbox.salesforce.organization_id}
+    config = {
+        "connections": {vendor: connections[vendor]},
+        "fields": {},
+        "write_back": {},
+        "scores": rooms.SCORES,
+    }
     root = Path(__file__).parents[2]
     running = []
     for n in range(4):
@@ -202,7 +296,7 @@ def test_processes_renew_once_between_them(sandbox: Sandbox, store_url: str) -> 
             [sys.executable, "-c", PROCESS], cwd=root, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
         )
         assert process.stdin is not None
-        order = {"config": config, "store": store_url, "key": KEY.hex(), "owner": f"p{n}"}
+        order = {"config": config, "store": store_url, "key": KEY.hex(), "owner": f"p{n}", "vendor": vendor}
         print(json.dumps(order), file=process.stdin, flush=True)
         running.append(process)
     for process in running:
@@ -212,5 +306,5 @@ def test_processes_renew_once_between_them(sandbox: Sandbox, store_url: str) -> 
         print(file=process.stdin, flush=True)
     for process in running:
         told, _ = process.communicate(timeout=60)
-        assert told.strip() == str(sandbox.hubspot.portal_id)
+        assert told.strip() == accounts[vendor]
     assert renewals(sandbox) == 1

@@ -12,7 +12,7 @@ from typing import Annotated
 import typer
 
 from leadbridge import __version__
-from leadbridge.commands import contact, export, operate, report, score, serve, setup, trial, work
+from leadbridge.commands import contact, export, operate, report, score, serve, setup, teams, trial, work
 from leadbridge.commands.common import FAILED, WRONG_USE
 from leadbridge.errors import ConfigError, Fault, LeadbridgeError
 
@@ -86,6 +86,7 @@ for command in (
     contact.suppress,
     contact.objection,
     contact.forget,
+    teams.history,
     operate.backup,
     operate.restore,
     operate.reconcile,
@@ -98,6 +99,8 @@ for command in (
 
 app.add_typer(contact.ledger, name="enrolments")
 app.add_typer(operate.quarantine, name="quarantine")
+for of_both in (teams.unanswered, teams.segments, teams.cycle):
+    report.app.command()(of_both)
 app.add_typer(report.app, name="report")
 
 if __name__ == "__main__":

@@ -151,7 +151,8 @@ def show_explanation(found: Explanation) -> None:
             )
     console.print(
         f"\nas of {found.at:%Y-%m-%d %H:%M %Z}: "
-        f"stage {found.stage or 'none'}, buyer's journey {found.buyer_journey or 'unknown'}",
+        f"stage {found.stage or 'none'}, buyer's journey {found.buyer_journey or 'unknown'}"
+        + (f", because {escape(found.phase_because)}" if found.phase_because else ""),
         highlight=False,
     )
     for name, value in found.wanted.items():

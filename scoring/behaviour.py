@@ -64,13 +64,18 @@ def compile_behaviour(behaviour: Mapping[str, Behaviour], lists: Lists | None = 
     """Make fields ready, in the file's order. Raises ValueError as `conditions.prepare` does."""
     return tuple(
         CompiledBehaviour(
-            name, each.take, each.value, _count(each, lists), None if each.per is None else _count(each.per, lists)
+            name,
+            each.take,
+            each.value,
+            compile_count(each, lists),
+            None if each.per is None else compile_count(each.per, lists),
         )
         for name, each in behaviour.items()
     )
 
 
-def _count(counted: Counted, lists: Lists | None) -> CompiledCount:
+def compile_count(counted: Counted, lists: Lists | None = None) -> CompiledCount:
+    """Make ready which activities count. Raises ValueError as `conditions.prepare` does."""
     return CompiledCount(
         kinds=tuple(sorted({KIND_CODES[kind] for kind in counted.of})),
         where=None if counted.where is None else prepare(counted.where, lists),

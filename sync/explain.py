@@ -10,6 +10,7 @@ from leadbridge.store import enrolments, hand_offs
 from leadbridge.store import leads as lead_store
 from leadbridge.store.engine import Store
 from leadbridge.types import BuyerJourney, LifecycleStage, PersonId, Score, Value
+from nurture.hand_off import told
 from scoring import reading
 from scoring.frames import People
 from sync.outlook import Loaded, Scorer, facts_of, load
@@ -26,6 +27,7 @@ class Explanation:
     raising: Mapping[str, Sequence[reading.Gain]]  # by score: what would raise it most
     stage: LifecycleStage | None
     buyer_journey: BuyerJourney | None
+    phase_because: str  # the condition that holds, in words; "" without a phase
     wanted: Mapping[str, Value]  # what the CRM should show, by our write-back names
     fields: Mapping[str, Value]  # what was known of the person
     activities: Mapping[str, int]  # what they had done by then, counted by kind
@@ -41,6 +43,7 @@ class Explanation:
             "scores": [self._score(score) for score in self.scores],
             "stage": self.stage,
             "buyer_journey": self.buyer_journey,
+            "buyer_journey_because": self.phase_because,
             "write_back": dict(self.wanted),
             "hand_offs": [
                 {
@@ -211,6 +214,7 @@ def _explained(
         raising={each[0].name: reading.raising(*each) for each in asked},
         stage=found.stage,
         buyer_journey=found.buyer_journey,
+        phase_because="" if found.buyer_journey is None else told(scorer.config.buyer_journey[found.buyer_journey]),
         wanted=found.wanted,
         fields={name: value for name, value in facts_of(loaded.rows[found.person_id]).items() if value is not None},
         activities=reading.counts(loaded.activities, at),
@@ -239,4 +243,4 @@ def difference(
 
 
 def _nothing(now: Explanation, at: datetime) -> Explanation:
-    return Explanation(now.email, at, (), {}, {}, None, None, {}, {}, {}, ())
+    return Explanation(now.email, at, (), {}, {}, None, None, "", {}, {}, {}, ())

@@ -19,7 +19,7 @@ from leadbridge.config.schema import Config
 from leadbridge.store import hand_offs
 from leadbridge.store.tables import activities, enrolments, holdouts, stage_history
 from leadbridge.store.text import to_micros
-from leadbridge.types import ActivityKind, EnrolmentState, LifecycleStage
+from leadbridge.types import ActivityKind, EnrolmentState, LifecycleStage, PersonId
 from nurture.hand_off import HAND_OFF, propose_threshold
 from nurture.measurement import Arm, Uplift, mean_difference, uplift
 
@@ -248,15 +248,15 @@ def funnel(tx: Connection, config: Config, now: datetime, months: int = 6) -> Fu
     place = {stage: n for n, part in enumerate(stages) for stage in part.stages}
     parts = [FunnelPart(part.name) for part in stages]
     took: list[list[float]] = [[] for _ in stages]
-    ends = _month_ends(now, months)
+    ends = month_ends(now, months)
     counts = [[0] * len(stages) for _ in ends]
-    for moves in _moves(tx):
-        path = [(at, place.get(LifecycleStage(stage)) if stage else None) for at, stage in moves if at <= now]
-        if not path:
+    for _, path in moves(tx):
+        walked = [(at, place.get(LifecycleStage(stage)) if stage else None) for at, stage in path if at <= now]
+        if not walked:
             continue
-        _count_path(path, parts, took)
+        _count_path(walked, parts, took)
         for end, count in zip(ends, counts, strict=True):
-            there = [where for at, where in path if at <= end]
+            there = [where for at, where in walked if at <= end]
             if there and (last := there[-1]) is not None:
                 count[last] += 1
     for part, days in zip(parts, took, strict=True):
@@ -283,15 +283,15 @@ def _count_path(path: list[tuple[datetime, int | None]], parts: list[FunnelPart]
         took[one].append((first[following] - first[one]).total_seconds() / 86400)
 
 
-def _moves(tx: Connection) -> Iterator[list[tuple[datetime, str | None]]]:
-    """Each person's stages, oldest first."""
+def moves(tx: Connection) -> Iterator[tuple[PersonId, list[tuple[datetime, str | None]]]]:
+    """Each person with their stages, oldest first."""
     query = select(stage_history.c.person_id, stage_history.c.at, stage_history.c.stage)
     rows = tx.execute(query.order_by(stage_history.c.person_id, stage_history.c.at, stage_history.c.id))
-    for _, mine in groupby(rows, key=lambda row: row.person_id):
-        yield [(row.at, row.stage) for row in mine]
+    for person, mine in groupby(rows, key=lambda row: row.person_id):
+        yield person, [(row.at, row.stage) for row in mine]
 
 
-def _month_ends(now: datetime, months: int) -> list[datetime]:
+def month_ends(now: datetime, months: int) -> list[datetime]:
     """The last moments of the months before this one, oldest first, and now."""
     found = [now]
     begin = now.replace(day=1, hour=0, minute=0, second=0, microsecond=0)
@@ -390,8 +390,8 @@ def money(tx: Connection, config: Config, now: datetime, days: int = 90) -> Mone
     )
     revenue = sum(_money(row.attributes.get(measurement.amount)) for row in tx.execute(query))
     reached: Counter[LifecycleStage] = Counter()
-    for moves in _moves(tx):
-        ranks = [(at, LifecycleStage(stage).rank) for at, stage in moves if stage is not None and at <= now]
+    for _, path in moves(tx):
+        ranks = [(at, LifecycleStage(stage).rank) for at, stage in path if stage is not None and at <= now]
         for stage in (LifecycleStage.MQL, LifecycleStage.SQL, LifecycleStage.CUSTOMER):
             at = next((at for at, rank in ranks if rank >= stage.rank), None)
             reached[stage] += at is not None and at > begin

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -61,6 +62,18 @@ def operator() -> str:
         return getpass.getuser()
     except (KeyError, OSError):  # a container may run under a number that has no name
         return "unknown"
+
+
+def instant(option: str, given: str | None) -> datetime | None:
+    """An instant as people write it; without a zone it is UTC, a day is its beginning."""
+    if given is None:
+        return None
+    try:
+        found = datetime.fromisoformat(given)
+    except ValueError:
+        typer.echo(f"{option} {given}: is no day or instant; write 2026-03-01 or 2026-03-01T14:30+01:00", err=True)
+        raise typer.Exit(WRONG_USE) from None
+    return found if found.tzinfo else found.replace(tzinfo=UTC)
 
 
 def emit(as_json: bool, figures: dict[str, Any], show: Callable[[], None]) -> None:

@@ -2,16 +2,27 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from leadbridge.commands.common import DEFAULT_CONFIG, AsJson, ConfigFile, emit, parts_of
+from leadbridge.commands.common import (
+    DEFAULT_CONFIG,
+    FAILED,
+    WRONG_USE,
+    AsJson,
+    ConfigFile,
+    emit,
+    load,
+    parts_of,
+)
 
 if TYPE_CHECKING:
+    from leadbridge.config.hand_off import HandOff
     from nurture.measurement import Uplift
+    from sync.outcomes import HandOffOutcome
 
 app = typer.Typer(
     no_args_is_help=True, help="What came of it: journeys, funnel, hand-off, money. Reads the store only."
@@ -91,27 +102,53 @@ def funnel(config: ConfigFile = DEFAULT_CONFIG, as_json: AsJson = False) -> None
 
 
 @app.command()
-def handoff(config: ConfigFile = DEFAULT_CONFIG, as_json: AsJson = False) -> None:
+def handoff(
+    tell: Annotated[
+        bool, typer.Option("--tell", help="also send it to every place under hand_off.alert, as once a week")
+    ] = False,
+    config: ConfigFile = DEFAULT_CONFIG,
+    as_json: AsJson = False,
+) -> None:
     """Week by week what marketing handed over and sales made of it, for both to look at."""
     from sync import outcomes
 
     found = _read(config, outcomes.handed_over)
+    lines = list(_weeks(found))
+    emit(as_json, asdict(found), lambda: typer.echo("\n".join(lines)))
+    if tell:
+        _tell(load(config).hand_off, lines)
 
-    def show() -> None:
-        for week in found.weeks:
-            typer.echo(
-                f"week of {week.begins}: {week.handed_over} handed over, {week.accepted} accepted, "
-                f"{week.touched} in touch ({week.in_time} in time), {week.overdue} overdue"
-            )
-            ends = [*week.outcomes.items(), *((f'"{reason}"', n) for reason, n in week.reasons.items())]
-            if ends:
-                typer.echo("  " + ", ".join(f"{word} {count}" for word, count in ends))
-        if found.hours_to_touch is not None:
-            typer.echo(f"first touch after {found.hours_to_touch:.1f} h (median); {found.waiting} wait for room")
-        if found.proposed_threshold is not None:
-            typer.echo(f"More come than sales can take: a score of {found.proposed_threshold} would fit.")
 
-    emit(as_json, asdict(found), show)
+def _weeks(found: HandOffOutcome) -> Iterator[str]:
+    """The report in words, line by line."""
+    for week in found.weeks:
+        yield (
+            f"week of {week.begins}: {week.handed_over} handed over, {week.accepted} accepted, "
+            f"{week.touched} in touch ({week.in_time} in time), {week.overdue} overdue"
+        )
+        ends = [*week.outcomes.items(), *((f'"{reason}"', n) for reason, n in week.reasons.items())]
+        if ends:
+            yield "  " + ", ".join(f"{word} {count}" for word, count in ends)
+    if found.hours_to_touch is not None:
+        yield f"first touch after {found.hours_to_touch:.1f} h (median); {found.waiting} wait for room"
+    if found.proposed_threshold is not None:
+        yield f"More come than sales can take: a score of {found.proposed_threshold} would fit."
+
+
+def _tell(given: HandOff | None, lines: Sequence[str]) -> None:
+    """Send it to every place where hand-offs are told. Fails when there is none, or one did not take it."""
+    from nurture.hand_off import safe
+    from sync import alerts
+
+    if given is None or not given.alert:
+        typer.echo("--tell: there is no hand_off.alert in the configuration", err=True)
+        raise typer.Exit(WRONG_USE)
+    text = alerts.Text("Hand-off from marketing to sales, week by week", "\n".join(safe(line, 300) for line in lines))
+    problems = [alerts.deliver(place.get_secret_value(), text, given.alert_hosts)[1] for place in given.alert]
+    for problem in filter(None, problems):
+        typer.echo(f"--tell: {problem}", err=True)
+    if any(problems):
+        raise typer.Exit(FAILED)
 
 
 @app.command()

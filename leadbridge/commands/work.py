@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
 from typing import Annotated
 
 import typer
@@ -15,6 +14,7 @@ from leadbridge.commands.common import (
     AsJson,
     ConfigFile,
     emit,
+    instant,
     parts_of,
 )
 
@@ -62,7 +62,7 @@ def explain(
     from leadbridge import report
     from sync import explain as explaining
 
-    when, before = _instant("--at", at), _instant("--against", against)
+    when, before = instant("--at", at), instant("--against", against)
     with parts_of(config) as parts:
         if before is None:
             found = explaining.explain(parts.store, parts.scorer, email, when)
@@ -81,18 +81,6 @@ def explain(
     then = f", or nothing was known of them at {at}" if at else "; has `leadbridge sync` run?"
     typer.echo(f"Nobody with the address {email} is in the store{then}", err=True)
     raise typer.Exit(FAILED)
-
-
-def _instant(option: str, given: str | None) -> datetime | None:
-    """An instant as people write it; without a zone it is UTC, a day is its beginning."""
-    if given is None:
-        return None
-    try:
-        found = datetime.fromisoformat(given)
-    except ValueError:
-        typer.echo(f"{option} {given}: is no day or instant; write 2026-03-01 or 2026-03-01T14:30+01:00", err=True)
-        raise typer.Exit(WRONG_USE) from None
-    return found if found.tzinfo else found.replace(tzinfo=UTC)
 
 
 def status(config: ConfigFile = DEFAULT_CONFIG, as_json: AsJson = False) -> None:

@@ -118,7 +118,7 @@ class Facts:
 
     def look_up(self, path: Path, name: str) -> Fact:
         """What `name` is in the condition at this path."""
-        if path[0] == "behaviour" or (
+        if path[0] in ("behaviour", "measurement") or (
             path[0] == "scores" and "where" in (path[4:5] + path[5:6] if path[4:5] == ("sequence",) else path[4:5])
         ):
             return Fact()  # an activity's own values: whatever its source sends

@@ -4,6 +4,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field, model_validator
 
+from leadbridge.config.behaviour import Counted
 from leadbridge.config.conditions import Duration
 from leadbridge.config.kinds import DAY, Section, Shape, Share, across
 from leadbridge.types import LifecycleStage
@@ -63,6 +64,28 @@ FUNNEL = (
 )
 
 
+class Answering(Section):
+    """What people ask and how they are answered, for the report of who waits for an answer."""
+
+    asked: list[Counted] = Field(
+        default=[
+            Counted.model_validate({"of": ["form_submitted", "chat", "support_ticket"]}),
+            Counted.model_validate({"of": "other", "where": {"event": "email_received"}}),
+        ],
+        min_length=1,
+        description="activities that ask for an answer; leave a form for a newsletter out with `where`",
+    )
+    answered: list[Counted] = Field(
+        default=[
+            Counted.model_validate({"of": ["call", "meeting"]}),
+            Counted.model_validate({"of": "email_sent", "where": {"sales": True}}),
+        ],
+        min_length=1,
+        description="activities that answer; mailings are none",
+    )
+    within: Duration = Field(DAY, description="a later answer is too late")
+
+
 class Measurement(Section):
     """How success is measured."""
 
@@ -71,6 +94,7 @@ class Measurement(Section):
     funnel: list[FunnelStage] = Field(default=list(FUNNEL), description="parts of the funnel, from the first on")
     amount: str = Field("amount", description="value of a purchase activity that holds the money")
     costs: list[Cost] = Field(default=[], description="what was spent")
+    answering: Answering = Field(Answering(), description="what is a question, and what an answer")
 
     @model_validator(mode="after")
     def _each_stage_once(self) -> "Measurement":

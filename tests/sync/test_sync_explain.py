@@ -73,3 +73,13 @@ def test_the_history_of_stages_says_why(made: Stage) -> None:
     with made.store.reading() as tx:
         changes = score_store.stage_changes(tx, made.person(record))
     assert [(stage, cause) for _, stage, _, cause in changes] == [("mql", "the conditions of mql hold: lead 55")]
+
+
+def test_the_phase_is_told_with_the_condition_that_holds(store: Store) -> None:
+    phases = {"consideration": {"score.lead.fit": {"at_least": 10}}, "decision": {"score.lead": {"at_least": 50}}}
+    with stage(store, buyer_journey=phases) as made:
+        made.lead(ADA)
+        made.sync()
+        found = explain.explain(store, made.parts.scorer, ADA)
+    assert found is not None
+    assert (found.buyer_journey, found.phase_because) == ("consideration", "score.lead.fit at least 10")

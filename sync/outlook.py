@@ -37,6 +37,9 @@ from scoring.questions import Answers, answered, compile_questions
 OBJECTS = "objects_to_profiling"
 """Built-in field: did the person object, as far as we noted it ourselves?"""
 
+STANDING = ("hand_off", "hand_off_reason", "hand_off_to")
+"""Built-in fields: where the hand-off stands, why it ended, who received it (`hand_offs.standing`)."""
+
 EDUCATION = "education"
 """Built-in field: share, in per cent, of the assets that teach which the person took up; unknown without any."""
 
@@ -268,6 +271,11 @@ class Scorer:
         fits = {name: mask[rows].tolist() for name, mask in view.fits.items()}
         until = {name: mask[rows].tolist() for name, mask in view.until.items()}
         inside = {name: mask[rows].tolist() for name, mask in view.inside.items()}
+        handed = {
+            name: values_of(taken(view.facts.by_name[name], rows))
+            for name in STANDING
+            if name in self.config.write_back
+        }
         paused = [False] * len(rows) if view.paused is None else view.paused[rows].tolist()
         meant = {name: mask[rows].tolist() for name, mask in view.meant.items()}
         crm = values_of(taken(view.facts.by_name["lifecycle_stage"], rows))
@@ -294,7 +302,7 @@ class Scorer:
                 {
                     **view.near.values(row),
                     **view.answers.values(row),
-                    **{name: values[place] for name, values in behaviour.items()},
+                    **{name: values[place] for name, values in (behaviour | handed).items()},
                 },
                 view.near.persona(row),
                 view.judged.of(row),
@@ -432,8 +440,8 @@ def load(
     noted = noted_facts(tx, scorer, known)
     facts: dict[PersonId, dict[str, Value]] = {person: {**facts_of(rows[person]), **noted[person]} for person in known}
     if scorer.config.hand_off is not None:
-        for person, (where, reason) in hand_offs.standing(tx, known, HAND_OFF, at).items():
-            facts[person] |= {"hand_off": where, "hand_off_reason": reason}
+        for person, found_at in hand_offs.standing(tx, known, HAND_OFF, at).items():
+            facts[person] |= zip(STANDING, found_at, strict=True)
     people = people_frame(known, [{**facts[person], **(pretend or {})} for person in known], scorer.types)
     since = None if scorer.reach is None else at - scorer.reach
     found = activity_store.activities_of(tx, known, since)

@@ -40,7 +40,7 @@ from scoring.lifecycle import Stay
 from sync import rescore, wiring
 from sync.counting import add
 from sync.holding import renewed
-from sync.outlook import Loaded, Scorer, View, facts, noted_facts, with_colleagues
+from sync.outlook import STANDING, Loaded, Scorer, View, facts, noted_facts, with_colleagues
 from sync.wiring import Parts
 
 log = logs.logger(__name__)
@@ -259,7 +259,7 @@ def load(tx: Connection, scorer: Scorer, span: int, standings: bulk.StandingRows
         standing = hand_offs.standing(tx, found.id, HAND_OFF, clock.now())
         for fact, person in zip(known, found.id, strict=True):
             if person in standing:
-                fact["hand_off"], fact["hand_off_reason"] = standing[person]
+                fact |= zip(STANDING, standing[person], strict=True)
     people = people_frame(found.id, known, scorer.types)
     done, pack = packs.read(tx, span)
     codes = np.array([KIND_CODES[kind] for kind in done.kinds], np.int8)

@@ -42,6 +42,7 @@ BUILT_IN_FIELDS = {
     "objects_to_profiling": "boolean",
     "hand_off": "text",  # where it stands, or how it ended, while that counts
     "hand_off_reason": "text",
+    "hand_off_to": "text",  # the receiver: name of the route
     "education": "number",
 }
 """Fields every person has without being mapped."""
@@ -149,6 +150,7 @@ def values(
     found = {"score": "number", "grade": "choice", "matrix": "choice", "stage": "choice", "reasons": "text",
              "confidence": "number", "scored_at": "text", "model": "text",
              "buyer_journey": "choice", "journey": "text", "segments": "text",
+             "hand_off": "text", "hand_off_to": "text",
              "next_asset": "text", "next_asset_url": "text", "next_asset_code": "text",
              "next_asset_reason": "text"}  # fmt: skip
     for name, categories in scores.items():

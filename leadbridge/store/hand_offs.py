@@ -189,8 +189,11 @@ def accept(tx: Connection, ids: Collection[int], now: datetime) -> None:
     tx.execute(update(hand_offs).where(*which).values(accepted_at=now))
 
 
-def standing(tx: Connection, person_ids: Collection[int], rule: str, at: datetime) -> dict[int, tuple[str, str | None]]:
-    """(where it stood then, the reason it ended) of those who had something that counted, as conditions see it."""
+def standing(
+    tx: Connection, person_ids: Collection[int], rule: str, at: datetime
+) -> dict[int, tuple[str, str | None, str | None]]:
+    """(where it stood then, the reason it ended, who received it) of those who had something that counted, as
+    conditions see it."""
     query = select(hand_offs).where(
         among(tx, hand_offs.c.person_id, sorted(set(person_ids))),
         hand_offs.c.rule == rule,
@@ -198,7 +201,11 @@ def standing(tx: Connection, person_ids: Collection[int], rule: str, at: datetim
     )
     newest = {row.person_id: _row(row) for row in tx.execute(query.order_by(hand_offs.c.entry))}
     return {
-        person: (where, row.reason if row.closed_at is not None and row.closed_at <= at else None)
+        person: (
+            where,
+            row.reason if row.closed_at is not None and row.closed_at <= at else None,
+            row.route if row.opened_at is not None and row.opened_at <= at else None,
+        )
         for person, row in newest.items()
         if (where := row.stands(at)) is not None
     }

@@ -197,6 +197,26 @@ def test_receivers_take_by_criteria_priority_and_room_the_best_first(company: Co
     assert [row.state for row in company.rows()].count("waiting") == 0
 
 
+def test_the_crm_shows_where_the_hand_off_stands_and_with_whom(store: Store) -> None:
+    back: dict[str, Any] = BASE["write_back"] | {
+        "hand_off": {"hubspot": "leadbridge_hand_off"}, "hand_off_to": {"hubspot": "leadbridge_hand_off_to"},
+    }  # fmt: skip
+    given = {"routes": ROUTES, "rejected": {"when": {"lead_status": "UNQUALIFIED"}}}
+    with stage(store, fields=FIELDS, stages=STAGES, hand_off=given, write_back=back) as made, moving(made) as time:
+        ann, ben = made.lead(country="Norway", **READY), made.lead()
+        for _ in range(2):  # whoever was handed over is looked at once more
+            made.sync()
+            time.on(seconds=1)
+        shown = [(made.held(one).get("leadbridge_hand_off"), made.held(one).get("leadbridge_hand_off_to"))
+                 for one in (ann, ben)]  # fmt: skip
+        assert [(where or "", to or "") for where, to in shown] == [("open", "partners"), ("", "")]
+        made.edit(ann, hs_lead_status="UNQUALIFIED")
+        for _ in range(2):
+            time.on(seconds=1)
+            made.sync()
+        assert made.held(ann)["leadbridge_hand_off"] == "rejected"
+
+
 @with_hand_off(per_week=1)
 def test_who_no_longer_fits_while_waiting_for_room_is_withdrawn_untold(company: Company) -> None:
     records = [company.made.lead(**READY) for _ in range(2)]

@@ -1,11 +1,8 @@
 """What both teams look at: who waits for an answer, how groups grow, how fast people move, what became of one."""
 
 import json
-from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
-from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
-from threading import Thread
 from typing import Any
 
 import pytest
@@ -20,6 +17,7 @@ from sync.sizes import sizes
 from sync.speed import Pace, speed
 from sync.timeline import timeline
 from tests.helpers.config_files import ENVIRONMENT, SOUND, write
+from tests.helpers.receiver import receiver
 from tests.helpers.syncing import TAG, Stage, journey, moving, stage
 
 ADA, BOB = "ada@acme.example", "bob@acme.example"
@@ -124,29 +122,6 @@ def test_the_history_of_a_person_is_one_list_in_order(store: Store) -> None:
     assert any(event.said.startswith("done") for event in found if event.what == "journey guides")
 
 
-@pytest.fixture
-def chat() -> Iterator[tuple[str, list[dict[str, Any]]]]:
-    """A webhook of one's own, and what came in."""
-    came: list[dict[str, Any]] = []
-
-    class Taking(BaseHTTPRequestHandler):
-        def do_POST(self) -> None:
-            came.append(json.loads(self.rfile.read(int(self.headers["Content-Length"]))))
-            self.send_response(204)
-            self.end_headers()
-
-        def log_message(self, *_: object) -> None:
-            pass
-
-    server = HTTPServer(("127.0.0.1", 0), Taking)
-    thread = Thread(target=server.serve_forever)
-    thread.start()
-    yield f"json://127.0.0.1:{server.server_port}/weekly", came
-    server.shutdown()
-    thread.join()
-    server.server_close()
-
-
 def run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, more: str, *words: str) -> Any:
     for name, known in ENVIRONMENT.items():
         monkeypatch.setenv(name, known)
@@ -154,18 +129,16 @@ def run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, more: str, *words: str)
     return CliRunner().invoke(app, [*words, "--config", str(file)])
 
 
-def test_the_weekly_report_is_told_where_hand_offs_are(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, chat: tuple[str, list[dict[str, Any]]]
-) -> None:
-    address, came = chat
-    monkeypatch.setenv("CHAT", address)
+def test_the_weekly_report_is_told_where_hand_offs_are(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     more = 'hand_off: {on: sql, alert: ["${CHAT}"], alert_hosts: [127.0.0.1]}\n'
-    found = run(tmp_path, monkeypatch, more, "report", "handoff", "--tell")
+    with receiver() as chat:
+        monkeypatch.setenv("CHAT", chat.url)
+        found = run(tmp_path, monkeypatch, more, "report", "handoff", "--tell")
     assert found.exit_code == 0, found.output
-    (told,) = came
+    (told,) = chat.told
     assert told["title"] == "Hand-off from marketing to sales, week by week"
     assert "handed over, 0 accepted" in told["message"]
-    assert address not in found.output
+    assert chat.url not in found.output
 
 
 def test_a_report_that_reaches_nobody_fails_and_shows_no_address(

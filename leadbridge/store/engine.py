@@ -50,6 +50,7 @@ from sqlalchemy.exc import TimeoutError as PoolTimeout
 from leadbridge import clock
 from leadbridge.errors import StoreError
 from leadbridge.store.vault import Vault, load_key, previous_keys
+from leadbridge.store.within import among as among
 
 WAIT_SECONDS = 30
 """How long a writer waits for another before it gives up."""
@@ -400,18 +401,6 @@ def exclusive(tx: Connection, name: str) -> None:
     if tx.dialect.name == "postgresql":
         number = int.from_bytes(hashlib.sha256(name.encode()).digest()[:8], signed=True)
         tx.execute(sa.select(sa.func.pg_advisory_xact_lock(number)))
-
-
-def among(tx: Connection, column: ColumnElement[Any], values: Sequence[Any]) -> ColumnElement[bool]:
-    """`column IN values` as one parameter: any number of values, one statement to plan and cache."""
-    if not values:
-        return sa.false()
-    process = column.type.dialect_impl(tx.dialect).bind_processor(tx.dialect)
-    settled = [process(value) for value in values] if process else list(values)
-    if tx.dialect.name == "sqlite":
-        return column.in_(sa.select(sa.func.json_each(json.dumps(settled)).table_valued("value").c.value))
-    kind: Any = Text() if isinstance(settled[0], str) else BigInteger()
-    return column == sa.any_(sa.literal(settled, sa.ARRAY(kind)))
 
 
 def in_pieces(tx: Connection, query: sa.Select[Any], size: int) -> Iterator[Sequence[Any]]:

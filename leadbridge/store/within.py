@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Sequence
-from typing import Any, ClassVar
+from typing import Any
 
 import sqlalchemy as sa
 from sqlalchemy import BigInteger, ColumnElement, Connection, Text
@@ -29,7 +29,7 @@ class _Listed(ColumnElement[bool]):
     inherit_cache = True
     type = sa.Boolean()
     _is_implicitly_boolean = True
-    _traverse_internals: ClassVar[Any] = [
+    _traverse_internals = [  # noqa: RUF012 - as the base declares it
         ("column", InternalTraversal.dp_clauseelement),
         ("listed", InternalTraversal.dp_clauseelement),
     ]

@@ -12,6 +12,7 @@ from importlib import import_module
 from typing import Any, TypeVar
 
 from connectors.base import Crm, EmailPlatform
+from connectors.consent import Consent
 from leadbridge.config import plugins
 from leadbridge.config.plugins import GROUP
 from leadbridge.config.schema import Config
@@ -22,6 +23,12 @@ CRMS = {
     "salesforce": "connectors.salesforce.connector:Salesforce",
 }
 EMAIL_PLATFORMS = {"mailchimp": "connectors.mailchimp.connector:Mailchimp"}
+
+CONSENTS = {
+    "hubspot": "connectors.hubspot.consent:Consent",
+    "mailchimp": "connectors.mailchimp.consent:Consent",
+}
+"""Vendors at which somebody of the account lets an app in."""
 
 R = TypeVar("R", bound=Crm | EmailPlatform)
 
@@ -44,6 +51,17 @@ def crm(name: str, config: Config, **options: Any) -> Crm:
 def email_platform(name: str, config: Config, **options: Any) -> EmailPlatform:
     """The e-mail platform of this name, built. Raises ConfigError when there is none, or it is not connected."""
     return _build(EmailPlatform, EMAIL_PLATFORMS, name, config, options)  # type: ignore[type-abstract]
+
+
+def consent(name: str, config: Config, **options: Any) -> Consent:
+    """The asking for consent at this vendor. Raises ConfigError when it is not connected, or by no app."""
+    connection = dict(_connected(config)).get(name)
+    if connection is None:
+        raise _fault(name, "is not connected", "add it under connections, with client_id and client_secret")
+    asking: Consent = _load(CONSENTS[name])(connection, **options)
+    if not asking.able():
+        raise _fault(name, "names no app to be let in", "use client_id and client_secret instead of a token or key")
+    return asking
 
 
 def _connected(config: Config) -> Iterator[tuple[str, Any]]:

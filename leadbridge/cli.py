@@ -12,7 +12,7 @@ from typing import Annotated
 import typer
 
 from leadbridge import __version__
-from leadbridge.commands import contact, export, operate, report, score, serve, setup, teams, trial, work
+from leadbridge.commands import connect, contact, export, operate, report, score, serve, setup, teams, trial, work
 from leadbridge.commands.common import FAILED, WRONG_USE
 from leadbridge.errors import ConfigError, Fault, LeadbridgeError
 
@@ -67,6 +67,7 @@ def _told(file: str, fault: Fault) -> str:
 
 for command in (
     setup.check,
+    connect.connect,
     setup.plan,
     setup.apply,
     setup.migrate,

@@ -68,6 +68,11 @@ class StoredGrants:
     def _fetch(self, name: str, first: Grant, held: Grant, renew: Renew) -> Grant:
         """The next grant, stored whatever became of the lease: the old refresh token may be worth nothing by now."""
         found = renew(held)
+        self.begin(name, first, found)
+        return found
+
+    def begin(self, name: str, first: Grant, found: Grant) -> None:
+        """Keep what was granted, in place of what this name had."""
         values = {
             "line": _line(first),
             "access": found.access_token,
@@ -77,7 +82,6 @@ class StoredGrants:
         }
         with self._store.writing() as tx:
             grants.keep(tx, self._store.vault, name, values, clock.now())
-        return found
 
 
 def _lease(name: str) -> str:

@@ -22,7 +22,7 @@ from leadbridge import __version__, clock, logs, reach
 from leadbridge.budgets import Quota, Usage
 from leadbridge.call import Caller, Pace, read_within
 from leadbridge.config.connections import HubSpotConnection
-from leadbridge.errors import VendorError
+from leadbridge.errors import NeedsOperator, VendorError
 
 S = TypeVar("S", bound=Shape)
 
@@ -84,14 +84,20 @@ class Api:
             failures=failures,
         )
 
-    def grant(self, fields: Mapping[str, str]) -> "TokenAnswer":
+    def granted(self, fields: Mapping[str, str]) -> Grant:
         """Ask for access with these fields of a form. Raises VendorError; NeedsOperator when the grant was revoked."""
+        asked = clock.now()
         path = path_of(self._version, "oauth.token")
 
         def send(seconds: float) -> TokenAnswer:
             return parsed(TokenAnswer, self._send("POST", path, seconds, form=fields))
 
-        return self._caller("oauth.token", send, repeatable=True)
+        # A code is good once; a refresh token that was exchanged meanwhile is asked for again (connectors.grants).
+        answer = self._caller("oauth.token", send, repeatable="refresh_token" in fields)
+        for secret in (answer.access_token, answer.refresh_token):
+            logs.hide(secret)
+        lasts = timedelta(seconds=answer.expires_in)
+        return Grant(answer.refresh_token or fields.get("refresh_token", ""), answer.access_token, asked + lasts)
 
     def _send(
         self,
@@ -159,15 +165,13 @@ class _Renewed:
 
     def __init__(self, api: Api, connection: HubSpotConnection, grants: Grants) -> None:
         assert connection.client_secret is not None  # noqa: S101 - the configuration sees to these
-        assert connection.refresh_token is not None  # noqa: S101
         self._api = api
         self._client_id = connection.client_id or ""
         self._client_secret = connection.client_secret
-        self._first = Grant(connection.refresh_token.get_secret_value())
+        self._first = first_grant(connection)
         self._grants = grants
         self._held = self._first  # as this process knows it; another may have renewed it, which ends nothing of ours
-        for secret in (self._client_secret.get_secret_value(), self._first.refresh_token):
-            logs.hide(secret)
+        logs.hide(self._client_secret.get_secret_value(), self._first.refresh_token)
 
     def token(self) -> str:
         """Access good for a minute at least, by our clock. Raises VendorError when it cannot be renewed."""
@@ -185,8 +189,11 @@ class _Renewed:
         return held.access_token
 
     def _renew(self, held: Grant) -> Grant:
-        asked = clock.now()
-        answer = self._api.grant(
+        if not held.refresh_token:
+            raise NeedsOperator(
+                VENDOR, "oauth.token", "nobody has let the app in yet; run `leadbridge connect hubspot`"
+            )
+        return self._api.granted(
             {
                 "grant_type": "refresh_token",
                 "client_id": self._client_id,
@@ -194,10 +201,11 @@ class _Renewed:
                 "refresh_token": held.refresh_token,
             }
         )
-        for secret in (answer.access_token, answer.refresh_token):
-            logs.hide(secret)
-        lasts = timedelta(seconds=answer.expires_in)
-        return Grant(answer.refresh_token or held.refresh_token, answer.access_token, asked + lasts)
+
+
+def first_grant(connection: HubSpotConnection) -> Grant:
+    """What the configuration has of a grant: a refresh token, or nothing."""
+    return Grant(connection.refresh_token.get_secret_value() if connection.refresh_token else "")
 
 
 def _ends(held: Grant) -> bool:

@@ -190,7 +190,10 @@ def _body_of(error: ApiException) -> ErrorBody:
 def _by_status(operation: str, status: int, body: ErrorBody, after: float | None) -> VendorError:
     match status:
         case 400 | 401 | 403 if operation == "oauth.token":
-            cure = "grant the app access anew and put its refresh token into connections.hubspot.refresh_token"
+            cure = (
+                "run `leadbridge connect hubspot`, or grant the app access anew and put its refresh token into "
+                "connections.hubspot.refresh_token"
+            )
             return NeedsOperator(VENDOR, operation, f"{body.message or 'no access'}; {cure}", status=status)
         case 401:
             cure = "renew connections.hubspot.token, or grant the app access anew"

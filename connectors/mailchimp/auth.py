@@ -11,7 +11,7 @@ import re
 import threading
 import time
 from base64 import b64encode
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
 from http.cookiejar import DefaultCookiePolicy
 from typing import IO, Any, TypeVar
@@ -28,6 +28,7 @@ from mailchimp_marketing.api_client import ApiClient
 from pydantic import SecretStr
 from requests.adapters import HTTPAdapter
 
+from connectors.grants import Grant, Grants, MemoryGrants
 from connectors.mailchimp.wire import VENDOR, Empty, accepted, name_error, shaped
 from connectors.mailchimp.wire import Shape as _Shape
 from leadbridge import __version__, logs, reach
@@ -36,6 +37,9 @@ from leadbridge.config.connections import MailchimpConnection
 from leadbridge.errors import NeedsOperator, VendorError
 
 S = TypeVar("S", bound=_Shape)
+
+FIRST = Grant("")
+"""What a configuration has of a grant: nothing. Its `access_token` is no grant, it is used as it stands."""
 
 LARGEST_ARCHIVE = 512 * 1024 * 1024
 """Bytes of packed results beyond which we stop reading."""
@@ -64,13 +68,17 @@ class KeptClient(ApiClient):  # type: ignore[misc]  # the client ships no types
         # An empty server name switches off its replacement in addresses, which also hits ids that contain "server".
         super().__init__({"server": ""})
         self.host = host
-        self._signed = signed(authorization)
+        self.sign_with(authorization)
         self.default_headers["User-Agent"] = f"leadbridge/{__version__}"
         self._connect = connect
         self._connections = connections
         self._trusted = trusted
         self._kept = self._session()
         self._per_thread = threading.local()
+
+    def sign_with(self, authorization: str) -> None:
+        """Show this from now on."""
+        self._signed = signed(authorization)
 
     def within(self, seconds: float, *, fresh: bool) -> None:
         """The next call of this thread may take so long. `fresh`: over a connection of its own.
@@ -152,7 +160,7 @@ class Sdk:
 class Api:
     """The calls of one account. Thread-safe."""
 
-    def __init__(self, connection: MailchimpConnection, pace: Pace | None = None) -> None:
+    def __init__(self, connection: MailchimpConnection, pace: Pace | None = None, grants: Grants | None = None) -> None:
         pace = pace or Pace()
         key, token = connection.api_key, connection.access_token
         secret = (key or token or SecretStr("")).get_secret_value()
@@ -167,7 +175,9 @@ class Api:
         host = _host(connection, secret if key is not None else None)
         trusted = reach.named(connection.base_url, connection.login_url)
         self._client = KeptClient(authorization, host, connection.simultaneous, pace.patience.connect, trusted)
+        self._login_url = connection.login_url
         self._where = None if host else DataCentre(connection.login_url, secret)
+        self._waits_for = (grants or MemoryGrants()) if connection.client_id is not None else None
         client = self._client
         self._sdk = Sdk(
             ListsApi(client),
@@ -243,12 +253,24 @@ class Api:
         failures: list[VendorError] | None = None,
     ) -> Any:
         def send(seconds: float) -> Any:
+            if (waits_for := self._waits_for) is not None:
+                self._let_in(waits_for.current(VENDOR, FIRST).access_token)
             if self._where is not None:
                 self._client.host = self._where.endpoint(seconds)
             self._client.within(seconds, fresh=not repeatable)
             return read(call(self._sdk))
 
         return self._caller(operation, send, repeatable=repeatable, failures=failures)
+
+    def _let_in(self, token: str) -> None:
+        """Go on with the token that somebody's consent brought. Raises NeedsOperator while there is none."""
+        if not token:
+            cure = "run `leadbridge connect mailchimp`"
+            raise NeedsOperator(VENDOR, "oauth.token", f"nobody has let the app in yet; {cure}")
+        self._client.sign_with(f"Bearer {token}")
+        if self._where is not None:
+            self._where = DataCentre(self._login_url, token)
+        self._waits_for = None
 
 
 class DataCentre:
@@ -271,25 +293,12 @@ class DataCentre:
             return self._found
 
     def _ask(self, seconds: float) -> str:
-        with requests.Session() as session:
-            response = session.get(
-                f"{self._login_url}/oauth2/metadata",
-                headers={"Accept": "application/json"},
-                auth=signed(f"OAuth {self._token}"),
-                timeout=seconds,
-                allow_redirects=False,
-                stream=True,
-            )
-            body = read_within(response.raw, seconds)
-        if response.status_code != 200:
-            raise Empty(response.status_code, response.headers)
-        try:
-            found = json.loads(body)
-        except ValueError:
-            raise Garbled("the answer is no JSON") from None
+        found = at_login("GET", f"{self._login_url}/oauth2/metadata", seconds, auth=signed(f"OAuth {self._token}"))
         endpoint = found.get("api_endpoint") if isinstance(found, dict) else None
         if not isinstance(endpoint, str) or not endpoint:
-            cure = "grant the app access anew and renew connections.mailchimp.access_token"
+            cure = (
+                "run `leadbridge connect mailchimp`, or grant access anew and renew connections.mailchimp.access_token"
+            )
             raise NeedsOperator(VENDOR, "oauth.metadata", f"the token is not accepted; {cure}")
         if not self._may_be(endpoint):
             raise NeedsOperator(VENDOR, "oauth.metadata", "names an address that is not Mailchimp's; nothing was sent")
@@ -301,6 +310,36 @@ class DataCentre:
         if (there.scheme, there.netloc) == (asked.scheme, asked.netloc):
             return True
         return there.scheme == "https" and re.fullmatch(r"[a-z0-9]+\.api\.mailchimp\.com", there.netloc) is not None
+
+
+def at_login(
+    method: str,
+    url: str,
+    seconds: float,
+    *,
+    auth: Signer = lambda request: request,
+    form: Mapping[str, str] | None = None,
+    refusals: Collection[int] = (),
+) -> Any:
+    """The JSON that Mailchimp's login service answers, with 200 or one of `refusals`. Raises Empty, Garbled."""
+    with requests.Session() as session:
+        response = session.request(
+            method,
+            url,
+            headers={"Accept": "application/json"},
+            data=form,
+            auth=auth,  # always given, so that nothing from a `.netrc` is sent
+            timeout=seconds,
+            allow_redirects=False,
+            stream=True,
+        )
+        body = read_within(response.raw, seconds)
+    if response.status_code not in (200, *refusals):
+        raise Empty(response.status_code, response.headers)
+    try:
+        return json.loads(body)
+    except ValueError:
+        raise Garbled("the answer is no JSON") from None
 
 
 def _host(connection: MailchimpConnection, key: str | None) -> str:

@@ -32,7 +32,7 @@ class Mailchimp(EmailPlatform):
     def __init__(
         self, connection: MailchimpConnection, config: Config, *, pace: Pace | None = None, grants: Grants | None = None
     ) -> None:
-        self._api = Api(connection, pace)
+        self._api = Api(connection, pace, grants)
         self._fields = Fields(config)
         lookback = timedelta(seconds=connection.lookback)
         audience = connection.audience

@@ -43,7 +43,10 @@ class HubSpotConnection(Section):
     client_id: str | None = Field(None, min_length=1, description="of the app, for OAuth")
     client_secret: SecretStr | None = Field(None, description="of the app, for OAuth")
     refresh_token: SecretStr | None = Field(
-        None, description="what the app was granted; where HubSpot gives a new one, leadbridge keeps it in the store"
+        None, description="what the app was granted elsewhere; without it `leadbridge connect hubspot` asks for consent"
+    )
+    authorize_url: HttpAddress = Field(
+        "https://app.hubspot.com/oauth/authorize", description="the page on which somebody consents"
     )
     webhook_secret: SecretStr | None = Field(None, description="client secret of the app that sends webhooks")
     webhook_secret_previous: SecretStr | None = Field(None, description="the old secret, valid too while you rotate")
@@ -70,16 +73,17 @@ class HubSpotConnection(Section):
 
     @model_validator(mode="after")
     def _one_way_in(self) -> "HubSpotConnection":
-        oauth = ("client_id", "client_secret", "refresh_token")
-        given = [name for name in oauth if getattr(self, name) is not None]
+        oauth = ("client_id", "client_secret")
+        given = [name for name in (*oauth, "refresh_token") if getattr(self, name) is not None]
         if self.token is not None and given:
             raise across(f"token and {' and '.join(given)} are two ways in; keep one", "token", *given)
-        if self.token is None and len(given) < len(oauth):
-            lacking = [name for name in oauth if name not in given]
+        lacking = [name for name in oauth if name not in given]
+        if self.token is None and lacking:
             raise across(
                 f"lacks {' and '.join(lacking)}, or a token" if given else "lacks token: a service key or app token",
                 "token",
                 *oauth,
+                "refresh_token",
             )
         return self
 
@@ -195,10 +199,14 @@ class SalesforceConnection(Section):
 class MailchimpConnection(Section):
     """Mailchimp: key and audience."""
 
-    api_key: SecretStr | None = Field(None, description="API key, ends in -usNN; or access_token")
+    api_key: SecretStr | None = Field(None, description="API key, ends in -usNN; or OAuth, by what follows")
     access_token: SecretStr | None = Field(None, description="token that an OAuth app was granted; it never expires")
+    client_id: str | None = Field(
+        None, min_length=1, description="of an OAuth app; `leadbridge connect mailchimp` asks for consent"
+    )
+    client_secret: SecretStr | None = Field(None, description="of that app")
     login_url: HttpAddress = Field(
-        "https://login.mailchimp.com", description="where an access_token's data centre is asked for"
+        "https://login.mailchimp.com", description="where consent and an access_token's data centre are asked for"
     )
     audience: str = Field(min_length=1, description="audience (list) id")
     base_url: HttpAddress | None = Field(None, description="where the API is; default: from the key's ending")
@@ -218,8 +226,11 @@ class MailchimpConnection(Section):
 
     @model_validator(mode="after")
     def _somewhere_to_call(self) -> "MailchimpConnection":
-        if (self.api_key is None) == (self.access_token is None):
-            raise across("needs exactly one of api_key and access_token", "api_key", "access_token")
+        ways = ("api_key", "access_token", "client_id")
+        if sum(getattr(self, name) is not None for name in ways) != 1:
+            raise across("needs exactly one of api_key and access_token, or client_id and client_secret", *ways)
+        if (self.client_id is None) != (self.client_secret is None):
+            raise across("needs client_id and client_secret both, or neither", "client_id", "client_secret")
         # The account's data centre is the key's ending, and part of the address (vendor page, section 1).
         if (
             self.api_key is not None

@@ -367,11 +367,15 @@ CASES = {
         [(2, "connections.hubspot", "two ways in; keep one")],
     ),
     "half of an OAuth app": (
-        'token: "${HUBSPOT_TOKEN}"', 'client_id: abc, client_secret: "${HUBSPOT_APP_SECRET}"',
-        [(2, "connections.hubspot", "lacks refresh_token, or a token")],
+        'token: "${HUBSPOT_TOKEN}"', 'client_id: abc, refresh_token: "${HUBSPOT_APP_SECRET}"',
+        [(2, "connections.hubspot", "lacks client_secret, or a token")],
     ),
     "key and token": (
         "audience: a36b032126", 'audience: a36b032126, access_token: "${HUBSPOT_TOKEN}"',
+        [(3, "connections.mailchimp", "exactly one of api_key and access_token")],
+    ),
+    "key and app": (
+        "audience: a36b032126", 'audience: a36b032126, client_id: abc, client_secret: "${HUBSPOT_TOKEN}"',
         [(3, "connections.mailchimp", "exactly one of api_key and access_token")],
     ),
     "a trigger that is none": (

@@ -2,7 +2,7 @@
 
 from datetime import timedelta
 from typing import Any
-from urllib.parse import parse_qsl
+from urllib.parse import parse_qsl, urlencode, urlsplit
 
 from leadbridge.sandbox.hubspot.answers import NOT_FOUND, Refused, Reply, iso, iso_ms, paging
 from leadbridge.sandbox.hubspot.call import ApiCall, page_of
@@ -48,6 +48,22 @@ def api_usage(call: ApiCall) -> Reply:
             ]
         },
     )
+
+
+def oauth_authorize(call: ApiCall) -> Reply:
+    """The consent page, where somebody says yes at once, or no: back to the app with a code, or with the refusal."""
+    to = call.text("redirect_uri")
+    tokens = call.account.tokens
+    local = urlsplit(to).hostname == "localhost"
+    if call.text("client_id") != tokens.client_id or not (to.startswith("https://") or local):
+        raise Refused(400, "missing or invalid client_id, or a redirect_uri that is neither https nor localhost")
+    back = {"state": call.text("state")}
+    if call.account.settings.consents:
+        wanted = f"{call.text('scope')} {call.text('optional_scope')}".split()
+        back["code"] = tokens.consented(wanted, to)
+    else:
+        back |= {"error": "access_denied", "error_description": "the user did not authorize the app"}
+    return Reply(302, None, {"Location": f"{to}{'&' if '?' in to else '?'}{urlencode(back)}"})
 
 
 def oauth_token(call: ApiCall) -> Reply:

@@ -194,6 +194,7 @@ def _table() -> Iterator[Route]:
     yield Route(
         "account.usage", "GET", account.api_usage, _both(f"/account-info/v3/{usage}", f"/account-info/<v>/{usage}")
     )
+    yield Route("oauth.authorize", "GET", account.oauth_authorize, ("/oauth/authorize",), public=True)
     yield Route("oauth.token", "POST", account.oauth_token, (f"/oauth/{_OAUTH}/token",), public=True)
     yield Route(
         "oauth.token_info",

@@ -59,6 +59,7 @@ class Tokens:
     portal_id: int
     known: dict[str, Token] = field(default_factory=dict)
     codes: dict[str, frozenset[str]] = field(default_factory=dict)
+    redirects: dict[str, str] = field(default_factory=dict)  # code -> address it was sent to
     refresh_tokens: dict[str, frozenset[str]] = field(default_factory=dict)
     _issued: int = 0
 
@@ -91,6 +92,13 @@ class Tokens:
             raise expired(token.expires, now)
         return token
 
+    def consented(self, scopes: Sequence[str], redirect: str) -> str:
+        """The code of a consent that was given: good once, and only with the address it was sent to."""
+        code = self._new("code")
+        self.add_code(code, ["oauth", *(one for one in scopes if one in ALL_SCOPES)])
+        self.redirects[code] = redirect
+        return code
+
     def grant(self, form: dict[str, str], version: str) -> dict[str, object]:
         """Exchange a code or a refresh token (section 3.1); refusals are 400."""
         if form.get("client_id") != self.client_id:
@@ -99,7 +107,10 @@ class Tokens:
             raise _grant_refused("BAD_CLIENT_SECRET", "missing or invalid client secret", "invalid_client")
         kind = form.get("grant_type")
         if kind == "authorization_code":
-            scopes = self.codes.pop(form.get("code", ""), None)
+            code = form.get("code", "")
+            if self.redirects.get(code, form.get("redirect_uri")) != form.get("redirect_uri"):
+                raise _grant_refused("MISMATCH_REDIRECT_URI_AUTH_CODE", "redirect uri mismatch with auth code")
+            scopes = self.codes.pop(code, None)
             if scopes is None:
                 raise _grant_refused("BAD_AUTH_CODE", "missing or unknown auth code")
             refresh = self._new("refresh")
@@ -137,12 +148,14 @@ class Tokens:
             self,
             known=dict(self.known),
             codes=dict(self.codes),
+            redirects=dict(self.redirects),
             refresh_tokens=dict(self.refresh_tokens),
         )
 
     def take(self, other: "Tokens") -> None:
         """Know exactly what another one knows."""
         self.known, self.codes = dict(other.known), dict(other.codes)
+        self.redirects = dict(other.redirects)
         self.refresh_tokens, self._issued = dict(other.refresh_tokens), other._issued
 
 

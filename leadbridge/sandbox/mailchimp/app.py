@@ -7,6 +7,7 @@ from base64 import b64decode
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
+from urllib.parse import urlencode
 
 from flask import Flask, Response, request
 
@@ -19,6 +20,8 @@ if TYPE_CHECKING:
 
 METHODS = ["GET", "POST", "PUT", "PATCH", "DELETE"]
 METADATA = "/oauth2/metadata"
+CONSENT = {"/oauth2/authorize": "oauth.authorize", "/oauth2/token": "oauth.token"}
+CLIENT_ID, CLIENT_SECRET = "sandbox-mailchimp-client", "sandbox-mailchimp-secret"  # pretended, and printed in the docs
 SLOT = "leadbridge.sandbox.mailchimp.slot"  # in the WSGI environment of a call that is counted already
 DATACENTER = re.compile(r"-(us\d+)$")
 
@@ -55,6 +58,8 @@ def operation_of(routes: Routes, method: str, path: str) -> str:
     """The stable name of a call, e.g. "members.put"; "unknown" when no such path is served."""
     if path.endswith(METADATA):
         return "oauth.metadata"
+    if path in CONSENT:
+        return CONSENT[path]
     path = below(path)
     return "batches.results" if path.startswith(batches.DOWNLOAD) else routes.operation(method.upper(), path)
 
@@ -124,6 +129,9 @@ def _answer(
 ) -> tuple[Answer, str]:
     if operation == "oauth.metadata":
         return _metadata(api_key, tokens), operation
+    if operation in CONSENT.values():
+        with core.lock:
+            return (_asked(core) if operation == "oauth.authorize" else _granted(core, tokens)), operation
     if operation == "batches.results":
         name = ask.path.removeprefix(batches.DOWNLOAD).strip("/")
         with core.lock:
@@ -168,6 +176,34 @@ def _admit(api_key: str, tokens: set[str]) -> None:
     if ours and theirs and ours[1] != theirs[1]:
         raise Problem(403, "Forbidden", f"The API key provided is linked to datacenter '{theirs[1]}'")
     raise Problem.named("APIKeyInvalid")
+
+
+def _asked(core: Core) -> Answer:
+    """The consent page, where somebody says yes at once, or no: back to the app with a code, or with the refusal."""
+    given = request.args
+    to = given.get("redirect_uri", "")
+    if given.get("response_type") != "code" or given.get("client_id") != CLIENT_ID or not to:
+        raise Problem(400, "Bad Request", "response_type, client_id or redirect_uri is missing or unknown")
+    back = {"state": given["state"]} if "state" in given else {}
+    if core.settings.consents:
+        back["code"] = f"sandbox-mailchimp-code-{core.state.next('code')}"
+        core.codes[back["code"]] = to
+    else:
+        back["error"] = "access_denied"
+    return Answer(302, headers={"Location": f"{to}{'&' if '?' in to else '?'}{urlencode(back)}"})
+
+
+def _granted(core: Core, tokens: set[str]) -> Answer:
+    """A code for a token, once, and only with the address the code was sent to."""
+    form = request.form
+    if (form.get("client_id"), form.get("client_secret")) != (CLIENT_ID, CLIENT_SECRET):
+        return Answer(400, {"error": "invalid_client"})
+    to = core.codes.pop(form.get("code", ""), None)
+    if form.get("grant_type") != "authorization_code" or to is None or to != form.get("redirect_uri"):
+        return Answer(400, {"error": "invalid_grant"})
+    token = f"sandbox-mailchimp-token-{core.state.next('token')}"
+    tokens.add(token)
+    return Answer(200, {"access_token": token, "expires_in": 0, "scope": None})
 
 
 def _metadata(api_key: str, tokens: set[str]) -> Answer:

@@ -116,6 +116,7 @@ class Core:
         self.routes = routes
         self.settings = settings
         self.lock = threading.RLock()
+        self.codes: dict[str, str] = {}  # of consents that nobody has exchanged yet: the address each was sent to
         self.state = State()
         self.default_audience = audience
         self.courier = Courier(world, settings)

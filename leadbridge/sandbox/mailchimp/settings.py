@@ -15,6 +15,7 @@ class Settings:
     # Do tags set at creation, by batch list or by segment calls start journeys?
     other_tag_paths_start_journeys: bool = False
     since_keeps_idle: bool = False  # email-activity with `since` keeps members who did nothing
+    consents: bool = True  # whoever is asked at the consent page says yes
     sign_webhooks: bool = True
     fake_domains: frozenset[str] = frozenset({"example.com"})  # "looks fake or invalid"
     merge_field_limit: int = 30

@@ -47,17 +47,23 @@ class CompiledBehaviour:
     value: str | None
     counted: CompiledCount
     per: CompiledCount | None
+    without: CompiledCount | None = None
+
+    @property
+    def counts(self) -> tuple[CompiledCount, ...]:
+        """Everything it counts."""
+        return tuple(one for one in (self.counted, self.per, self.without) if one is not None)
 
     @property
     def reach(self) -> int | None:
         """Microseconds before the instant of asking beyond which no activity matters; None: all of it does."""
-        asked = [self.counted.within, *(() if self.per is None else (self.per.within,))]
+        asked = [one.within for one in self.counts]
         return None if None in asked else max(within for within in asked if within is not None)
 
     @property
     def kinds(self) -> frozenset[int]:
         """Kinds of activity it looks at, as `frames.KIND_CODES`."""
-        return frozenset(self.counted.kinds + (() if self.per is None else self.per.kinds))
+        return frozenset(kind for one in self.counts for kind in one.kinds)
 
 
 def compile_behaviour(behaviour: Mapping[str, Behaviour], lists: Lists | None = None) -> tuple[CompiledBehaviour, ...]:
@@ -69,6 +75,7 @@ def compile_behaviour(behaviour: Mapping[str, Behaviour], lists: Lists | None = 
             each.value,
             compile_count(each, lists),
             None if each.per is None else compile_count(each.per, lists),
+            None if each.without is None else compile_count(each.without, lists),
         )
         for name, each in behaviour.items()
     )
@@ -106,6 +113,12 @@ def _column(each: CompiledBehaviour, n: int, activities: Activities, t: int) -> 
         known = codes >= 0
         if each.take == "distinct":
             pairs = np.unique(np.stack([person[known], codes[known]]), axis=1)
+            if each.without is not None:
+                others = counted_rows(each.without, activities, t)
+                other, _ = _by_text(column, activities.documents.codes[others])
+                theirs = np.stack([activities.person[others], other]).astype(np.int64)
+                whole = len(texts) + 1  # one number for each person and value; -1 is no value of anybody's
+                pairs = pairs[:, ~np.isin(pairs[0].astype(np.int64) * whole + pairs[1], theirs[0] * whole + theirs[1])]
             return Numbers(np.bincount(pairs[0], minlength=n).astype(np.float64))
         return _most(person[known], codes[known], at[known], texts, n)
     values = activities.documents.column(str(each.value)).numbers[activities.documents.codes[rows]]

@@ -75,7 +75,7 @@ def clockwork(config: Config) -> Clockwork:
     wheres = [rule.where for model in config.scores.values() for rule in model.rules]
     wheres += [rule.sequence.where for model in config.scores.values() for rule in model.rules if rule.sequence]
     wheres += [each.where for each in config.behaviour.values()]
-    wheres += [each.per.where for each in config.behaviour.values() if each.per]
+    wheres += [other.where for each in config.behaviour.values() for other in (each.per, each.without) if other]
     soon = any(
         one.test.within is not None or one.test.older_than is not None
         for where in wheres
@@ -150,7 +150,7 @@ def unchanged_until(
             for flips in (column.at, column.at + length):
                 np.minimum(found, np.where((column.at != UNKNOWN_INSTANT) & (flips > t), flips, NEVER), out=found)
     for each in behaviour:
-        for counted in (each.counted, *(() if each.per is None else (each.per,))):
+        for counted in each.counts:
             _leaving(found, counted, activities, t)
     matching = Matching(activities, t)
     for model in models:

@@ -180,6 +180,9 @@ def test_a_cart_and_a_checkout_are_signs_of_decision() -> None:
     found = one({}, did("other", event="product added"), did("other", event="payment info entered"))
     assert gave(found) == {"cart": 15, "checkout": 25}
     assert found.buyer_journey == "decision"
+    added = did("other", event="product added", product_id="p1")
+    assert "left_a_cart" in one({}, added, did("purchase", product_id="p2")).segments
+    assert "left_a_cart" not in one({}, added, did("purchase", product_id="p1")).segments
 
 
 def test_registering_attending_and_missing_an_event_are_told_apart() -> None:
@@ -187,6 +190,10 @@ def test_registering_attending_and_missing_an_event_are_told_apart() -> None:
     missed = [did("other", event="demo registered"), did("other", event="demo missed")]
     assert gave(one({}, *came)) == {"registered": 5, "attended": 10}
     assert gave(one({}, *missed)) == {"registered": 5, "did not come": -3}
+    registered = did("other", event="webinar registered", name="Spring")
+    attended = did("webinar_attended", name="spring ")
+    assert "did_not_come" in one({}, registered).segments
+    assert "did_not_come" not in one({}, registered, attended).segments
 
 
 def test_what_a_rep_says_of_the_phase_goes_before_the_rules() -> None:
@@ -224,8 +231,16 @@ def test_who_is_disqualified_has_no_lead_score() -> None:
 
 
 def test_an_open_ticket_or_a_sequence_of_sales_pauses_nurture() -> None:
-    rows: list[dict[str, Value]] = [{"open_tickets": 1}, {"in_sequence": True}, {"open_tickets": 0}, {}]
-    assert [one(row).paused for row in rows] == [True, True, False, False]
+    opened, closed = (did("support_ticket", ticket="7", outcome=word) for word in ("opened", "closed"))
+    another = did("support_ticket", ticket="8", outcome="opened")
+    found = [
+        one({"in_sequence": True}),
+        one({}, opened),
+        one({}, opened, closed),
+        one({}, opened, closed, another),
+        one(),
+    ]
+    assert [each.paused for each in found] == [True, True, False, True, False]
 
 
 def test_assets_are_for_whom_their_condition_says() -> None:

@@ -86,6 +86,7 @@ def _note(_: Record) -> Told:
 
 def _ticket(record: Record) -> Told:
     return {
+        "ticket": record.id,
         "category": record.get("hs_ticket_category").lower(),
         "priority": record.get("hs_ticket_priority").lower(),
         "outcome": "closed" if record.get("closed_date") else "opened",

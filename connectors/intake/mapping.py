@@ -80,7 +80,7 @@ PROPERTIES = (
     "url", "path", "title", "name", "referrer", "category", "content", "topic", "product", "product_id", "sku", "plan",
     "feature", "quantity", "value", "revenue", "total", "currency", "order_id", "coupon", "network", "post", "campaign",
     "source", "medium", "form", "form_name", "file", "file_name", "survey", "score", "seconds", "pages", "scroll",
-    "subject", "link", "channel", "cta",
+    "subject", "link", "channel", "cta", "ticket",
 )  # fmt: skip
 """Properties kept of any event; `intake.keep` adds to them (reliability G27)."""
 

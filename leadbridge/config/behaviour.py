@@ -39,6 +39,9 @@ class Behaviour(Counted):
         None, min_length=1, description="the activity's own value it is taken of, such as amount; not for a count"
     )
     per: Counted | None = Field(None, description="divide the count by the count of these: a rate, 0.25 for a quarter")
+    without: Counted | None = Field(
+        None, description="of distinct values, leave out those that these have too: tickets opened and not closed"
+    )
 
     @model_validator(mode="after")
     def _of_something(self) -> "Behaviour":
@@ -48,6 +51,10 @@ class Behaviour(Counted):
             raise across(f"value means nothing to take: {self.take}; remove it", "take", "value")
         if self.per is not None and self.take != "count":
             raise across(f"per divides a count, so it does not go with take: {self.take}", "take", "per")
+        if self.without is not None and self.take != "distinct":
+            raise across(
+                f"without leaves out distinct values, so it does not go with take: {self.take}", "take", "without"
+            )
         return self
 
     @property

@@ -69,7 +69,7 @@ class Answering(Section):
 
     asked: list[Counted] = Field(
         default=[
-            Counted.model_validate({"of": ["form_submitted", "chat", "support_ticket"]}),
+            Counted.model_validate({"of": ["form_submitted", "chat"]}),
             Counted.model_validate({"of": "other", "where": {"event": "email_received"}}),
         ],
         min_length=1,

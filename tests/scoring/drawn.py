@@ -217,6 +217,8 @@ def behaviours(draw: st.DrawFn) -> Behaviour:
         raw["value"] = draw(st.sampled_from(["url", "value"]))
     elif raw["take"] == "count" and draw(st.booleans()):
         raw["per"] = draw(counted)
+    if raw["take"] == "distinct" and draw(st.booleans()):
+        raw["without"] = draw(counted)
     return Behaviour.model_validate(raw)
 
 

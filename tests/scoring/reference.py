@@ -391,7 +391,9 @@ def behaved(behaviour: Behaviour, done: list[Did], at: datetime, lists: Mapping[
         words = [(when, text(value)) for when, value in values if fitted(value, "text") is not None]
         spellings = [word for _, word in words]
         if behaviour.take == "distinct":
-            return len(set(spellings))
+            others = counted(behaviour.without, done, at, lists) if behaviour.without else []
+            theirs = [each.attributes.get(str(behaviour.value)) for each in others]
+            return len(set(spellings) - {text(value) for value in theirs if fitted(value, "text") is not None})
         best = [(spellings.count(word), when, word) for when, word in words]
         top = [one for one in best if one[:2] == max(best)[:2]]
         return min(word for _, _, word in top) if top else None

@@ -57,6 +57,11 @@ def worked_out(raw: dict[str, Any], *people: list[Did]) -> list[Value]:
         ({"of": "purchase", "take": "smallest", "value": "amount"}, 9.5, None),
         ({"of": "survey_answered", "take": "latest", "value": "score"}, 9, None),
         ({"of": "purchase", "take": "distinct", "value": "category"}, 2, 0),
+        (
+            {"of": "purchase", "take": "distinct", "value": "category", "without": {"of": "purchase", "within": "9d"}},
+            1,
+            0,
+        ),
         ({"of": "purchase", "take": "most", "value": "category"}, "books", None),
         ({"of": "purchase", "take": "last_at"}, AT - timedelta(days=3), None),
         ({"of": "purchase", "take": "first_at"}, AT - timedelta(days=200), None),

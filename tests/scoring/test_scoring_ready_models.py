@@ -95,7 +95,7 @@ def test_the_model_for_b2b_software_has_a_journey_for_each_time_of_a_customers_l
     content: list[Did] = [("survey_answered", hours(200), {"score": 10})]
     annoyed: list[Did] = [("survey_answered", hours(200), {"score": 2})]
     rows: list[dict[str, Value]] = [customer(10), *(customer(400) for _ in range(4)), {"lifecycle_stage": "lead"}]
-    waiting: list[Did] = [*daily, *content, ("support_ticket", hours(20), {})]
+    waiting: list[Did] = [*daily, *content, ("support_ticket", hours(20), {"ticket": "7", "outcome": "opened"})]
     stopped: list[Did] = [("product_used", hours(24 * 45), {})]
     done = {1: daily + content, 2: annoyed, 3: waiting, 4: stopped, 5: daily}
     found = outlook(model("b2b_saas"), rows, done)

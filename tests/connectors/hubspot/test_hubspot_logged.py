@@ -139,6 +139,7 @@ def test_a_ticket_opened_and_then_closed_is_two_facts(sandbox: Sandbox, room: Hu
     (after,) = pulled(room, "tickets")
     assert before.kind is after.kind is ActivityKind.SUPPORT_TICKET
     assert [before.attributes["outcome"], after.attributes["outcome"]] == ["opened", "closed"]
+    assert before.attributes["ticket"] == after.attributes["ticket"] == ticket
     assert before.attributes["priority"] == "high"
     assert before.source_id != after.source_id
 

@@ -117,8 +117,8 @@ def _column(each: CompiledBehaviour, n: int, activities: Activities, t: int) -> 
                 others = counted_rows(each.without, activities, t)
                 other, _ = _by_text(column, activities.documents.codes[others])
                 theirs = np.stack([activities.person[others], other]).astype(np.int64)
-                whole = len(texts) + 1  # one number for each person and value; -1 is no value of anybody's
-                pairs = pairs[:, ~np.isin(pairs[0].astype(np.int64) * whole + pairs[1], theirs[0] * whole + theirs[1])]
+                span = len(texts) + 1  # one number for each person and value; -1 is no value of anybody's
+                pairs = pairs[:, ~np.isin(pairs[0].astype(np.int64) * span + pairs[1], theirs[0] * span + theirs[1])]
             return Numbers(np.bincount(pairs[0], minlength=n).astype(np.float64))
         return _most(person[known], codes[known], at[known], texts, n)
     values = activities.documents.column(str(each.value)).numbers[activities.documents.codes[rows]]

@@ -42,6 +42,11 @@ MOST_RECIPIENTS = 20
 """Addresses of one e-mail that are looked at; more is a list, and nobody's own mail."""
 
 
+DEFAULT_STATUSES = {"Sent", "Responded"}
+"""Statuses of members that every campaign has, told as joined and responded. Those of the org's own, such as Registered
+and No Show, are facts of their own, each once."""
+
+
 @dataclass(frozen=True, slots=True)
 class Source:
     """An object whose rows are activities, the columns read of it, and how a row is told."""
@@ -91,7 +96,13 @@ def from_member(row: Row, _: Sequence[str]) -> list[Activity] | str:
     told: Told = {"campaign": row.get("Campaign.Name"), "type": row.get("Campaign.Type"), "status": row.get("Status")}
     who, joined = row.get("ContactId") or row.get("LeadId"), row.get("CreatedDate")
     found = _one(CAMPAIGNS, row, who, ActivityKind.LIST_JOINED, joined, "joined", told)
-    if isinstance(found, str) or row.get("HasResponded") != "true":
+    if isinstance(found, str):
+        return found
+    if (status := row.get("Status", "")) and status not in DEFAULT_STATUSES:
+        about = {**told, "event": "campaign status"}
+        stands = _one(CAMPAIGNS, row, who, ActivityKind.OTHER, row.get(MODIFIED) or joined, f"status {status}", about)
+        found = found if isinstance(stands, str) else [*found, *stands]
+    if row.get("HasResponded") != "true":
         return found
     responded = _one(
         CAMPAIGNS, row, who, ActivityKind.CAMPAIGN_RESPONSE, row.get("FirstRespondedDate") or joined, "responded", told

@@ -146,6 +146,21 @@ def test_what_a_lead_did_is_what_the_contact_did_and_the_same_thing_once() -> No
         assert (one.subject, other.subject) == (f"salesforce:Lead:{LEAD}", f"salesforce:Contact:{CONTACT}")
 
 
+def test_each_status_of_the_orgs_own_that_a_member_comes_to_is_a_fact() -> None:
+    def at(status: str, stamp: str, responded: str = "false") -> list[tuple[str, str, datetime]]:
+        member: dict[str, Any] = {"LeadId": LEAD, "Status": status, "Campaign.Name": "Webinar", "SystemModstamp": stamp}
+        found = tell("campaigns", HasResponded=responded, **member)
+        return [(one.kind.value, one.source_id.partition(":")[2], one.at) for one in found]
+
+    joined = ("list_joined", "joined", datetime(2026, 3, 1, 9, tzinfo=UTC))
+    registered, missed = (datetime(2026, 3, day, tzinfo=UTC) for day in (2, 5))
+    assert at("Sent", "2026-03-01T09:00:00Z") == [joined]
+    assert at("Registered", "2026-03-02T00:00:00Z") == [joined, ("other", "status Registered", registered)]
+    assert at("No Show", "2026-03-05T00:00:00Z") == [joined, ("other", "status No Show", missed)]
+    came = at("Attended", "2026-03-05T00:00:00Z", "true")
+    assert [kind for kind, *_ in came] == ["list_joined", "other", "campaign_response"]
+
+
 def test_an_email_is_told_once_by_the_source_that_knows_more() -> None:
     assert isinstance(tell("tasks", ("emails",), WhoId=LEAD, TaskSubtype="Email"), str)
     (logged,) = tell("tasks", WhoId=LEAD, TaskSubtype="Email")

@@ -5,14 +5,21 @@ import hashlib
 from leadbridge.config.schema import Config
 
 DECIDES = {
-    "personas", "behaviour", "scores", "stages", "buyer_journey", "segments",
+    "behaviour", "buyer_journey", "company", "personas", "questions", "scores", "segments", "stages",
 }  # fmt: skip
-"""Sections of the file that decide who is contacted, beside the journeys."""
+"""Sections of the file that decide who is contacted, beside the journeys and the assets that they offer."""
 
 NURTURE = {"journeys", "pressure", "pause_while", "until"}
 
 
 def digest(config: Config) -> str:
-    """Content hash of models, rules, thresholds and journeys; the same for the same content."""
-    body = config.model_dump_json(include={**dict.fromkeys(sorted(DECIDES), True), "nurture": NURTURE})
+    """Content hash of models, rules, thresholds, journeys and what these offer; the same for the same content.
+
+    What else the catalogue holds may come and go: nobody is contacted with it.
+    """
+    offered = {name for journey in config.nurture.journeys for name in journey.offers}
+    assets = {name: {"type", "when", "expires"} for name in sorted(offered & config.catalogue.keys())}
+    body = config.model_dump_json(
+        include={**dict.fromkeys(sorted(DECIDES), True), "nurture": NURTURE, "catalogue": assets}
+    )
     return hashlib.sha256(body.encode()).hexdigest()

@@ -42,8 +42,7 @@ MOST_BYTES = 64 * 1024 * 1024
 class Patience:
     """How long one call may take and how often it is tried. Seconds.
 
-    `whole` stays under the lease of claimed work (60 s, reliability pattern 4), so that nobody else takes the work
-    while we still wait.
+    Whoever calls under a lease has it renewed meanwhile (`sync.holding.renewed`).
     """
 
     connect: float = 5.0  # until the connection stands

@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
+from functools import partial
 from itertools import groupby
 from typing import TypeAlias
 
@@ -26,14 +27,14 @@ from leadbridge.types import EnrolmentState, SuppressionReason
 from nurture import gate, quiet
 from sync import bounds, since_backup
 from sync.consent import add_consenting
+from sync.holding import renewed
 
 log = logs.logger(__name__)
 
-LEASE = 60.0
 
 BEGIN_WITHIN = timedelta(seconds=5)
-"""A call that has not begun so long after it was committed is not made: with its 50 s (`leadbridge.call.Patience`) it
-ends before its row's lease does, and nobody is contacted on yesterday's word while a vendor is slow."""
+"""A call that has not begun so long after it was committed is not made: nobody is contacted on yesterday's word while a
+vendor is slow."""
 
 REPEATABLE_GROUP = 25
 """Starts committed as `calling` at once where the vendor can prove what became of each."""
@@ -157,7 +158,6 @@ def _one_batch(
             (EnrolmentState.WANTED, EnrolmentState.CHECKED),
             limit=min(BATCH, allowed.count),
             owner=owner,
-            lease_seconds=LEASE,
             now=clock.replaced(),
         )
         if not claims:
@@ -169,6 +169,22 @@ def _one_batch(
                 done.reasons[allowed.why] += 1
     if not claims:
         return False
+    with renewed(store, partial(enrolments.renew, rows=claims)):
+        return _ask_and_call(store, platform, rules, audience, claims, simultaneous, pool, done, tell)
+
+
+def _ask_and_call(
+    store: Store,
+    platform: EmailPlatform,
+    rules: bounds.Rules,
+    audience: int,
+    claims: Sequence[enrolments.EnrolmentRow],
+    simultaneous: int,
+    pool: ThreadPoolExecutor,
+    done: Enrolled,
+    tell: Callable[[str, int], None],
+) -> bool:
+    """What is done with claimed intents. True when something ended."""
     by_address: dict[str, enrolments.EnrolmentRow] = {}
     doubled = [claim for claim in claims if by_address.setdefault(claim.address, claim) is not claim]
     if doubled:  # two people with one address: the second is asked about once the first is settled

@@ -26,7 +26,6 @@ from sync.holding import renewed
 log = logs.logger(__name__)
 
 BATCH = 1000
-LEASE = 60.0
 AGAIN = timedelta(seconds=30)
 """When events are looked at again after the vendor could not be read."""
 
@@ -70,9 +69,7 @@ def work(
     while True:
         done.failed += deliveries.cut(store)
         with store.writing() as tx:
-            claimed = inbox.claim_events(
-                tx, store.vault, limit=BATCH, owner=owner, lease_seconds=LEASE, now=clock.replaced()
-            )
+            claimed = inbox.claim_events(tx, store.vault, limit=BATCH, owner=owner, now=clock.replaced())
         if not claimed:
             return done
         for row in [row for row in claimed if row.attempts > leases.GIVEN_UP]:

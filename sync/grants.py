@@ -7,11 +7,9 @@ from datetime import datetime
 from connectors.grants import Grant, Renew
 from leadbridge import clock, logs
 from leadbridge.errors import RetryLater
-from leadbridge.store import grants, leases
+from leadbridge.store import grants
 from leadbridge.store.engine import Store
-
-LEASE = 90.0
-"""Seconds a renewal may take; longer than all tries of the call it makes."""
+from sync.holding import sole
 
 POLL = 0.1
 LONGEST_WAIT = 40.0
@@ -50,20 +48,14 @@ class StoredGrants:
             held = self.current(name, first)
             if held.access_token != seen:
                 return held
-            with self._store.writing() as tx:
-                token = leases.take(tx, _lease(name), self._owner, LEASE)
-            if token is not None:
-                break
+            with sole(self._store, _lease(name), self._owner) as lease:
+                if lease is not None:
+                    held = self.current(name, first)  # somebody may have stored one between our look and our lease
+                    return held if held.access_token != seen else self._fetch(name, first, held, renew)
             if waited >= LONGEST_WAIT:
                 raise RetryLater(name, "token", "another worker's renewal of the access token takes long", after=POLL)
             self._wait(POLL)
             waited += POLL
-        try:
-            held = self.current(name, first)  # somebody may have stored one between our look and our lease
-            return held if held.access_token != seen else self._fetch(name, first, held, renew)
-        finally:
-            with self._store.writing() as tx:
-                leases.drop(tx, _lease(name), token)
 
     def _fetch(self, name: str, first: Grant, held: Grant, renew: Renew) -> Grant:
         """The next grant, stored whatever became of the lease: the old refresh token may be worth nothing by now."""

@@ -14,8 +14,8 @@ from leadbridge.store.engine import Store
 
 log = logs.logger(__name__)
 
-RENEW = 20.0
-"""Seconds between renewals of a lease that lasts 60: two may fail before somebody else takes over."""
+RENEW = 13.0
+"""Seconds between renewals of a lease (`leases.SECONDS`): two may fail before somebody else takes over."""
 
 
 class TakenOver(LeadbridgeError):

@@ -30,7 +30,6 @@ log = logs.logger(__name__)
 BATCH = 500
 """People scored in one go: a transaction of some tens of milliseconds, so that the door never waits long."""
 
-LEASE = 60.0
 
 QUARANTINE = "rescore"
 """How the quarantine names people who cannot be scored; the reference is the person's id."""
@@ -75,7 +74,7 @@ def rescore(
     _put_in_force(store, scorer)
     while True:
         with store.writing() as tx:
-            claims = due.claim_due(tx, limit=BATCH, owner=owner, lease_seconds=LEASE, now=clock.replaced())
+            claims = due.claim_due(tx, limit=BATCH, owner=owner, now=clock.replaced())
         if not claims:
             return done
         if claims[0].attempts > leases.GIVEN_UP:  # claimed alone

@@ -25,7 +25,6 @@ from sync.wishes import MEMBER, MEMBERS_AT_ONCE
 
 log = logs.logger(__name__)
 
-LEASE = 60.0
 """Seconds a claimed batch stays ours; renewed while the vendor is called (pattern 4)."""
 
 BEGIN_WITHIN = 30.0
@@ -71,14 +70,13 @@ def write_back(
                 room.vendor,
                 limit=_at_once(tx, room),
                 owner=owner,
-                lease_seconds=LEASE,
                 now=clock.replaced(),
             )
         if not claims:
             return done
         begin_by = time.monotonic() + BEGIN_WITHIN
         try:
-            with renewed(store, partial(outbox.renew, writes=claims, lease_seconds=LEASE)):
+            with renewed(store, partial(outbox.renew, writes=claims)):
                 if time.monotonic() > begin_by:
                     log.warning("writes not begun in time", vendor=room.vendor, records=len(claims))
                     return done  # this process stood still; whoever has them now writes what is true now

@@ -14,7 +14,7 @@ from typing import Any
 from sqlalchemy import Connection, Row, func, select, update
 
 from leadbridge.store.engine import among, update_each, upsert
-from leadbridge.store.leases import SECONDS, UNHELD, claim_rows, held_ids
+from leadbridge.store.leases import UNHELD, claim_rows, held_ids
 from leadbridge.store.tables import hand_offs
 
 WAITING, OPEN, CLOSED = "waiting", "open", "closed"
@@ -25,6 +25,9 @@ NO_TASK, WANTED, MADE, REFUSED = "none", "wanted", "made", "refused"
 
 WON, REJECTED, LOST, GIVEN_UP, WITHDRAWN, DONE = "won", "rejected", "lost", "given_up", "withdrawn", "done"
 """How it ended. Withdrawn: nobody was told yet, or two people turned out to be one. Done: care was given."""
+
+LEASE = 60
+"""Seconds a claim lasts: by then a task that a killed worker made can be found at the CRM, and is not made again."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -262,7 +265,7 @@ def _claim(tx: Connection, which: Sequence[Any], *, limit: int, owner: str, now:
         [hand_offs.c.due_at, hand_offs.c.id],
         limit=limit,
         owner=owner,
-        seconds=SECONDS,
+        seconds=LEASE,
         now=now,
         counted=True,
     )

@@ -76,7 +76,7 @@ def test_events_reach_the_crm_as_scores_whatever_becomes_of_redis_and_of_worker_
     redis.start()
     os.kill(worker.children()[0], signal.SIGKILL)
     after_a_death = edit(scaled, records[8:12], BOSS)
-    until(lambda: moved(scaled, after_a_death), 90)
+    until(lambda: moved(scaled, after_a_death), 60)  # G32
     until(lambda: len(worker.children()) == 2)
 
     redis.signal(signal.SIGSTOP)

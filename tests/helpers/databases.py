@@ -10,6 +10,7 @@ import json
 import os
 import pwd
 import shutil
+import signal
 import subprocess
 import sys
 import sysconfig
@@ -74,6 +75,29 @@ class Server:
         ) as connection:
             connection.execute(statement)
 
+    def stop_hard(self) -> None:
+        """End it at once, without a word to anybody (immediate shutdown), until `start_again`."""
+        for name in ("kept", "down"):
+            (self.folder / name).touch()
+        pid = int((self.folder / "data" / "postmaster.pid").read_text(encoding="ascii").split()[0])
+        os.kill(pid, signal.SIGQUIT)
+        while _is_process(pid):
+            time.sleep(0.02)
+
+    def start_again(self) -> None:
+        """Have it recover and listen again; returns once it does."""
+        (self.folder / "down").unlink()
+        deadline = time.monotonic() + 60
+        while True:
+            try:
+                psycopg.connect(host=str(self.folder), user="leadbridge", dbname="postgres").close()
+            except psycopg.OperationalError:
+                if time.monotonic() > deadline:
+                    raise
+                time.sleep(0.02)
+            else:
+                return
+
     @contextlib.contextmanager
     def database(self, template: str = TEMPLATE) -> Iterator[str]:
         """Address of a fresh copy of the template, dropped afterwards."""
@@ -81,6 +105,14 @@ class Server:
         self.run(sql.SQL("CREATE DATABASE {} TEMPLATE {}").format(name, sql.Identifier(template)))
         yield self.url(name.as_string().strip('"'))
         self.run(sql.SQL("DROP DATABASE IF EXISTS {} WITH (FORCE)").format(name))
+
+
+def _is_process(pid: int) -> bool:
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    return True
 
 
 def start(run_pid: int, bin_folder: Path, *, on_disk: bool = False, **settings: str) -> Server:

@@ -32,8 +32,8 @@ test: check tools
 # Servers and tools that some tests drive. Where they are missing those tests say so; a CI machine gets them.
 tools:
 	@if [ "$(CI)" = true ] && [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null && \
-	  ! { command -v redis-server && command -v strace; } >/dev/null; then \
-	  apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -qq --no-install-recommends redis-server strace >/dev/null; fi
+	  ! { command -v redis-server && command -v strace && test -x /usr/lib/rabbitmq/bin/rabbitmq-server; } >/dev/null; then \
+	  apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -qq --no-install-recommends redis-server strace rabbitmq-server >/dev/null; fi
 
 # The vendors' own clients for Node against the sandbox: optional, so that nothing else here needs Node.
 interop: .venv/.dev tests/interop/node_modules/.done

@@ -1,8 +1,10 @@
-"""A private Redis server, which takes no port: it listens on a Unix socket in a folder of its own."""
+"""Private queues: a Redis that takes no port (it listens on a Unix socket), and a RabbitMQ on ports of its own."""
 
 import contextlib
+import os
 import shutil
 import signal
+import socket
 import subprocess
 import time
 from pathlib import Path
@@ -67,3 +69,82 @@ class Redis:
             return bool(self.ask("PING"))
         except (redis.RedisError, OSError):
             return False
+
+
+class NoRabbit(Exception):
+    """There is no RabbitMQ here. The text says where was looked."""
+
+
+class Rabbit:
+    """A running RabbitMQ of ours, on loopback. It may be killed, and started again with or without what it held."""
+
+    def __init__(self, folder: Path) -> None:
+        # Not the program on PATH: where that runs as root it becomes another user, who owns none of this.
+        self._program = Path("/usr/lib/rabbitmq/bin/rabbitmq-server")
+        if not self._program.exists():
+            raise NoRabbit(f"no {self._program}; on Debian and Ubuntu: apt-get install rabbitmq-server")
+        self._folder = folder / "rabbit"
+        self._folder.mkdir()
+        self._port, between, names = _free_ports(3)
+        self.url = f"amqp://127.0.0.1:{self._port}//"  # as guest, who is let in from this machine
+        (self._folder / "plugins").write_text("[].\n", encoding="ascii")
+        (self._folder / "rabbitmq.conf").write_text(f"listeners.tcp.1 = 127.0.0.1:{self._port}\n", encoding="ascii")
+        self._environ = os.environ | {
+            "HOME": str(self._folder),  # its cookie
+            "RABBITMQ_NODENAME": f"leadbridge{self._port}@localhost",
+            "RABBITMQ_DIST_PORT": str(between),
+            "RABBITMQ_SERVER_ADDITIONAL_ERL_ARGS": "-kernel inet_dist_use_interface {127,0,0,1}",
+            "RABBITMQ_MNESIA_BASE": str(self._folder / "data"),
+            "RABBITMQ_LOG_BASE": str(self._folder / "log"),
+            "RABBITMQ_ENABLED_PLUGINS_FILE": str(self._folder / "plugins"),
+            "RABBITMQ_CONFIG_FILE": str(self._folder / "rabbitmq.conf"),
+            "ERL_EPMD_ADDRESS": "127.0.0.1",
+            "ERL_EPMD_PORT": str(names),
+        }
+        self._process: subprocess.Popen[bytes] | None = None
+        self.start()
+
+    def start(self) -> None:
+        self._process = subprocess.Popen(
+            [self._program], env=self._environ, cwd=self._folder, start_new_session=True,
+            stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
+        )  # fmt: skip
+        deadline = time.monotonic() + 120
+        while not self._answers():
+            assert self._process.poll() is None, "rabbitmq-server ended"
+            assert time.monotonic() < deadline, "rabbitmq-server does not start"
+            time.sleep(0.1)
+
+    def kill(self) -> None:
+        """At once, with every process of its group."""
+        assert self._process is not None
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(self._process.pid, signal.SIGKILL)
+        self._process.wait(10)
+
+    def forget(self) -> None:
+        """Lose everything it held: queues, and the hints in them. Only while it is dead."""
+        shutil.rmtree(self._folder / "data")
+
+    def close(self) -> None:
+        self.kill()
+        # The name server of Erlang, which it started: on a port of its own, so nobody else's.
+        if program := shutil.which("epmd"):
+            subprocess.run([program, "-kill"], env=self._environ, check=False, capture_output=True, timeout=10)
+
+    def _answers(self) -> bool:
+        import amqp
+
+        try:
+            with amqp.Connection(f"127.0.0.1:{self._port}", connect_timeout=2):
+                return True
+        except (amqp.AMQPError, OSError):
+            return False
+
+
+def _free_ports(count: int) -> list[int]:
+    with contextlib.ExitStack() as stack:
+        sockets = [stack.enter_context(socket.socket()) for _ in range(count)]
+        for one in sockets:
+            one.bind(("127.0.0.1", 0))
+        return [one.getsockname()[1] for one in sockets]

@@ -1,0 +1,54 @@
+"""The scaled shape on RabbitMQ: a doorbell like Redis, whose loss loses nothing (reliability G10, fault 23)."""
+
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.acceptance.test_scaled import BOSS, edit, moved, worked_off
+from tests.helpers.databases import Server
+from tests.helpers.queues import NoRabbit, Rabbit
+from tests.helpers.scaled import BEAT, WEB, WORKER, site, until
+
+PEOPLE = 20
+
+
+@pytest.fixture
+def rabbit(tmp_path: Path) -> Iterator[Rabbit]:
+    try:
+        found = Rabbit(tmp_path)
+    except NoRabbit as missing:
+        pytest.skip(str(missing))
+    yield found
+    found.close()
+
+
+@pytest.mark.slow
+def test_events_reach_the_crm_as_scores_whatever_becomes_of_rabbitmq(
+    tmp_path: Path, postgres_server: Server, rabbit: Rabbit
+) -> None:
+    with postgres_server.database() as url, site(tmp_path, url, rabbit.url, count=PEOPLE) as made:
+        processes = [made.start(*WORKER), made.start(*BEAT), made.start(*WEB)]
+        made.subscribe(processes[-1].heard(r"listens on (http\S+)")[1], "jobtitle")
+        until(lambda: len(made.written()) == PEOPLE)
+        records = [key for key, score in sorted(made.scores().items()) if 5 < int(score or 0) < 80]
+
+        with_a_hint = edit(made, records[:3], BOSS)
+        until(lambda: moved(made, with_a_hint), 10)
+
+        rabbit.kill()
+        without_a_queue = edit(made, records[3:6], BOSS)
+        until(lambda: moved(made, without_a_queue), 60)
+
+        rabbit.forget()  # every queue and every hint in it
+        rabbit.start()
+        after_the_loss = edit(made, records[6:9], BOSS)
+        until(lambda: moved(made, after_the_loss), 60)
+
+        until(lambda: worked_off(made))
+        assert set(made.entered().values()) == {1}
+        for process in processes:
+            began = time.monotonic()
+            assert process.end() == 0, process.words
+            assert time.monotonic() - began < 30

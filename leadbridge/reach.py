@@ -2,10 +2,12 @@
 
 What a name leads to is the name server's word, and may change between two looks; the peer of a connection does not. A
 vendor is out on the internet, so a peer inside a private network, on this machine or on a link is refused, unless the
-configuration itself names that host. Behind a proxy the peer is the proxy, which looks for itself.
+configuration itself names that host. Proxies that the environment names are not used: the peer would be the proxy, and
+where it goes nobody sees. A company's gateway can be named as the vendor's `base_url`.
 """
 
 import ipaddress
+import socket
 from collections.abc import Collection
 from typing import Any
 from urllib.parse import urlsplit
@@ -29,6 +31,19 @@ def named(*addresses: str | None) -> frozenset[str]:
     """The hosts of addresses that the configuration names."""
     whole = (one if "//" in one else f"//{one}" for one in addresses if one)
     return frozenset(host for one in whole if (host := urlsplit(one).hostname))
+
+
+def outside(host: str, port: int) -> list[str]:
+    """The IP addresses of a host, for what connects by itself: give it these, not the name. Those of one family, since
+    not everything takes both. Raises InsideAddress when one is not on the internet, and OSError as `getaddrinfo`.
+    """
+    found = dict.fromkeys(
+        (family, str(address[0]))
+        for family, _, _, _, address in socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
+    )
+    if not all(is_outside(address) for _, address in found):
+        raise InsideAddress(f"{host} leads to an address that is not on the internet")
+    return [address for family, address in found if family == next(iter(found))[0]]
 
 
 def guard(manager: PoolManager, trusted: Collection[str]) -> None:

@@ -45,6 +45,8 @@ LARGEST_ARCHIVE = 512 * 1024 * 1024
 """Bytes of packed results beyond which we stop reading."""
 
 
+_USUAL_LOGIN = reach.named(MailchimpConnection.model_fields["login_url"].default)
+
 Signer = Callable[[requests.PreparedRequest], requests.PreparedRequest]
 
 
@@ -56,6 +58,25 @@ def signed(authorization: str) -> Signer:
         return request
 
     return sign
+
+
+class _Straight(HTTPAdapter):
+    """The network: straight to where a name leads, which is looked at, past any proxy of the environment."""
+
+    def __init__(self, trusted: Collection[str], connections: int = 1) -> None:
+        super().__init__(pool_maxsize=connections)
+        reach.guard(self.poolmanager, trusted)
+
+    def send(self, request: requests.PreparedRequest, *_: Any, **options: Any) -> requests.Response:
+        return super().send(request, **{**options, "proxies": None})
+
+
+def _session(trusted: Collection[str], connections: int = 1) -> requests.Session:
+    session = requests.Session()
+    for scheme in ("https://", "http://"):
+        session.mount(scheme, _Straight(trusted, connections))
+    session.cookies.set_policy(DefaultCookiePolicy(allowed_domains=[]))
+    return session
 
 
 class KeptClient(ApiClient):  # type: ignore[misc]  # the client ships no types
@@ -71,9 +92,8 @@ class KeptClient(ApiClient):  # type: ignore[misc]  # the client ships no types
         self.sign_with(authorization)
         self.default_headers["User-Agent"] = f"leadbridge/{__version__}"
         self._connect = connect
-        self._connections = connections
         self._trusted = trusted
-        self._kept = self._session()
+        self._kept = _session(trusted, connections)
         self._per_thread = threading.local()
 
     def sign_with(self, authorization: str) -> None:
@@ -89,21 +109,12 @@ class KeptClient(ApiClient):  # type: ignore[misc]  # the client ships no types
         self._per_thread.seconds = seconds
         self._per_thread.fresh = fresh
 
-    def _session(self) -> requests.Session:
-        session = requests.Session()
-        adapter = HTTPAdapter(pool_maxsize=self._connections)
-        reach.guard(adapter.poolmanager, self._trusted)
-        session.mount("https://", adapter)
-        session.mount("http://", adapter)
-        session.cookies.set_policy(DefaultCookiePolicy(allowed_domains=[]))
-        return session
-
     def request(
         self, method: str, url: str, query_params: Any = None, headers: Any = None, body: Any = None
     ) -> requests.Response:
         """One call, as the client makes it, but for what the class says."""
         seconds: float = self._per_thread.seconds
-        session = self._session() if self._per_thread.fresh else self._kept
+        session = _session(self._trusted) if self._per_thread.fresh else self._kept
         response = session.request(
             method,
             url,
@@ -124,7 +135,7 @@ class KeptClient(ApiClient):  # type: ignore[misc]  # the client ships no types
     def fetch(self, url: str, into: IO[bytes], seconds: float) -> None:
         """Copy what is at an address of another service, which is not shown our key. Raises Empty, TooLong, TooSlow."""
         end = time.monotonic() + seconds
-        with self._session() as session:
+        with _session(self._trusted) as session:
             answer = session.get(
                 url,
                 auth=lambda request: request,  # nor anything from a `.netrc`
@@ -173,7 +184,7 @@ class Api:
         self._caller = Caller(VENDOR, name_error, budgets, pace=pace)
         authorization = f"Basic {pair}" if key is not None else f"Bearer {secret}"
         host = _host(connection, secret if key is not None else None)
-        trusted = reach.named(connection.base_url, connection.login_url)
+        trusted = reach.named(connection.base_url, connection.login_url) - _USUAL_LOGIN
         self._client = KeptClient(authorization, host, connection.simultaneous, pace.patience.connect, trusted)
         self._login_url = connection.login_url
         self._where = None if host else DataCentre(connection.login_url, secret)
@@ -322,7 +333,7 @@ def at_login(
     refusals: Collection[int] = (),
 ) -> Any:
     """The JSON that Mailchimp's login service answers, with 200 or one of `refusals`. Raises Empty, Garbled."""
-    with requests.Session() as session:
+    with _session(reach.named(url) - _USUAL_LOGIN) as session:  # another was named by the configuration
         response = session.request(
             method,
             url,

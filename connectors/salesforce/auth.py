@@ -102,7 +102,7 @@ class _Adapter(HTTPAdapter):
             raise NeedsOperator(VENDOR, "connect", f"Salesforce names the host {host}, which is not allowed; {cure}")
         if self._plain:
             request.url = re.sub("^https:", "http:", url)
-        options |= {"timeout": (min(self._connect, seconds), seconds), "stream": True}
+        options |= {"timeout": (min(self._connect, seconds), seconds), "stream": True, "proxies": None}
         response = super().send(request, **options)
         # The library asks the response for its whole body later; given here, it was read within the deadline.
         response._content = read_within(response.raw, seconds)

@@ -23,7 +23,8 @@ from connectors.deliveries.salesforce import of_change, of_changes, of_unreadabl
 from connectors.salesforce.change_events import read_change
 from connectors.salesforce.ids import long_id
 from connectors.salesforce.wire import CLIENT, VENDOR
-from leadbridge import logs
+from leadbridge import logs, reach
+from leadbridge.config.connections import SalesforceConnection
 from leadbridge.errors import ConfigError, Fault, NeedsOperator, RetryLater, VendorError
 
 if TYPE_CHECKING:
@@ -31,7 +32,6 @@ if TYPE_CHECKING:
 
     from connectors.salesforce.auth import Api, Grant
     from connectors.salesforce.pubsub.pubsub_api_pb2 import ConsumerEvent, FetchRequest, FetchResponse
-    from leadbridge.config.connections import SalesforceConnection
 
 log = logs.logger(__name__)
 
@@ -68,6 +68,9 @@ def require_extra() -> None:
         cure = "install leadbridge[salesforce-events], or leave change_events out"
         what = "needs gRPC and Avro, which are not installed"
         raise ConfigError("configuration", [Fault(0, "connections.salesforce.change_events", what, cure)])
+
+
+_USUAL: str = SalesforceConnection.model_fields["pubsub"].default
 
 
 class PositionLost(Exception):
@@ -135,7 +138,14 @@ class Stream:
             num_requested=OUTSTANDING,
         )
         requests, awaited = _Requests(first), OUTSTANDING
-        with self._channel() as channel, requests:
+        try:
+            opened = self._channel()
+        except reach.InsideAddress as error:
+            cure = "if it is meant, name that address as connections.salesforce.pubsub"
+            raise NeedsOperator(VENDOR, _OPERATION, f"{error}; {cure}") from None
+        except OSError:
+            raise RetryLater(VENDOR, _OPERATION, "the name of the stream's host is not known") from None
+        with opened as channel, requests:
             subscribe = channel.stream_stream(
                 f"{_SERVICE}/Subscribe",
                 request_serializer=pb.FetchRequest.SerializeToString,
@@ -155,10 +165,22 @@ class Stream:
     def _channel(self) -> grpc.Channel:
         import grpc
 
-        options = [("grpc.max_receive_message_length", LARGEST), ("grpc.primary_user_agent", CLIENT)]
-        if _HERE.fullmatch(self._connection.pubsub):  # tokens leave this machine by TLS only
-            return grpc.insecure_channel(self._connection.pubsub, options)
-        return grpc.secure_channel(self._connection.pubsub, grpc.ssl_channel_credentials(), options)
+        target: str = self._connection.pubsub
+        options = [
+            ("grpc.max_receive_message_length", LARGEST),
+            ("grpc.primary_user_agent", CLIENT),
+            ("grpc.enable_http_proxy", 0),
+        ]
+        if _HERE.fullmatch(target):  # tokens leave this machine by TLS only
+            return grpc.insecure_channel(target, options)
+        if target == _USUAL:  # another was named by the configuration, wherever it is (`leadbridge.reach`)
+            host, _, port = target.rpartition(":")
+            addresses = reach.outside(host, int(port))
+            kind = "ipv6" if ":" in addresses[0] else "ipv4"
+            shown = [f"[{address}]" if kind == "ipv6" else address for address in addresses]
+            options += [("grpc.ssl_target_name_override", host), ("grpc.default_authority", target)]
+            target = f"{kind}:{','.join(f'{address}:{port}' for address in shown)}"
+        return grpc.secure_channel(target, grpc.ssl_channel_credentials(), options)
 
     def _next(self, call: Iterator[FetchResponse], grant: Grant, watch: _Watch) -> FetchResponse | None:
         """The next message; None when we are to stop. Raises VendorError and PositionLost."""

@@ -11,6 +11,9 @@ import urllib3
 from urllib3.exceptions import HTTPError
 
 from connectors import registry
+from connectors.mailchimp.auth import DataCentre
+from connectors.salesforce import auth as salesforce_auth
+from connectors.salesforce.connector import Salesforce
 from leadbridge import call, reach
 from leadbridge.config.schema import Config
 from leadbridge.errors import NeedsOperator
@@ -68,16 +71,50 @@ def inside(monkeypatch: pytest.MonkeyPatch) -> Iterator[Inside]:
         thread.join(5)
 
 
-@pytest.mark.parametrize("vendor", sorted(CONNECTIONS))
-def test_a_vendors_name_that_leads_inside_is_sent_nothing(inside: Inside, vendor: str) -> None:
+def room_of(vendor: str, **connection: Any) -> "Crm | EmailPlatform":
     config = Config.model_validate(
-        {"scores": BASE["scores"], "fields": BASE["fields"], "connections": {vendor: CONNECTIONS[vendor]}}
+        {"scores": BASE["scores"], "fields": BASE["fields"], "connections": {vendor: CONNECTIONS[vendor] | connection}}
     )
     build: Callable[..., Crm | EmailPlatform] = registry.email_platform if vendor == "mailchimp" else registry.crm
-    room = build(vendor, config, pace=Skipping().pace())
+    return build(vendor, config, pace=Skipping().pace())
+
+
+@pytest.mark.parametrize("vendor", sorted(CONNECTIONS))
+@pytest.mark.parametrize("proxy", [False, True])
+def test_a_vendors_name_that_leads_inside_is_sent_nothing(
+    inside: Inside, monkeypatch: pytest.MonkeyPatch, vendor: str, proxy: bool
+) -> None:
+    if proxy:  # of the environment: where it goes is not seen, so it is not asked
+        for name in ("http_proxy", "https_proxy", "all_proxy"):
+            monkeypatch.setenv(name, f"http://127.0.0.1:{inside.listening.getsockname()[1]}")
+    room = room_of(vendor)
     with pytest.raises(NeedsOperator, match="not on the internet"):
         room.account()
     assert inside.asked
+    assert b"".join(inside.got) == b""
+
+
+@pytest.mark.parametrize("name", ["login.mailchimp.com", "us1.api.mailchimp.com"])
+def test_a_token_goes_neither_to_a_login_host_nor_to_a_data_centre_that_leads_inside(
+    inside: Inside, monkeypatch: pytest.MonkeyPatch, name: str
+) -> None:
+    if name != "login.mailchimp.com":  # the data centre that the login host named
+        monkeypatch.setattr(DataCentre, "_ask", lambda *_: f"https://{name}/3.0")
+    connection = {"access_token": "0123456789abcdef0123456789abcdef", "audience": "a36b032126"}
+    monkeypatch.setitem(CONNECTIONS, "mailchimp", connection)
+    with pytest.raises(NeedsOperator, match="not on the internet"):
+        room_of("mailchimp").account()
+    assert inside.asked[0] == name
+    assert b"".join(inside.got) == b""
+
+
+def test_a_change_stream_whose_name_leads_inside_is_not_opened(inside: Inside, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(salesforce_auth.Api, "grant", lambda *_, **__: None)
+    room = room_of("salesforce", change_events=True)
+    assert isinstance(room, Salesforce)
+    with pytest.raises(NeedsOperator, match="not on the internet"):
+        next(iter(room.listen(None, threading.Event())))
+    assert inside.asked == ["api.pubsub.salesforce.com"]
     assert b"".join(inside.got) == b""
 
 

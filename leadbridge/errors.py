@@ -3,6 +3,7 @@
 LeadbridgeError
 ├── ConfigError            the file is wrong: show every fault, exit 2, contact nobody
 ├── StoreError             the store cannot be used as asked: say what to change, exit 1
+│   └── StoreConflict      two transactions waited for each other: nothing was written, do the step again
 ├── WebhookRefused         not the real sender, or unreadable: answer `status`, count `reason`
 └── VendorError            a vendor call failed
     ├── RetryLater         worth another try, `after` seconds at the earliest
@@ -43,6 +44,10 @@ class ConfigError(LeadbridgeError):
 
 class StoreError(LeadbridgeError):
     """The store cannot be opened or used as asked; the text says what to change."""
+
+
+class StoreConflict(StoreError):
+    """The database ended this transaction because two waited for each other; nothing of it was written. Try again."""
 
 
 class WebhookRefused(LeadbridgeError):

@@ -110,6 +110,10 @@ VENDOR_CALLS = Counter(
 VENDOR_WORDS = Counter(
     "vendor_unknown_words", "Words of a vendor that we do not know, kept as OTHER or UNKNOWN", "vendor", "source"
 )
+STORE_CONFLICTS = Counter(
+    "store_conflicts", "Transactions that the database ended because two waited for each other (tried again), by kind: "
+    "deadlock, serialization", "kind"
+)  # fmt: skip
 WRITES_PAUSED = Counter(
     "writes_paused", "Wishes put off because their record was written six times within an hour; alarm on any", "vendor"
 )

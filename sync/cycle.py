@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
-from sync import accounts, enrol, events, leave, passes, pull, receivers, rescore, write_back
+from sync import accounts, enrol, events, leave, passes, pull, receivers, rescore, retry, write_back
 from sync.counting import add
 from sync.enrol import Enrolled
 from sync.events import Worked
@@ -51,6 +51,7 @@ def sync(parts: Parts, *, full: bool = False, tell: Tell = quiet) -> Round:
     return found
 
 
+@retry.on_conflict
 def act(parts: Parts, *, tell: Tell = quiet) -> Round:
     """Work through what is waiting in the store: webhook events, rescoring, write-back, enrolment."""
     done = Round()

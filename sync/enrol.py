@@ -7,7 +7,7 @@ by the vendor's own proof, where the vendor can give one, or by a human.
 
 import time
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
@@ -25,7 +25,7 @@ from leadbridge.store import leads as lead_store
 from leadbridge.store.engine import Store, exclusive
 from leadbridge.types import EnrolmentState, SuppressionReason
 from nurture import gate, quiet
-from sync import bounds, since_backup
+from sync import bounds, retry, since_backup
 from sync.consent import add_consenting
 from sync.holding import renewed
 
@@ -239,6 +239,29 @@ def _call_group(
     calling, ended = _commit_intent_to_call(store, rules, audience, group, done)
     begin_by = time.monotonic() + BEGIN_WITHIN.total_seconds()
     answers = list(pool.map(lambda row: _call(store, platform, row, begin_by), calling))
+    left, moves, moved = _settle(store, rules, calling, answers)
+    for row, move, (entry, words, _) in zip(calling, moves, answers, strict=True):
+        if row.id in moved:
+            _count(done, move, entry, words)
+            ended |= move.to_state is not EnrolmentState.CHECKED  # those wait until their lease is over
+        if row.person_id in left and entry in (Entry.ENTERED, Entry.UNCERTAIN):
+            log.warning("left while the call was under way", enrolment=row.id, why=left[row.person_id].value)
+            done.reasons["left while the call was under way"] += 1
+    for _, _, error in answers:
+        if error is not None:
+            raise error
+    return ended
+
+
+Answer: TypeAlias = tuple[Entry, str, NeedsOperator | None]
+"""How a call ended, in which words, and whether an operator is needed."""
+
+
+@retry.on_conflict  # the calls were made: what became of them must not be lost to a deadlock
+def _settle(
+    store: Store, rules: bounds.Rules, calling: Sequence[enrolments.EnrolmentRow], answers: Sequence[Answer]
+) -> tuple[Mapping[int, SuppressionReason], Sequence[enrolments.Move], Collection[int]]:
+    """Store how these calls ended; returns who has left meanwhile, the moves, and the rows that were still ours."""
     now = clock.now()
     with store.writing() as tx:
         left = suppressions.suppressed(tx, store.vault, [row.person_id for row in calling])
@@ -257,17 +280,7 @@ def _call_group(
             ],
             now,
         )
-    for row, move, (entry, words, _) in zip(calling, moves, answers, strict=True):
-        if row.id in moved:
-            _count(done, move, entry, words)
-            ended |= move.to_state is not EnrolmentState.CHECKED  # those wait until their lease is over
-        if row.person_id in left and entry in (Entry.ENTERED, Entry.UNCERTAIN):
-            log.warning("left while the call was under way", enrolment=row.id, why=left[row.person_id].value)
-            done.reasons["left while the call was under way"] += 1
-    for _, _, error in answers:
-        if error is not None:
-            raise error
-    return ended
+    return left, moves, moved
 
 
 def _ending(row: enrolments.EnrolmentRow, entry: Entry, words: str, left: SuppressionReason | None) -> enrolments.Move:
@@ -278,9 +291,7 @@ def _ending(row: enrolments.EnrolmentRow, entry: Entry, words: str, left: Suppre
     return enrolments.Move(row.id, row.token, EnrolmentState.CALLING, target, words)
 
 
-def _call(
-    store: Store, platform: EmailPlatform, row: enrolments.EnrolmentRow, begin_by: float
-) -> tuple[Entry, str, NeedsOperator | None]:
+def _call(store: Store, platform: EmailPlatform, row: enrolments.EnrolmentRow, begin_by: float) -> Answer:
     if time.monotonic() > begin_by:
         return Entry.NOTHING_HAPPENED, "the platform is slow: not begun in time", None
     with store.reading() as tx:  # whatever came while the call waited for its turn counts (G22, G24, G25)

@@ -17,7 +17,7 @@ from leadbridge.store import due, enrolments, gaps, suppressions, watermarks
 from leadbridge.store import leads as lead_store
 from leadbridge.store.engine import Store
 from leadbridge.types import Activity, Lead, RecordRef
-from sync import compare, identity
+from sync import compare, identity, retry
 from sync.forget import activities_without_forgotten, without_forgotten
 from sync.holding import Lease, TakenOver, sole
 
@@ -85,7 +85,7 @@ def pull(
                     pulled.elsewhere.append(source.name)
                     continue
                 began = clock.now()
-                source.read(lease)
+                retry.on_conflict(source.read)(lease)
                 with store.writing() as tx:
                     lease.check(tx)
                     watermarks.save_progress(tx, US, _note(source), {"began": began.isoformat()}, clock.now())

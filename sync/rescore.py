@@ -19,8 +19,9 @@ from leadbridge.store import scores as score_store
 from leadbridge.store.engine import Store
 from leadbridge.types import PersonId
 from nurture import policy
-from sync import hand_off, wishes
+from sync import hand_off, retry, wishes
 from sync.consent import record_consents
+from sync.counting import add
 from sync.intents import showing_journeys, want_journeys
 from sync.offering import note_used, with_next_asset
 from sync.outlook import Loaded, Outlook, Scorer, load
@@ -138,6 +139,7 @@ def _set_aside(store: Store, claim: due.Claim, why: str, done: Rescored) -> None
     done.failed += 1
 
 
+@retry.on_conflict
 def _batch(
     store: Store,
     scorer: Scorer,
@@ -151,10 +153,12 @@ def _batch(
     with store.reading() as tx:
         loaded = load(tx, scorer, ids, at)
     outlooks = scorer.outlook(loaded.people, loaded.activities, loaded.stages, at)
+    part = Rescored()
     with store.writing() as tx:
         lead_store.hold(tx, ids)
         held = due.still_held(tx, claims)
-        save(tx, store, scorer, crms, platform, loaded, outlooks, held, at, done)
+        save(tx, store, scorer, crms, platform, loaded, outlooks, held, at, part)
+    add(done, part)
 
 
 def save(

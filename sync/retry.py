@@ -1,6 +1,10 @@
-"""When to try again, and when to stop trying (reliability pattern 14). Pure."""
+"""When to try again, and when to stop trying (reliability patterns 14 and 17). Pure."""
 
 from datetime import datetime, timedelta
+
+import tenacity
+
+from leadbridge.errors import StoreConflict
 
 TRIES = 5
 LONGEST = timedelta(minutes=15)
@@ -14,3 +18,12 @@ def next_try(attempts: int, now: datetime) -> datetime | None:
     if attempts >= TRIES:
         return None
     return now + min(FIRST * float(GROWTH ** max(0, attempts - 1)), LONGEST)
+
+
+on_conflict = tenacity.retry(
+    retry=tenacity.retry_if_exception_type(StoreConflict),
+    stop=tenacity.stop_after_attempt(TRIES),
+    wait=tenacity.wait_random(0, 0.2),
+    reraise=True,
+)
+"""Do this step again at once when the database ended its transaction. For steps that may be killed and repeated."""

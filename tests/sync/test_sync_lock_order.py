@@ -10,8 +10,10 @@ import pytest
 import sqlalchemy as sa
 
 from leadbridge import clock
+from leadbridge.metrics import STORE_CONFLICTS
 from leadbridge.store import Store, suppressions
 from leadbridge.types import EnrolmentState, SuppressionReason
+from sync import pull
 from tests.helpers.syncing import TRIGGER, journey, stage
 
 S = EnrolmentState
@@ -83,3 +85,37 @@ def test_the_platform_and_the_webhook_tell_of_one_unsubscribe_at_once(store: Sto
         assert set(found.values()) == {SuppressionReason.UNSUBSCRIBED}
         assert made.calls("journeys.trigger") == 0
         assert made.states().keys() <= {S.CANCELLED, S.REFUSED}
+
+
+@on_postgresql
+def test_a_deadlock_ends_one_transaction_which_is_done_again_at_once_and_counted(store: Store) -> None:
+    """Something else holds the scores while a rescore holds the person, and each wants what the other has."""
+    with stage(store, journey(TRIGGER)) as made:
+        record = made.lead(ADDRESS)
+        made.sync()
+        made.edit(record, jobtitle="Director")
+        pull.pull(store, made.parts.crms, None)
+        before = sum(STORE_CONFLICTS.values().values())
+        holds, failed = threading.Event(), []
+
+        def other() -> None:
+            try:
+                with store.writing() as tx:
+                    tx.exec_driver_sql("SET LOCAL deadlock_timeout = '1h'")  # whom the database ends is the rescore
+                    tx.exec_driver_sql("SELECT person_id FROM scores FOR UPDATE")
+                    holds.set()
+                    while not waiting_for_a_lock(store):
+                        threading.Event().wait(0.01)
+                    tx.exec_driver_sql("SELECT id FROM persons FOR UPDATE")
+            except Exception as error:
+                failed.append(error)
+
+        thread = threading.Thread(target=other)
+        thread.start()
+        assert holds.wait(20)
+        done = made.act()
+        thread.join(30)
+        assert failed == []
+        assert sum(STORE_CONFLICTS.values().values()) == before + 1
+        assert done.rescored.people == 1
+        assert int(made.held(record)["leadbridge_score"]) >= 40

@@ -24,6 +24,7 @@ from webhooks.dashboard import page
 from webhooks.doors import add_doors, respond, route
 from webhooks.health import Health, Report
 from webhooks.refusals import Refusals
+from webhooks.space import Space
 from webhooks.writer import Doorbell, Writer
 
 if TYPE_CHECKING:
@@ -79,7 +80,8 @@ def create_app(
     A vendor without a webhook secret has no door. Stop it by `running(app).stop()`; `webhooks.serve` does.
     """
     doorbell = Doorbell(wake)
-    writer = Writer(store, on_new=doorbell.ring)
+    space = Space(store, config.web.keep_free)
+    writer = Writer(store, on_new=doorbell.ring, space=space)
     app = Flask("webhooks", static_folder=None, root_path=page.ROOM)
     app.config["MAX_CONTENT_LENGTH"] = MAX_BODY
     app.url_map.merge_slashes = False  # no redirects: a vendor's signature is for the address it called
@@ -88,7 +90,7 @@ def create_app(
     app.wsgi_app = _Mounted(app.wsgi_app, urlsplit(config.web.public_url or "").path)  # type: ignore[method-assign]
     hide_secrets(config)
     add_doors(app, config, store, writer, refusals, portal)
-    _add_health(app, Health(store, writer))
+    _add_health(app, Health(store, writer, space))
     page.add_to(app, config, store)
     exposition.add_to(app, config, store)
     _add_habits(app)

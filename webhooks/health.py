@@ -14,6 +14,7 @@ from typing import Any
 from leadbridge import clock, logs
 from leadbridge.store import due, inbox
 from leadbridge.store.engine import Store
+from webhooks.space import Space
 from webhooks.writer import Writer
 
 log = logs.logger(__name__)
@@ -43,9 +44,12 @@ class Report:
 class Health:
     """Looks at the store and the writer; remembers what it saw for a second."""
 
-    def __init__(self, store: Store, writer: Writer, *, now: Callable[[], datetime] = clock.now) -> None:
+    def __init__(
+        self, store: Store, writer: Writer, space: Space | None = None, *, now: Callable[[], datetime] = clock.now
+    ) -> None:
         self._store = store
         self._writer = writer
+        self._space = space
         self._now = now
         self._lock = threading.Lock()
         self._seen: dict[str, tuple[float, Report]] = {}
@@ -76,6 +80,7 @@ class Health:
         now = self._now()
         ages = {name: max(0.0, (now - at).total_seconds()) if at else 0.0 for name, at in oldest.items()}
         faults = tuple(f"{name}_stalled" for name, age in ages.items() if age > OLDEST_DUE)
+        faults += self._no_room()
         return Report(faults, {f"oldest_{name}_seconds": round(age, 1) for name, age in ages.items()})
 
     def _look_at_readiness(self) -> Report:
@@ -88,4 +93,7 @@ class Health:
             faults.append("store_unreachable")
         if not self._writer.alive:
             faults.append("writer_stuck")
-        return Report(tuple(faults))
+        return Report((*faults, *self._no_room()))
+
+    def _no_room(self) -> tuple[str, ...]:
+        return ("disk_low",) if self._space is not None and self._space.low else ()

@@ -16,6 +16,7 @@ from leadbridge.errors import LeadbridgeError, StoreError
 from leadbridge.metrics import WEBHOOK_DELIVERIES
 from leadbridge.store import inbox
 from leadbridge.store.engine import Store
+from webhooks.space import Space
 
 log = logs.logger(__name__)
 
@@ -72,9 +73,11 @@ class Writer:
         on_new: Callable[[], None],
         patience: float = PATIENCE,
         most_waiting: int = MOST_WAITING,
+        space: Space | None = None,
     ) -> None:
         """`on_new` is called from the writer's thread after each commit; it must not block."""
         self._store = store
+        self._space = space
         self._on_new = on_new
         self._patience = patience
         self._most_waiting = most_waiting
@@ -91,6 +94,8 @@ class Writer:
         Raises Unavailable when that did not happen within the patience, or cannot. What was already being committed
         may still arrive; the vendor's next try is then a repeat.
         """
+        if self._space is not None and self._space.low:
+            raise Unavailable("disk_low")
         mine = _Waiting(inbox.Delivery(vendor, raw.account, raw.body, raw.events))
         with self._changed:
             if self._stopping:

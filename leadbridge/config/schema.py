@@ -54,6 +54,11 @@ class Web(Section):
     host: str = Field("127.0.0.1", description="address to listen on")
     port: int = Field(8080, ge=0, le=65535, description="port to listen on (0: any free one)")
     public_url: HttpAddress | None = Field(None, description="address vendors call us at; HubSpot signs it")
+    keep_free: int = Field(
+        256,
+        ge=0,
+        description="megabytes to stay free on the disk of a SQLite store; with less, deliveries are turned away (503)",
+    )
     status_password: SecretStr | None = Field(
         None,
         min_length=12,

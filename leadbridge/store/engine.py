@@ -8,6 +8,7 @@ import hashlib
 import json
 import os
 import secrets
+import shutil
 import sqlite3
 import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -48,7 +49,8 @@ from sqlalchemy.exc import (
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 
 from leadbridge import clock
-from leadbridge.errors import StoreError
+from leadbridge.errors import StoreConflict, StoreError
+from leadbridge.metrics import STORE_CONFLICTS
 from leadbridge.store.vault import Vault, load_key, previous_keys
 from leadbridge.store.within import among as among
 
@@ -68,6 +70,7 @@ _BUGS = (
     NotSupportedError,
     ProgrammingError,
 )  # ours; the store itself is well
+_CONFLICTS = {"40P01": "deadlock", "40001": "serialization"}  # SQLSTATE of PostgreSQL; SQLite has one writer
 _WRITING = "leadbridge_writing"
 _MIGRATING = "leadbridge_migrating"
 _MODE = "leadbridge_mode"
@@ -104,6 +107,16 @@ class Store:
     def dialect(self) -> str:
         """ "sqlite" or "postgresql", for people; code that needs it belongs in this file."""
         return self._engine.dialect.name
+
+    def free_space(self) -> int | None:
+        """Bytes free where the store's file is; None where the store is another machine's business, or unreachable."""
+        file = self._engine.url.database
+        if self._engine.dialect.name != "sqlite" or not file:
+            return None
+        try:
+            return shutil.disk_usage(Path(file).parent).free
+        except OSError:
+            return None
 
     @contextmanager
     def reading(self) -> Iterator[Connection]:
@@ -364,6 +377,9 @@ def _store_errors() -> Iterator[None]:
     except _BUGS:
         raise
     except (DatabaseError, InterfaceError) as error:
+        if (kind := _CONFLICTS.get(getattr(error.orig, "sqlstate", None) or "")) is not None:
+            STORE_CONFLICTS.add(kind=kind)
+            raise StoreConflict(f"the database ended a transaction ({kind}); it can be tried again") from error
         said = str(error.orig).strip().splitlines()
         raise StoreError(f"the store cannot be used now: {said[0] if said else type(error.orig).__name__}") from error
     except PoolTimeout as error:

@@ -20,8 +20,8 @@ from tests.webhooks.conftest import HUBSPOT_SECRET, PUBLIC, settings
 
 
 @contextmanager
-def served(file: Path, *under: str) -> Iterator[tuple[str, int]]:
-    """The door over this store, under this command; its address and its process."""
+def served(file: Path, *under: str, keep_free: int = 0) -> Iterator[tuple[str, int]]:
+    """The door over this store, under this command; its address and its process. `keep_free`: megabytes in reserve."""
     process = subprocess.Popen(
         [*under, sys.executable, "-m", "tests.helpers.door_zygote"],
         stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True,
@@ -29,7 +29,13 @@ def served(file: Path, *under: str) -> Iterator[tuple[str, int]]:
     assert process.stdin
     assert process.stdout
     try:
-        print(json.dumps({"store": f"sqlite:///{file}", "config": settings()}), file=process.stdin, flush=True)
+        print(
+            json.dumps(
+                {"store": f"sqlite:///{file}", "config": settings(web={"public_url": PUBLIC, "keep_free": keep_free})}
+            ),
+            file=process.stdin,
+            flush=True,
+        )
         born = json.loads(process.stdout.readline())
         yield born["url"], born["pid"]
         subprocess.run(["kill", "-9", str(born["pid"])], check=False, stderr=subprocess.DEVNULL)

@@ -2,6 +2,7 @@
 and 9). The door is a real process; what starves it is the operating system."""
 
 import gzip
+import os
 import re
 import resource
 import shutil
@@ -15,6 +16,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import pytest
+import requests
 
 from tests.helpers.served_door import deliver, served, stored
 from tests.webhooks.conftest import MAILCHIMP_PATH
@@ -107,6 +109,34 @@ def test_on_a_full_disk_nothing_is_acknowledged_that_is_not_kept_and_space_alone
         with sqlite3.connect(file) as found:
             assert found.execute("PRAGMA integrity_check").fetchone() == ("ok",)
         found.close()
+
+
+def test_before_the_disk_is_full_deliveries_are_turned_away_and_taken_again_once_there_is_room(
+    file: Path, tmp_path: Path
+) -> None:
+    made, folder = file, tmp_path / "disk"
+    folder.mkdir()
+    with on_a_small_disk(folder) as mounted:
+        file = Path(shutil.copyfile(made, folder / "store.db"))
+        free = shutil.disk_usage(folder).free // 1_000_000
+        reserve = 1 if mounted else free - min(300, free // 2)
+        with served(file, keep_free=reserve) as (url, _):
+            assert deliver(url, 1) == 204
+            filler = folder / "filler"
+            with filler.open("wb") as out:
+                for _ in range(1000):
+                    if shutil.disk_usage(folder).free < reserve * 1_000_000:
+                        break
+                    os.posix_fallocate(out.fileno(), out.seek(0, 2), 100_000 if mounted else 20_000_000)
+                    out.seek(0, 2)
+            threading.Event().wait(1.1)  # a look at the disk is good for a second
+            assert deliver(url, 2) == 503
+            bad = requests.get(f"{url}/healthz", timeout=20)
+            assert (bad.status_code, bad.json()["faults"]) == (503, ["disk_low"])
+            assert requests.get(f"{url}/readyz", timeout=20).json()["faults"] == ["disk_low"]
+            filler.unlink()
+            until_stored(url, 3)
+        assert {1, 3} <= stored(file)
 
 
 # --- memory -----------------------------------------------------------------------------------------------------------

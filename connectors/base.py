@@ -12,6 +12,7 @@ from datetime import datetime
 from enum import StrEnum
 from typing import ClassVar, Generic, TypeVar
 
+from leadbridge.budgets import Day
 from leadbridge.errors import Fault, FeatureMissing
 from leadbridge.types import Activity, Lead, RecordRef, SuppressionReason, Value
 
@@ -178,6 +179,10 @@ class Crm(ABC):
         stream ends; listen again from the last progress stored. Raises FeatureMissing where `topic` is None.
         """
         raise FeatureMissing(self.vendor, "events.subscribe", "leadbridge knows no stream of changes there")
+
+    def day(self) -> Day | None:
+        """The account's daily calls, as the last answer told them; None where none did. Calls nobody."""
+        return None
 
     @abstractmethod
     def streams(self) -> Sequence[str]:

@@ -7,6 +7,7 @@ that all workers share is decided where the room is built (`call.Pace.shared`); 
 import threading
 import time
 from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Protocol
 
 from pyrate_limiter import InMemoryBucket, Rate, RateItem
@@ -112,16 +113,36 @@ SLOW_BEFORE = 0.1
 """Share of the daily calls before the end of ours in which calls go one a second."""
 
 
+@dataclass(frozen=True, slots=True)
+class Day:
+    """The account's calls of a day, of all its apps together, as its last answer told it."""
+
+    used: int
+    limit: int
+    until: float  # share of the limit at which ours end; the rest is left to humans
+
+    @property
+    def left(self) -> int:
+        """Calls that are left to leadbridge."""
+        return max(0, int(self.limit * self.until) - self.used)
+
+
 class Usage:
     """The share of the account's daily calls that is used, by all of its apps, as the last answer told it."""
 
     def __init__(self) -> None:
         self.share = 0.0
+        self._told: tuple[int, int] | None = None
+
+    def day(self, until: float) -> Day | None:
+        """What the last answer told, for whoever stops at this share; None before any did."""
+        return None if self._told is None else Day(*self._told, until)
 
     def note(self, used: int, limit: int) -> None:
         """What an answer's headers say. A limit of nothing is no limit we could keep."""
         if limit > 0:
             self.share = used / limit
+            self._told = used, limit
 
 
 class Quota:

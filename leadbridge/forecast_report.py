@@ -55,6 +55,12 @@ def show_forecast(found: Forecast, by: str | None) -> None:
         console.print(table)
     for vendor, calls in found.calls.items():
         console.print(f"{vendor}: {found.writes[vendor]:,} records to write, {calls:,} calls at least", highlight=False)
+        if vendor in found.left:
+            left = f"{found.left[vendor]:,} of the day's calls are left to leadbridge"
+            fits = vendor not in found.too_many
+            console.print(
+                left if fits else f"[yellow]{left}: this does not fit, and would go on tomorrow[/]", highlight=False
+            )
 
 
 def _bands(spread: Spread) -> Table:

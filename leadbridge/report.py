@@ -233,6 +233,12 @@ def show_status(data: dict[str, Any]) -> None:
         f"{contact['allowed']:,} more may be contacted now (bound: {escape(contact['why'])})",
         highlight=False, soft_wrap=True,
     )  # fmt: skip
+    for vendor, day in data["day"].items():
+        console.print(
+            f"{vendor}: {day['used']:,} of the day's {day['limit']:,} calls are used, {day['left']:,} are left to "
+            "leadbridge",
+            highlight=False,
+        )
     for vendor in data["gaps"]:
         console.print(f"[yellow]{vendor}: something may have been missed; it is read again[/]", highlight=False)
     for limit, seconds in data["quiet"].items():

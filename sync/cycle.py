@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
-from sync import accounts, enrol, events, leave, passes, pull, receivers, rescore, retry, write_back
+from sync import accounts, day, enrol, events, leave, passes, pull, receivers, rescore, retry, write_back
 from sync.counting import add
 from sync.enrol import Enrolled
 from sync.events import Worked
@@ -63,12 +63,15 @@ def act(parts: Parts, *, tell: Tell = quiet) -> Round:
         add(done.events, events.work(store, parts.crms, owner=owner, wanted=parts.intake, tell=tell))
         more = rescore.rescore(store, parts.scorer, parts.crms, parts.platform, owner=owner, tell=tell)
         add(done.rescored, more)
+    day.note(store, parts.crms)
+    day.say_what_does_not_fit(store, parts.crms)
     for crm in parts.crms:
         done.written.add(write_back.write_back(store, crm, owner=owner, tell=tell))
     if parts.platform and parts.platform.specs():
         done.members = write_back.write_back(store, parts.platform, owner=owner, tell=tell)
     if parts.platform:  # before anybody enters once more; also while nurture is switched off
         done.exits = leave.tell_exits(store, parts.platform)
+    day.note(store, parts.crms)
     if done.written.paused:
         return done  # sales would not see why: nobody is contacted on a score that the CRM does not show
     done.handed = receivers.work(store, parts.scorer, parts.crms, owner=owner, tell=tell)

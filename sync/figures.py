@@ -14,7 +14,7 @@ from leadbridge.config.schema import Config
 from leadbridge.store import alerts, due, enrolments, inbox, outbox, quarantine, ranking, watermarks
 from leadbridge.store.engine import Store, running_now
 from leadbridge.store.tables import budgets
-from sync import accounts, bounds, pull
+from sync import accounts, bounds, day, pull
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,6 +45,7 @@ class Figures:
     read_at: dict[str, datetime]  # when each source was last read: "hubspot.leads"
     gaps: list[str]  # vendors of which something may have been missed that was not read since
     quiet: dict[str, float]  # seconds for which a vendor wants no call, by limit
+    day: dict[str, dict[str, int]]  # by vendor that tells: the day's calls used, their limit, those left to leadbridge
 
     def as_dict(self) -> dict[str, Any]:
         """Plain data."""
@@ -77,10 +78,15 @@ def read(store: Store, config: Config) -> Figures:
             read_at={
                 f"{one.source}.{one.stream}": one.at
                 for one in watermarks.listing(tx)
-                if one.source in vendors and one.stream not in (accounts.ACCOUNT, "gap")
+                if one.source in vendors and one.stream not in (accounts.ACCOUNT, "gap", day.DAY)
             },
             gaps=gaps,
             quiet=_quiet(tx),
+            day={
+                vendor: {"used": one.used, "limit": one.limit, "left": one.left}
+                for vendor, one in day.read(tx).items()
+                if vendor in vendors
+            },
         )
 
 

@@ -19,6 +19,7 @@ from leadbridge.store import leads as lead_store
 from leadbridge.store import scores as score_store
 from leadbridge.store.engine import Store
 from leadbridge.types import LifecycleStage, PersonId, Value
+from sync import day
 from sync.outlook import Outlook, Scorer, facts_of, load
 from sync.wishes import MEMBERS_AT_ONCE, wishes
 
@@ -86,6 +87,8 @@ class Forecast:
     movers: list[Mover] = field(default_factory=list)  # the largest first
     writes: Counter[str] = field(default_factory=Counter)  # records to write, by vendor
     calls: dict[str, int] = field(default_factory=dict)  # vendor calls for them, at least
+    left: dict[str, int] = field(default_factory=dict)  # of the day's calls, to leadbridge, where the vendor tells
+    too_many: dict[str, int] = field(default_factory=dict)  # calls that do not fit into what is left
 
     def as_dict(self) -> dict[str, Any]:
         return {
@@ -105,6 +108,8 @@ class Forecast:
             ],
             "writes": dict(self.writes),
             "calls": self.calls,
+            "calls_left": self.left,
+            "calls_too_many": self.too_many,
         }  # fmt: skip
 
 
@@ -166,6 +171,10 @@ def forecast(
     found.movers = [mover for _, _, mover in sorted(movers, reverse=True)]
     sizes = {crm.vendor: crm.write_batch for crm in crms} | ({platform.vendor: MEMBERS_AT_ONCE} if platform else {})
     found.calls = {vendor: -(-found.writes[vendor] // size) for vendor, size in sizes.items()}
+    with store.reading() as tx:
+        days = day.read(tx)
+    found.left = {vendor: days[vendor].left for vendor in found.calls if vendor in days}
+    found.too_many = day.short(days, found.calls)
     return found
 
 

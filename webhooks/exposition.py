@@ -91,6 +91,13 @@ def _gauges(now: figures.Figures) -> "Iterator[Metric]":
     yield one("gaps_open", "Vendors of which something may have been missed that was not read since", len(now.gaps))
     yield _family("source_read_timestamp_seconds", "When a source of a vendor last moved on", "source",
                   ((name, at.timestamp()) for name, at in now.read_at.items()))  # fmt: skip
+    for what, words in (
+        ("used", "Calls of the account's day that are used, by all of its apps"),
+        ("limit", "Calls of the account's day"),
+        ("left", "Calls of the account's day that are left to leadbridge; the rest is for humans; alarm on none"),
+    ):
+        yield _family(f"vendor_day_calls_{what}", words, "vendor",
+                      ((vendor, day[what]) for vendor, day in now.day.items()))  # fmt: skip
     yield _family("vendor_quiet_seconds", "For how long a vendor still wants no call, by limit", "limit",
                   now.quiet.items())  # fmt: skip
 

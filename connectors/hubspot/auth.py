@@ -19,7 +19,7 @@ from connectors.grants import Grant, Grants, MemoryGrants
 from connectors.hubspot.paths import ROUTES, path_of
 from connectors.hubspot.wire import VENDOR, Shape, name_error, parsed
 from leadbridge import __version__, clock, logs, reach
-from leadbridge.budgets import Quota, Usage
+from leadbridge.budgets import Day, Quota, Usage
 from leadbridge.call import Caller, Pace, read_within
 from leadbridge.config.connections import HubSpotConnection
 from leadbridge.errors import NeedsOperator, VendorError
@@ -40,7 +40,7 @@ class Api:
         pace = pace or Pace()
         self._version = connection.api_version
         self._client = _client(connection)
-        self._usage = Usage()
+        self._usage, self._day_until = Usage(), connection.day_until
         budgets = {
             "day": Quota(self._usage, connection.day_until, ticks=pace.ticks),
             "calls": pace.budgets.rate("hubspot calls", connection.requests_per_10s, 10.0),
@@ -83,6 +83,10 @@ class Api:
             spend=("day", "calls", "searches") if route.search else ("day", "calls"),
             failures=failures,
         )
+
+    def day(self) -> Day | None:
+        """See `Crm.day`."""
+        return self._usage.day(self._day_until)
 
     def granted(self, fields: Mapping[str, str]) -> Grant:
         """Ask for access with these fields of a form. Raises VendorError; NeedsOperator when the grant was revoked."""

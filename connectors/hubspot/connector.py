@@ -31,6 +31,7 @@ from connectors.hubspot.streams import Streams
 from connectors.hubspot.tasks import Tasks
 from connectors.hubspot.wire import VENDOR, Id, Shape
 from connectors.hubspot.writing import BATCH, Writes
+from leadbridge.budgets import Day
 from leadbridge.call import Pace
 from leadbridge.config.connections import HubSpotConnection
 from leadbridge.config.schema import Config
@@ -101,6 +102,9 @@ class HubSpot(Crm):
 
     def people_behind(self, refs: Sequence[RecordRef]) -> Sequence[RecordRef]:
         return self._around.people_behind(refs)
+
+    def day(self) -> Day | None:
+        return self._api.day()
 
     def streams(self) -> Sequence[str]:
         return self._sources

@@ -33,7 +33,7 @@ from connectors.salesforce.wire import (
     shaped,
 )
 from leadbridge import __version__, clock, logs, reach
-from leadbridge.budgets import Budget, Quota, Usage
+from leadbridge.budgets import Budget, Day, Quota, Usage
 from leadbridge.call import Caller, Pace, read_within
 from leadbridge.config.connections import SalesforceConnection
 from leadbridge.errors import NeedsOperator
@@ -157,6 +157,10 @@ class Api:
         for secret in (connection.client_secret, connection.private_key, connection.password):
             if secret is not None:
                 logs.hide(secret.get_secret_value())
+
+    def day(self) -> Day | None:
+        """See `Crm.day`: up to where we write; we stop reading before (`read_until`)."""
+        return self._usage.day(self._connection.write_until)
 
     # --- calls -------------------------------------------------------------------------------------------------------
 

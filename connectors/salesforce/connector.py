@@ -31,6 +31,7 @@ from connectors.salesforce.tasks import Tasks
 from connectors.salesforce.walk import Walks
 from connectors.salesforce.wire import VENDOR
 from connectors.salesforce.writing import BATCH, Writes
+from leadbridge.budgets import Day
 from leadbridge.call import Pace
 from leadbridge.config.connections import SalesforceConnection
 from leadbridge.config.schema import Config
@@ -88,6 +89,9 @@ class Salesforce(Crm):
 
     def listen(self, progress: Progress | None, stop: threading.Event) -> Generator[Heard, None, None]:
         return self._stream.listen(progress, stop) if self._stream else super().listen(progress, stop)
+
+    def day(self) -> Day | None:
+        return self._api.day()
 
     def streams(self) -> Sequence[str]:
         return self._sources

@@ -4,6 +4,8 @@ Half of what a round costs is the building of its statements, which an engine do
 hundreds of tests would do little else.
 """
 
+import io
+import logging
 import shutil
 from collections.abc import Iterator
 from contextlib import ExitStack
@@ -12,6 +14,7 @@ from pathlib import Path
 import pytest
 import sqlalchemy as sa
 
+from leadbridge import logs
 from leadbridge.store import Store, open_store
 from leadbridge.store.tables import metadata
 from tests.helpers.databases import KEY
@@ -65,3 +68,17 @@ def store_url(request: pytest.FixtureRequest, _lasting: Lasting, tmp_path_factor
 def store(_lasting: Lasting, store_url: str) -> Store:
     """The empty store, on each database in turn."""
     return next(store for store, url in _lasting.stores.values() if url == store_url)
+
+
+@pytest.fixture
+def log() -> Iterator[io.StringIO]:
+    """Everything the process logs, at the finest level."""
+    root = logging.getLogger()
+    handlers, level, hidden = list(root.handlers), root.level, set(logs._hidden)
+    out = io.StringIO()
+    logs.configure(json=True, level=logging.DEBUG, stream=out)
+    yield out
+    root.handlers[:] = handlers
+    root.setLevel(level)
+    logs._hidden.clear()
+    logs._hidden.update(hidden)

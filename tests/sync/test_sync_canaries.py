@@ -3,13 +3,10 @@
 
 import io
 import json
-import logging
-from collections.abc import Iterator
 from typing import Any
 
 import pytest
 
-from leadbridge import logs
 from leadbridge.errors import VendorError
 from leadbridge.store import audit, outbox
 from leadbridge.store.engine import Store
@@ -33,20 +30,6 @@ TROUBLE: list[dict[str, Any]] = [
     {"kind": "reset_before"},
     {"kind": "reset_after"},
 ]  # fmt: skip
-
-
-@pytest.fixture
-def log() -> Iterator[io.StringIO]:
-    """Everything the process logs, at the finest level."""
-    root = logging.getLogger()
-    handlers, level, hidden = list(root.handlers), root.level, set(logs._hidden)
-    out = io.StringIO()
-    logs.configure(json=True, level=logging.DEBUG, stream=out)
-    yield out
-    root.handlers[:] = handlers
-    root.setLevel(level)
-    logs._hidden.clear()
-    logs._hidden.update(hidden)
 
 
 def attempt(made: Stage) -> str:

@@ -12,12 +12,12 @@ from itertools import groupby, pairwise
 from statistics import median
 from typing import Any
 
-from sqlalchemy import BigInteger, Connection, Row, Select, case, func, literal, select, type_coerce, union_all
+from sqlalchemy import BigInteger, Connection, Row, Select, case, func, literal, null, select, type_coerce, union_all
 
 from leadbridge.config.measurement import Cost, Goal, Measurement
 from leadbridge.config.schema import Config
 from leadbridge.store import hand_offs
-from leadbridge.store.tables import activities, enrolments, holdouts, stage_history
+from leadbridge.store.tables import activities, enrolments, holdouts, persons, stage_history
 from leadbridge.store.text import to_micros
 from leadbridge.types import ActivityKind, EnrolmentState, LifecycleStage, PersonId
 from nurture.hand_off import HAND_OFF, propose_threshold
@@ -243,15 +243,18 @@ class Funnel:
 
 
 def funnel(tx: Connection, config: Config, now: datetime, months: int = 6) -> Funnel:
-    """Read off the history of stages, person by person, in one pass."""
+    """Read off the history of stages, person by person, in one pass.
+
+    Who is in no stage is a lead, from the day they were known on.
+    """
     stages = config.measurement.funnel
     place = {stage: n for n, part in enumerate(stages) for stage in part.stages}
     parts = [FunnelPart(part.name) for part in stages]
     took: list[list[float]] = [[] for _ in stages]
     ends = month_ends(now, months)
     counts = [[0] * len(stages) for _ in ends]
-    for _, path in moves(tx):
-        walked = [(at, place.get(LifecycleStage(stage)) if stage else None) for at, stage in path if at <= now]
+    for path in _lives(tx):
+        walked = [(at, place.get(LifecycleStage(stage or LifecycleStage.LEAD))) for at, stage in path if at <= now]
         if not walked:
             continue
         _count_path(walked, parts, took)
@@ -281,6 +284,21 @@ def _count_path(path: list[tuple[datetime, int | None]], parts: list[FunnelPart]
     for one, following in pairwise(sorted(first)):
         parts[one].went_on += 1
         took[one].append((first[following] - first[one]).total_seconds() / 86400)
+
+
+def _lives(tx: Connection) -> Iterator[list[tuple[datetime, str | None]]]:
+    """Each person's stages, oldest first, from the day they were known; None: in no stage."""
+    history = select(stage_history.c.person_id, stage_history.c.at, stage_history.c.stage, stage_history.c.id)
+    known = select(persons.c.id.label("person_id"), persons.c.created_at.label("at"), null().label("stage"),
+                   literal(0).label("id"))  # fmt: skip
+    both = union_all(history, known).subquery()
+    rows = tx.execute(
+        select(both.c.person_id, both.c.at, both.c.stage)
+        .order_by(both.c.person_id, both.c.id != 0, both.c.at, both.c.id)
+        .execution_options(yield_per=1000)
+    )
+    for _, mine in groupby(rows, key=lambda row: row.person_id):
+        yield [(row.at, row.stage) for row in mine]
 
 
 def moves(tx: Connection) -> Iterator[tuple[PersonId, list[tuple[datetime, str | None]]]]:

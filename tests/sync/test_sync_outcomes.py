@@ -144,6 +144,20 @@ def test_the_funnel_counts_who_is_where_who_went_on_and_how_long_it_took(history
     assert found.over_time[0][1] == [2, 2, 0, 0]  # the end of January
 
 
+def test_who_is_in_no_stage_is_at_the_beginning_of_the_funnel(history: History, config: Config) -> None:
+    for n in range(1, 4):
+        history.person(n)
+    history.stage(1, "mql", START + timedelta(days=10))
+    history.stage(2, "mql", START + timedelta(days=20))
+    history.rows["stage_history"].append({"person_id": 2, "stage": None, "at": START + timedelta(days=30)})
+    history.save()
+    with history.store.reading() as tx:
+        found = outcomes.funnel(tx, config, NOW)
+    assert [(part.here, part.reached, part.went_on) for part in found.parts[:2]] == [(2, 3, 2), (1, 2, 0)]
+    assert found.parts[0].days == 15.0
+    assert found.over_time[-1][1] == [2, 1, 0, 0]
+
+
 def test_costs_are_counted_by_the_day_and_shared_among_those_who_newly_came(history: History, config: Config) -> None:
     for n, days in enumerate([100, 20, 10], 1):
         history.person(n)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -22,6 +23,7 @@ from leadbridge.commands.common import (
 if TYPE_CHECKING:
     from leadbridge.config.hand_off import HandOff
     from nurture.measurement import Uplift
+    from sync.accuracy import Accuracy
     from sync.outcomes import HandOffOutcome
 
 app = typer.Typer(
@@ -176,6 +178,53 @@ def roi(config: ConfigFile = DEFAULT_CONFIG, as_json: AsJson = False) -> None:
             typer.echo(f"new {stage.value}: {found.reached.get(stage, 0):,}{each}")
 
     emit(as_json, figures, show)
+
+
+@app.command()
+def accuracy(
+    at: Annotated[
+        datetime | None,
+        typer.Option(formats=["%Y-%m-%d"], help="day whose scores are looked at; default: the last whose time is over"),
+    ] = None,
+    config: ConfigFile = DEFAULT_CONFIG,
+    as_json: AsJson = False,
+) -> None:
+    """Whether the score told beforehand who would succeed: scores of an earlier day against what came since."""
+    from leadbridge import clock
+    from sync.accuracy import accuracy as told
+
+    with parts_of(config) as parts, parts.store.reading() as tx:
+        found = told(tx, parts.config, clock.now(), at and at.replace(tzinfo=UTC))
+    lines = list(_told_beforehand(found))
+    figures = asdict(found) | {
+        "at": found.at.isoformat(),
+        "until": found.until.isoformat(),
+        "months": [{"month": f"{month:%Y-%m}", **asdict(one)} for month, one in found.months],
+    }
+    emit(as_json, figures, lambda: typer.echo("\n".join(lines)))
+
+
+def _told_beforehand(found: Accuracy) -> Iterator[str]:
+    """The report in words, line by line."""
+    from nurture.accuracy import FEW
+
+    yield f"score {found.score} as of {found.at:%Y-%m-%d}, and what came of it until {found.until:%Y-%m-%d}"
+    for question in found.questions:
+        told, arm = question.found, question.found.people
+        yield f"{question.asked}: {arm.successes:,} of {arm.people:,}"
+        if told.auc is None or told.interval is None:
+            yield f"  too few to tell; at least {FEW} who did and {FEW} who did not are needed"
+            continue
+        low, high = told.interval
+        verdict = "it tells" if low > 0.5 else "it tells the contrary" if high < 0.5 else "it may be chance"
+        yield f"  of two, the one who did had the higher score {_share(told.auc)} of the time"
+        yield f"  ({_share(low)} to {_share(high)}; 50% is chance): {verdict}"
+        for tenth in told.tenths:
+            ends = f"{tenth.lowest}" if tenth.lowest == tenth.highest else f"{tenth.lowest} to {tenth.highest}"
+            share = f"{_share(tenth.people.share)} ({_share(tenth.interval[0])} to {_share(tenth.interval[1])})"
+            yield f"  score {ends}: {tenth.people.people:,} people, {share}, {tenth.lift:.1f} times everybody's"
+    for month, one in found.months:
+        yield f"{month:%Y-%m}: {one.people:,} people, {one.promised:.1f} promised by earlier months, {one.came} came"
 
 
 @app.command()

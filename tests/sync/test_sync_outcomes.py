@@ -202,7 +202,7 @@ def test_the_weeks_of_the_hand_off_count_what_both_teams_did(history: History, c
     assert found.hours_to_touch == 3.0
 
 
-@pytest.mark.parametrize("report", ["journeys", "funnel", "handoff", "roi"])
+@pytest.mark.parametrize("report", ["journeys", "funnel", "handoff", "roi", "accuracy"])
 @pytest.mark.parametrize("how", [["--json"], []])
 def test_every_report_is_a_command_that_reads_an_empty_store_too(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, report: str, how: list[str]

@@ -1,6 +1,5 @@
 """A CRM from another package: found by its entry point, configured by its own keys, held to the same contract."""
 
-import sys
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
@@ -20,8 +19,8 @@ from leadbridge.testing import CrmContract, CrmStage, Skipping, Trouble
 from leadbridge.types import RecordRef
 from sync import cycle, wiring
 from tests.plugin.acme_server import KEY, AcmeServer
+from tests.plugin.installing import installed
 
-HERE = Path(__file__).parent
 FILE = """
 store: sqlite:///{folder}/leadbridge.db
 connections:
@@ -47,16 +46,9 @@ scores:
 
 
 @pytest.fixture(autouse=True)
-def installed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    """As `pip install acme-crm` leaves it: a module, and metadata that name its entry point."""
-    info = tmp_path / "site" / "acme_crm-1.dist-info"
-    info.mkdir(parents=True)
-    (info / "METADATA").write_text("Metadata-Version: 2.1\nName: acme-crm\nVersion: 1\n")
-    (info / "entry_points.txt").write_text("[leadbridge.connectors]\nacme = acme_crm:Acme\n")
-    (info.parent / "acme_crm.py").write_text((HERE / "acme_crm.py").read_text())
-    monkeypatch.syspath_prepend(info.parent)
-    yield
-    sys.modules.pop("acme_crm", None)
+def packages(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    with installed(tmp_path, monkeypatch, acme="acme_crm:Acme"):
+        yield
 
 
 def configured(folder: Path, url: str, *, key: str = KEY, change: tuple[str, str] = ("", "")) -> Config:
@@ -95,7 +87,7 @@ class AcmeStage:
         return [self.ref(one) for one in record_ids]
 
     def calls(self, operation: str = "") -> int:
-        return sum(one.startswith(operation) for one in self.server.journal)
+        return self.server.calls(operation)
 
     def reads(self) -> int:
         return self.calls("GET /people")
@@ -104,7 +96,7 @@ class AcmeStage:
         return -(-count // 100)
 
     def trouble(self, trouble: Trouble) -> None:
-        self.server.troubles.append((trouble, [trouble.skip, trouble.times]))
+        self.server.trouble(trouble)
 
     def add(self, count: int, *, at: datetime | None = None) -> list[str]:
         found = []

@@ -56,6 +56,10 @@ class Objects:
         """
         return self._described(kind, optional)[2]
 
+    def has_person_accounts(self) -> bool:
+        """May an account of this org be a person, with a contact of its own?"""
+        return "ispersonaccount" in self.fields("Contact")
+
     def replicates(self, kind: str) -> bool:
         """Does the object have change feeds?"""
         return self._described(kind, optional=True)[1].replicates

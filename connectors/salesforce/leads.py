@@ -12,7 +12,7 @@ from datetime import datetime, timedelta
 from connectors.base import Page, Progress, Reading
 from connectors.salesforce.describe import FieldInfo, Objects
 from connectors.salesforce.ids import long_id
-from connectors.salesforce.mapping import CONTACT, DEAL, LEAD, OWNER, PREFIXES, ROLE, Fields
+from connectors.salesforce.mapping import CONTACT, DEAL, LEAD, MERGED_INTO, OWNER, PERSON, PREFIXES, ROLE, Fields
 from connectors.salesforce.soql import Where
 from connectors.salesforce.walk import Row, Stand, Walks, stand_in
 from connectors.salesforce.wire import OPTIONAL, VENDOR
@@ -119,7 +119,7 @@ class Leads:
 
     def _touched(self, name: str, stand: Stand) -> Iterator[tuple[_Found, Stand | None]]:
         """The contacts of accounts, deals and roles that changed."""
-        columns = ["Id", "ContactId"] if name == ROLE else ["Id"]
+        columns = ["Id", "ContactId"] if name == ROLE else ["Id", "AccountId"] if self._persons(name) else ["Id"]
         operation = f"{OPTIONAL}{name}"
         for page in self._walks.pages(operation, name, columns, stand):
             for rows in self._contacts_of(name, page.rows):
@@ -133,11 +133,21 @@ class Leads:
             yield from self._walks.of("leads", CONTACT, self._columns(CONTACT), "AccountId", ids, _NOT_DELETED)
             return
         if name == DEAL:
+            deals = changed
             roles = self._walks.of(f"{OPTIONAL}{ROLE}", ROLE, ["Id", "ContactId"], "OpportunityId", ids)
             changed = [row for rows in roles for row in rows]
+            if self._persons(name):  # their deals need no role
+                of = {row["AccountId"] for row in deals if "AccountId" in row}
+                person = Where(PERSON, "=", True)
+                yield from self._walks.of(
+                    "leads", CONTACT, self._columns(CONTACT), "AccountId", sorted(of), _NOT_DELETED, person
+                )
         people = sorted({row["ContactId"] for row in changed if "ContactId" in row})
         if people:
             yield self._rows(CONTACT, people)
+
+    def _persons(self, name: str) -> bool:
+        return name == DEAL and self._objects.has_person_accounts()
 
     def _deletions(self, kind: str, reached: dict[str, datetime]) -> Iterator[Page[Lead]]:
         """Rows deleted and purged from the bin since the day before, read again: one may have been restored."""
@@ -214,20 +224,23 @@ class Leads:
         self, live: Mapping[RecordRef, Row], former: Mapping[RecordRef, list[RecordRef]], found: _Found
     ) -> None:
         now = clock.now()
-        deals = self._deals([ref.record_id for ref in live if ref.object_type == CONTACT], found.skipped)
+        deals = self._deals([row for ref, row in live.items() if ref.object_type == CONTACT], found.skipped)
         for ref, row in live.items():
             lead = self._fields.lead(ref.object_type, row, deals.get(ref.record_id, ()), found.skipped, now)
             found.leads.append(replace(lead, aliases=tuple(sorted(former.get(ref, ())))))
 
     def _successor(self, ref: RecordRef, row: Row) -> RecordRef | None:
-        """Where a record went: the winner of a merge, or the contact a lead became."""
-        if master := row.get("MasterRecordId"):
+        """Where a record went: the winner of a merge, or the contact a lead became.
+
+        The contact of a person account may name no winner itself; its account does.
+        """
+        if master := row.get("MasterRecordId") or row.get(MERGED_INTO):
             return replace(ref, record_id=master)
         contact = row.get("ConvertedContactId")
         return RecordRef(VENDOR, CONTACT, contact) if contact and CONTACT in self._fields.objects else None
 
-    def _deals(self, contacts: Sequence[str], skipped: Counter[str]) -> dict[str, list[Row]]:
-        """The deals each contact has a role in; none where they cannot be read, which is counted."""
+    def _deals(self, contacts: Sequence[Row], skipped: Counter[str]) -> dict[str, list[Row]]:
+        """The deals each contact has a role in, and all of a person account's; none where they cannot be read."""
         if not contacts:
             return {}
         found: dict[str, list[Row]] = defaultdict(list)
@@ -238,9 +251,15 @@ class Leads:
                 known.name for one in (*_DEAL_COLUMNS, *self._fields.of_deals) if (known := fields.get(one.lower()))
             ]
             columns = ["Id", "ContactId", "IsPrimary", *(f"{DEAL}.{name}" for name in dict.fromkeys(names))]
-            for rows in self._walks.of(operation, ROLE, columns, "ContactId", contacts, _NOT_DELETED):
+            ids = [row["Id"] for row in contacts]
+            for rows in self._walks.of(operation, ROLE, columns, "ContactId", ids, _NOT_DELETED):
                 for row in rows:
                     found[row["ContactId"]].append(row)
+            persons = {row["AccountId"]: row["Id"] for row in contacts if row.get(PERSON) == "true"}
+            own = ["Id", "AccountId", *dict.fromkeys(names)]
+            for rows in self._walks.of(f"{OPTIONAL}{DEAL}", DEAL, own, "AccountId", sorted(persons), _NOT_DELETED):
+                for row in rows:
+                    found[persons[row["AccountId"]]].append({f"{DEAL}.{name}": text for name, text in row.items()})
         except FeatureMissing:
             skipped["deals cannot be read"] += len(contacts)
         return found
@@ -253,8 +272,11 @@ class Leads:
             problem = f"{kind}.{self._fields.opt_out} is not there or hidden, so nobody's consent is known; {cure}"
             raise NeedsOperator(VENDOR, f"describe.{kind}", problem)
         parents: dict[str, Mapping[str, FieldInfo]] = {"Owner": OWNER}
-        if kind == CONTACT and self._fields.reads_accounts:
+        person = kind == CONTACT and PERSON.lower() in fields
+        if person or (kind == CONTACT and self._fields.reads_accounts):
             parents[ACCOUNT] = self._objects.fields(ACCOUNT)
+        if person:
+            parents[f"{ACCOUNT}.MasterRecord"] = parents[ACCOUNT]
         return self._fields.columns(kind, fields, parents)
 
 

@@ -30,9 +30,15 @@ LONGEST_REASONS = 4000
 LONGEST_TEXT = 255
 """Characters; of a long text area and of a text field as `apply` makes them."""
 
+PERSON = "IsPersonAccount"
+"""Says that a contact and its account are one person; there only where the org has person accounts (section 2.3)."""
+
+MERGED_INTO = "Account.MasterRecord.PersonContactId"
+"""Of a contact that went with its person account: the one that lives on."""
+
 _ALWAYS: Mapping[str, tuple[str, ...]] = {
     LEAD: ("Email", "Status", "IsConverted", "ConvertedContactId"),
-    CONTACT: ("Email", "AccountId"),
+    CONTACT: ("Email", "AccountId", PERSON, MERGED_INTO),
 }
 _COMMON = ("Id", "MasterRecordId", "IsDeleted", "CreatedDate", "SystemModstamp")
 

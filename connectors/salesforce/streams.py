@@ -7,7 +7,7 @@ from datetime import datetime, timedelta
 from connectors.base import Page, Progress
 from connectors.salesforce.activities import DEALS, HISTORIES, SOURCES, Source
 from connectors.salesforce.describe import FieldInfo, Objects
-from connectors.salesforce.mapping import ROLE, Fields, spelt
+from connectors.salesforce.mapping import DEAL, PERSON, ROLE, Fields, spelt
 from connectors.salesforce.soql import Where
 from connectors.salesforce.walk import Rows, Stand, Walks, stand_in
 from connectors.salesforce.wire import OPTIONAL, VENDOR
@@ -91,7 +91,7 @@ class Streams:
         return Page(found, progress, +skipped)
 
     def _contacts(self, deals: Sequence[str]) -> Mapping[str, list[str]]:
-        """The contacts with a role in each deal."""
+        """The contacts with a role in each deal, and the one whose person account has it."""
         found: dict[str, list[str]] = defaultdict(list)
         if not deals:
             return found
@@ -100,6 +100,12 @@ class Streams:
         for rows in self._walks.of(f"{OPTIONAL}{ROLE}", ROLE, columns, "OpportunityId", unique, live):
             for row in rows:
                 found[row["OpportunityId"]].append(row["ContactId"])
+        if self._objects.has_person_accounts():  # their deals need no role
+            contact, person = "Account.PersonContactId", Where(f"Account.{PERSON}", "=", True)
+            for rows in self._walks.of(f"{OPTIONAL}{DEALS}", DEAL, ["Id", contact], "Id", unique, person):
+                for row in rows:
+                    if row[contact] not in found[row["Id"]]:
+                        found[row["Id"]].append(row[contact])
         return found
 
     def _columns(self, source: Source) -> list[str]:

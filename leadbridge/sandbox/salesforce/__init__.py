@@ -84,9 +84,9 @@ class Salesforce:
     acts = frozenset(
         {
             "add", "add_field", "begin_save", "commit_save", "convert", "cut_streams", "delete", "deliver", "edit",
-            "empty_bin", "end_sessions", "expire_positions", "field_id", "grant_field", "merge", "refuse",
-            "send_callouts", "send_outbound_messages", "serve_events", "set_jwt_key", "sign_in", "stamp_rows",
-            "tell_gap", "tell_garbage", "track_field", "waiting",
+            "empty_bin", "enable_person_accounts", "end_sessions", "expire_positions", "field_id", "grant_field",
+            "merge", "refuse", "send_callouts", "send_outbound_messages", "serve_events", "set_jwt_key", "sign_in",
+            "stamp_rows", "tell_gap", "tell_garbage", "track_field", "waiting",
         }
     )  # fmt: skip
 
@@ -165,6 +165,12 @@ class Salesforce:
         """Keep the history of a field of Lead or Contact from now on; the rows are there whoever changes it."""
         with self._store.lock:
             self._store.state.tracked |= {(kind, name)}
+
+    def enable_person_accounts(self) -> None:
+        """An admin switches person accounts on, for good: a lead needs no company, an account may be a person."""
+        with self._store.lock:
+            self._store.state.person_accounts = True
+            self._store.state.described_at = self.world.clock.now()
 
     def field_id(self, kind: str, name: str) -> str:
         """The id of a custom field's definition; KeyError when there is none."""

@@ -115,7 +115,7 @@ YearStarted string(4)
 """
 _OPPORTUNITY = """
 AccountId reference >Account:Account
-Name string(120) required
+Name string(120) required lookup
 Description textarea(32000)
 StageName picklist required
 Amount currency

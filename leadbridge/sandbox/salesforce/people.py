@@ -3,6 +3,7 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from leadbridge.sandbox.salesforce import person_accounts
 from leadbridge.sandbox.salesforce.answers import RowError, stamp
 from leadbridge.sandbox.salesforce.saving import CONVERTED, Saver
 from leadbridge.sandbox.salesforce.store import Act, Row, Store
@@ -46,6 +47,10 @@ def convert(
     if contact_id is not None:
         contact = store.need("Contact", contact_id)
         account_id = contact.get("AccountId") or account_id
+    if account_id is None and contact_id is None and lead.get("Company") is None:  # a person account, with its contact
+        person = person_accounts.as_account(_carried(lead, {**_TO_CONTACT, **field_map}))
+        account_id = saver.create("Account", person, act).id
+        contact_id = store.need("Account", account_id).get("PersonContactId")
     if account_id is None:
         account_id = saver.create("Account", _carried(lead, _TO_ACCOUNT), act).id
     carried = _carried(lead, {**_TO_CONTACT, **field_map})
@@ -85,13 +90,27 @@ def merge(store: Store, saver: Saver, kind: str, winner_id: str, loser_ids: Sequ
     losers = [store.need(kind, one) for one in loser_ids]
     if not 1 <= len(losers) <= 2 or winner.id in {one.id for one in losers}:
         raise RowError("INVALID_INPUT", "merge one or two other records into the master")
+    if len({bool(one.get("IsPersonAccount")) for one in (winner, *losers)}) > 1:
+        raise RowError("INVALID_INPUT", "a person account merges with person accounts only")
     for loser in losers:
+        _merge_contact(store, saver, winner, loser, act)
         for child, field in _POINTERS[kind]:
             _repoint(store, saver, child, field, loser.id, winner.id, act)
         saver.bin(loser, act, MasterRecordId=winner.id)
         act.note("record_merged", type=kind, id=loser.id, into=winner.id)
     store.state.touch(winner, {}, act.at, act.user_id)
     act.saved.append((kind, winner.id))
+
+
+def _merge_contact(store: Store, saver: Saver, winner: Row, loser: Row, act: Act) -> None:
+    """The contact of a person account that is merged goes to the bin with it; whether it says into whom is a switch."""
+    if winner.type != "Account" or not loser.get("IsPersonAccount"):
+        return
+    old, new = str(loser.get("PersonContactId")), str(winner.get("PersonContactId"))
+    for child, field in _POINTERS["Contact"]:
+        _repoint(store, saver, child, field, old, new, act)
+    told = {"MasterRecordId": new} if saver.settings.person_merge_names_contact else {}
+    saver.bin(store.need("Contact", old), act, **told)
 
 
 def _carried(row: Row, table: Mapping[str, str]) -> dict[str, Any]:

@@ -5,6 +5,7 @@ from contextlib import contextmanager
 from dataclasses import replace
 from typing import Any
 
+from leadbridge.sandbox.salesforce import person_accounts
 from leadbridge.sandbox.salesforce.answers import RowError, stamp
 from leadbridge.sandbox.salesforce.fields import Field
 from leadbridge.sandbox.salesforce.kinds import BY_PREFIX, KINDS, STAGES
@@ -34,10 +35,13 @@ class Saver:
 
     def __init__(self, store: Store, settings: Settings) -> None:
         self._store = store
-        self._settings = settings
+        self.settings = settings
 
     def create(self, kind: str, given: Mapping[str, Any], act: Act) -> Row:
         self._may_write(kind)
+        person = kind == "Account" and person_accounts.is_person(given)
+        if person:
+            given = {**given, "Name": person_accounts.full_name(given)}
         changes = self.judge(kind, given, act, creating=True)
         state, fields = self._store.state, self._store.state.fields(kind)
         values = {name: field.default for name, field in fields.items() if field.default is not None}
@@ -59,6 +63,8 @@ class Saver:
         row = Row(kind, record_id, {name: value for name, value in values.items() if value is not None})
         state.put(row)
         act.note("record_created", type=kind, id=record_id)
+        if person:
+            self._add_contact(row, act)
         self._assign(row, act)
         self._after(row, act)
         return state.rows[kind][record_id]
@@ -87,7 +93,32 @@ class Saver:
                 self._keep_change(row, name, value, act)
         if not moved:
             act.note("record_touched", type=row.type, id=row.id)  # an equal write moves the stamp all the same
-        return self._store.state.touch(row, changes, act.at, act.user_id)
+        new = self._store.state.touch(row, changes, act.at, act.user_id)
+        if row.get("IsPersonAccount"):
+            self._mirror(new, changes, act)
+        return new
+
+    def _add_contact(self, account: Row, act: Act) -> None:
+        """The contact that comes with a person account."""
+        quiet = replace(act, api=False, silent=True)  # nobody asked for it: no rule and no field security
+        contact = self.create("Contact", {**person_accounts.as_contact(account.values), "AccountId": account.id}, quiet)
+        state, yes = self._store.state, {"IsPersonAccount": True}
+        state.touch(contact, yes, act.at)
+        state.touch(state.rows["Account"][account.id], {**yes, "PersonContactId": contact.id}, act.at)
+
+    def _mirror(self, row: Row, changes: Mapping[str, Any], act: Act) -> None:
+        """Whoever edits one row of a person account edits the other, whose stamp moves too."""
+        account = row.type == "Account"
+        other = self._store.state.row(row.get("PersonContactId" if account else "AccountId"))
+        if other is None:
+            return
+        same = person_accounts.as_contact(changes) if account else person_accounts.as_account(changes)
+        known = self._store.state.fields(other.type)
+        if account and same:
+            same["Name"] = person_accounts.full_name({**other.values, **same})
+        same = {name: value for name, value in same.items() if name in known}
+        self._store.state.touch(other, same, act.at, act.user_id)
+        act.saved.append((other.type, other.id))
 
     def delete(self, kind: str, record_id: str, act: Act) -> None:
         self._may_write(kind)
@@ -173,7 +204,7 @@ class Saver:
                     self._unique(kind, old, field, value)
         if kind in ("FieldPermissions", "PermissionSetAssignment", "PermissionSet"):
             self._permissions(kind, old, values)
-        if kind in ("Lead", "Contact") and act.api and self._settings.duplicate_rule != "off":
+        if kind in ("Lead", "Contact") and act.api and self.settings.duplicate_rule != "off":
             self._duplicates(kind, old, values, act)
 
     def _refers(self, field: Field, value: Any) -> None:
@@ -213,7 +244,7 @@ class Saver:
             raise RowError("FIELD_INTEGRITY_EXCEPTION", "Edit depends on Read", ["PermissionsRead"])
 
     def _duplicates(self, kind: str, old: Row | None, values: Mapping[str, Any], act: Act) -> None:
-        if self._settings.duplicate_rule == "alert" and act.allow_duplicates:
+        if self.settings.duplicate_rule == "alert" and act.allow_duplicates:
             return
         email = str(values.get("Email") or "").casefold()
         for row in self._store.state.live(kind):
@@ -228,7 +259,7 @@ class Saver:
 
     def _assign(self, row: Row, act: Act) -> None:
         """An assignment rule moves the owner (section 4.3)."""
-        if not (act.api and act.auto_assign and self._settings.assignment_rules and KINDS[row.type].assigns):
+        if not (act.api and act.auto_assign and self.settings.assignment_rules and KINDS[row.type].assigns):
             return
         if row.get("OwnerId") == RULE_OWNER:
             return
@@ -283,6 +314,8 @@ def same_key(field: Field, held: Any, value: Any) -> bool:
 
 def _derived(kind: str, values: Mapping[str, Any], old: Row | None, act: Act) -> dict[str, Any]:
     """The read-only fields that follow from others."""
+    if kind == "Account" and values.get("LastName") is not None:
+        return {"Name": person_accounts.full_name(values)}
     if kind in ("Lead", "Contact", "User"):
         found: dict[str, Any] = {"Name": " ".join(filter(None, (values.get("FirstName"), values.get("LastName"))))}
         if kind == "Contact":

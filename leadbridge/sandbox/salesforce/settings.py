@@ -37,6 +37,9 @@ class Settings(BaseModel):
     unknown_field_fails_all: bool = Field(
         False, description="Whether one unknown field refuses a whole collection instead of its row"
     )
+    person_merge_names_contact: bool = Field(
+        True, description="Whether the contact of a merged person account says into which contact; its account does"
+    )
     # Messages out (section 6)
     outbound_retry_seconds: float = Field(1.0, ge=0, description="Wait before try n is n-1 times this")
     outbound_hours: float = Field(24.0, gt=0, description="After so long without an Ack a message is dropped")

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from typing import Any
 
-from leadbridge.sandbox.salesforce import ids
+from leadbridge.sandbox.salesforce import ids, person_accounts
 from leadbridge.sandbox.salesforce.answers import RowError, stamp
 from leadbridge.sandbox.salesforce.fields import Field
 from leadbridge.sandbox.salesforce.kinds import BY_PREFIX, KINDS, standard_fields
@@ -93,6 +93,7 @@ class State:
     jobs: dict[str, Job] = field(default_factory=dict)
     purged: dict[str, dict[str, str]] = field(default_factory=lambda: {name: {} for name in KINDS})  # id: deleted when
     tracked: frozenset[tuple[str, str]] = frozenset()  # (object, field) whose history is kept
+    person_accounts: bool = False  # for good, once an admin has switched them on
     described_at: datetime = datetime(2026, 1, 1, tzinfo=UTC)  # the last change of any describe
 
     def copy(self) -> "State":
@@ -106,6 +107,7 @@ class State:
             dict(self.jobs),
             {name: dict(rows) for name, rows in self.purged.items()},
             self.tracked,
+            self.person_accounts,
             self.described_at,
         )
 
@@ -137,7 +139,11 @@ class State:
             del self.rows[row.type][row.id]
 
     def fields(self, kind: str) -> dict[str, Field]:
-        return standard_fields(kind) | self.custom[kind]
+        found = standard_fields(kind) | self.custom[kind]
+        if self.person_accounts:
+            contact = standard_fields("Contact") | self.custom["Contact"]
+            found |= person_accounts.more_fields(kind, found, contact)
+        return found
 
     def touch(self, row: Row, changes: Mapping[str, Any], at: datetime, user_id: str | None = None) -> Row:
         """Store a new version: ``SystemModstamp`` always moves, ``LastModified*`` only for a user's change."""

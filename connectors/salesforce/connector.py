@@ -35,7 +35,7 @@ from leadbridge.budgets import Day
 from leadbridge.call import Pace
 from leadbridge.config.connections import SalesforceConnection
 from leadbridge.config.schema import Config
-from leadbridge.errors import Fault
+from leadbridge.errors import Fault, VendorError
 from leadbridge.types import Activity, Lead, RecordRef, Value
 
 MAP_FIELDS = "so that a score survives conversion at once: Setup, Object Manager, Lead, Map Lead Fields"
@@ -115,7 +115,14 @@ class Salesforce(Crm):
         self._properties.create(specs)
 
     def faults(self) -> list[Fault]:
-        return self._agreement.faults()
+        found = self._agreement.faults()
+        if self._stream is not None:
+            try:
+                self._stream.check()
+            except VendorError as error:
+                what, _, cure = error.problem.partition("; ")
+                found.append(Fault(0, "connections.salesforce.change_topic", what, cure or "try again later"))
+        return found
 
     def by_hand(self) -> Sequence[ByHand]:
         """Without these a lead's score is lost on conversion until it is written to the contact (section 2.3)."""

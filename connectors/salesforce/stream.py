@@ -127,6 +127,34 @@ class Stream:
             return
         raise problem
 
+    def check(self) -> None:
+        """Ask whether the channel is there and our user may listen. Raises VendorError, NeedsOperator with the cure."""
+        import grpc
+
+        from connectors.salesforce.pubsub import pubsub_api_pb2 as pb
+
+        topic = self._connection.change_topic
+        for last in (False, True):  # once more with a fresh token
+            grant = self._api.grant()
+            with self._channel() as channel:
+                get = channel.unary_unary(
+                    f"{_SERVICE}/GetTopic",
+                    request_serializer=pb.TopicRequest.SerializeToString,
+                    response_deserializer=pb.TopicInfo.FromString,
+                )
+                try:
+                    told = get(pb.TopicRequest(topic_name=topic), metadata=_signed(grant), timeout=ANSWER)
+                except grpc.RpcError as error:
+                    problem = self._problem(error, grant, silent=False)
+                else:
+                    self._renewed = False
+                    if told.can_subscribe:
+                        return
+                    cure = "let our user view all records of the objects selected under Setup, Change Data Capture"
+                    problem = NeedsOperator(VENDOR, _OPERATION, f"our user may not listen to {topic}; {cure}")
+            if last or not self._renewed:
+                raise problem
+
     def _subscribed(self, place: bytes, stop: threading.Event, *, missed: str) -> Generator[Heard, None, None]:
         from connectors.salesforce.pubsub import pubsub_api_pb2 as pb
 

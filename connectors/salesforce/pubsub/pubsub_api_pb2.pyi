@@ -83,3 +83,25 @@ class SchemaInfo(_message.Message):
     schema_id: str
     rpc_id: str
     def __init__(self, schema_json: _Optional[str] = ..., schema_id: _Optional[str] = ..., rpc_id: _Optional[str] = ...) -> None: ...
+
+class TopicRequest(_message.Message):
+    __slots__ = ("topic_name",)
+    TOPIC_NAME_FIELD_NUMBER: _ClassVar[int]
+    topic_name: str
+    def __init__(self, topic_name: _Optional[str] = ...) -> None: ...
+
+class TopicInfo(_message.Message):
+    __slots__ = ("topic_name", "tenant_guid", "can_publish", "can_subscribe", "schema_id", "rpc_id")
+    TOPIC_NAME_FIELD_NUMBER: _ClassVar[int]
+    TENANT_GUID_FIELD_NUMBER: _ClassVar[int]
+    CAN_PUBLISH_FIELD_NUMBER: _ClassVar[int]
+    CAN_SUBSCRIBE_FIELD_NUMBER: _ClassVar[int]
+    SCHEMA_ID_FIELD_NUMBER: _ClassVar[int]
+    RPC_ID_FIELD_NUMBER: _ClassVar[int]
+    topic_name: str
+    tenant_guid: str
+    can_publish: bool
+    can_subscribe: bool
+    schema_id: str
+    rpc_id: str
+    def __init__(self, topic_name: _Optional[str] = ..., tenant_guid: _Optional[str] = ..., can_publish: _Optional[bool] = ..., can_subscribe: _Optional[bool] = ..., schema_id: _Optional[str] = ..., rpc_id: _Optional[str] = ...) -> None: ...

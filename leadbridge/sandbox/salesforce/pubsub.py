@@ -109,7 +109,9 @@ class PubSub:
     def _get_topic(self, request: Any, context: grpc.ServicerContext) -> Any:
         self._sign_in(context, "GetTopic")
         self._entity(request.topic_name, context)
-        return MESSAGES["TopicInfo"](topic_name=request.topic_name, tenant_guid=ORG_ID, can_subscribe=True)
+        return MESSAGES["TopicInfo"](
+            topic_name=request.topic_name, tenant_guid=ORG_ID, can_subscribe=self._settings.change_listening
+        )
 
     def _subscribe(self, requests: Iterator[Any], context: grpc.ServicerContext) -> Iterator[Any]:
         self._sign_in(context, "Subscribe")

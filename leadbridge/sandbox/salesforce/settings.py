@@ -53,6 +53,7 @@ class Settings(BaseModel):
     change_objects: frozenset[str] = Field(
         frozenset({"Account", "Contact", "Lead", "Opportunity", "Task"}), description="Objects whose changes are told"
     )
+    change_listening: bool = Field(True, description="Whether our user may listen to the channels there are")
     change_hours: float = Field(72.0, gt=0, description="How long change events are kept")
     change_keepalive_seconds: float = Field(270.0, gt=0, description="After so long without events, a sign of life")
     change_silence: bool = Field(False, description="Streams stay open and say nothing, not even a sign of life")

@@ -269,3 +269,36 @@ def test_without_the_extra_the_cure_is_said(sandbox: Sandbox, monkeypatch: pytes
 )
 def test_a_token_leaves_this_machine_by_tls_only(pubsub: str, plain: bool) -> None:
     assert (streaming._HERE.fullmatch(pubsub) is not None) is plain
+
+
+# --- `check --live` asks before anybody listens ----------------------------------------------------------------------
+
+
+def stream_faults(sandbox: Sandbox, **connection: Any) -> list[str]:
+    room = a_listener(sandbox, pubsub=sandbox.salesforce.serve_events(), **connection)
+    return [str(one) for one in room.faults() if one.where == "connections.salesforce.change_topic"]
+
+
+def test_a_channel_that_is_there_and_open_to_us_is_no_fault(sandbox: Sandbox, org: stand_in.Salesforce) -> None:
+    assert stream_faults(sandbox) == []
+    org.end_sessions()
+    assert stream_faults(sandbox, change_topic="/data/LeadChangeEvent") == []
+    asked = [call.operation for call in sandbox.world.journal if call.operation.startswith("pubsub")]
+    assert set(asked) == {"pubsub.GetTopic"}
+
+
+def test_a_channel_that_nobody_knows_or_we_may_not_hear_is_told(sandbox: Sandbox, org: stand_in.Salesforce) -> None:
+    (fault,) = stream_faults(sandbox, change_topic="/data/Nothing")
+    assert "/data/Nothing is refused" in fault
+    assert "Change Data Capture" in fault
+    org.settings.change_listening = False
+    (fault,) = stream_faults(sandbox)
+    assert "may not listen to /data/ChangeEvents" in fault
+
+
+def test_a_token_that_ended_is_no_fault_of_the_channel(sandbox: Sandbox, org: stand_in.Salesforce) -> None:
+    room = a_listener(sandbox, pubsub=org.serve_events())
+    room.account()
+    org.end_sessions()
+    assert room._stream is not None
+    room._stream.check()

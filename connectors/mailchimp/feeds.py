@@ -34,15 +34,26 @@ class JourneyRow(Shape):
     id: Id
     name: Text = Field("", alias="journey_name")
     audience: Text = Field("", alias="list_id")
+    status: Text = ""
+    lets_in_again: bool | None = Field(None, alias="can_contacts_reenter")
 
 
 class JourneysPage(Shape):
     journeys: list[dict[str, Any]]
 
 
+class StartTag(Shape):
+    name: Text = Field("", alias="tag_name")
+
+
+class StartDetails(Shape):
+    tag: StartTag = StartTag()
+
+
 class StepRow(Shape):
     id: Id
     type: Text = Field("", alias="step_type")
+    start: StartDetails = Field(StartDetails(), alias="trigger_details")
 
 
 class StepsPage(Shape):
@@ -100,12 +111,16 @@ class Feeds:
             log.warning("journeys not read", vendor=error.vendor, why=error.problem)
             return None
 
-    def journeys(self) -> dict[str, str] | None:
-        """Id and name of this audience's journeys; None when the account does not tell."""
+    def journeys(self) -> list[tuple[JourneyRow, list[StepRow]]] | None:
+        """This audience's journeys with their steps; None when the account does not tell."""
         try:
-            return {one.id: one.name for one in self._journeys()}
+            return [(one, self._steps(one)) for one in self._journeys()]
         except (FeatureMissing, Refused):
             return None
+
+    def _steps(self, journey: JourneyRow) -> list[StepRow]:
+        page = self._api.ask("journeys.steps", StepsPage, _get(f"/customer-journeys/journeys/{journey.id}/steps"))
+        return [found for raw in page.steps if (found := row(StepRow, raw)) is not None]
 
     def _journeys(self) -> list[JourneyRow]:
         page = self._api.ask("journeys.list", JourneysPage, _get("/customer-journeys/journeys"))
@@ -114,8 +129,7 @@ class Feeds:
 
     def _mails_of(self, journey: JourneyRow) -> Iterator[CampaignRow]:
         path = f"/customer-journeys/journeys/{journey.id}/steps"
-        page = self._api.ask("journeys.steps", StepsPage, _get(path))
-        for one in (found for raw in page.steps if (found := row(StepRow, raw)) is not None):
+        for one in self._steps(journey):
             if one.type != _MAIL_STEP:
                 continue
             step = self._api.ask("journeys.step", Step, _get(f"{path}/{one.id}"))  # the list abbreviates

@@ -158,8 +158,11 @@ def _refusal(nurture: Nurture, journey: Journey, person: Candidate, at: datetime
         if asset in person.offered and person.offered[asset] != journey.name:
             return f"was offered {asset} already"
     rows = [row for row in person.past if row.journey == journey.name]
-    if any(not _again(nurture, journey, row, person, at) for row in rows):
+    in_the_way = [row for row in rows if not _again(nurture, journey, row, person, at)]
+    if any(row.state in TAKEN for row in in_the_way):
         return "had it before"
+    if in_the_way:
+        return f"{in_the_way[-1].state} lately, tried again after the quiet time"
     return ""
 
 

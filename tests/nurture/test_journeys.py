@@ -84,6 +84,8 @@ def test_a_refused_journey_is_tried_again_only_after_the_quiet_time() -> None:
     soon = match(NURTURE, {"first": True}, [past("first", days=1, state=EnrolmentState.REFUSED)], (), NOW)
     later = match(NURTURE, {"first": True}, [past("first", days=8, state=EnrolmentState.REFUSED)], (), NOW)
     assert soon is None
+    refused = Candidate({"first": True}, [past("first", days=1, state=EnrolmentState.REFUSED)])
+    assert match_all(NURTURE, refused, NOW)[1]["first"] == "refused lately, tried again after the quiet time"
     assert later is not None
     assert later.entry == 2
 

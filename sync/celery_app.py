@@ -35,6 +35,11 @@ PATIENCE = 300.0
 TIME_LIMIT = 900
 """Seconds after which a round that does not end is taken for hung, and its process replaced."""
 
+_ONCE = {"max_retries": 1, "interval_start": 0, "interval_step": 0, "interval_max": 0}
+
+_RUNG = {"expires": LASTS, "retry": True, "retry_policy": _ONCE}
+"""How the clock rings: tried once more, since only that makes a connection anew which RabbitMQ has lost."""
+
 REST = 2.0
 """Seconds for which the bell is not tried again after it failed."""
 
@@ -63,7 +68,7 @@ def make_app(config: Config, *, patience: float = 5.0) -> Celery:
         task_default_queue=WORK,
         task_queues=[Queue(name, queue_arguments={"x-max-length": MOST_WAITING}) for name in (WORK, PULL)],
         task_routes={name: {"queue": name} for name in (WORK, PULL)},
-        beat_schedule={name: {"task": name, "schedule": SWEEP, "options": {"expires": LASTS}} for name in (WORK, PULL)},
+        beat_schedule={name: {"task": name, "schedule": SWEEP, "options": _RUNG} for name in (WORK, PULL)},
         beat_scheduler="celery.beat:Scheduler",  # in memory: what is due stands in the store
         beat_max_loop_interval=SWEEP,
         timezone="UTC",
@@ -85,10 +90,9 @@ def make_app(config: Config, *, patience: float = 5.0) -> Celery:
 
 def _transport(address: str, patience: float) -> dict[str, Any]:
     """How to speak with the queue: never for long. One try, because whoever rings has better things to do."""
-    once = {"max_retries": 1, "interval_start": 0, "interval_step": 0, "interval_max": 0}
     if not address.startswith("redis"):
-        return once | {"read_timeout": patience, "write_timeout": patience, "confirm_publish": False}
-    return once | {
+        return _ONCE | {"read_timeout": patience, "write_timeout": patience, "confirm_publish": False}
+    return _ONCE | {
         "visibility_timeout": LASTS,
         "socket_timeout": patience,
         "socket_connect_timeout": patience,

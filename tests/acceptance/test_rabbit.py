@@ -5,11 +5,14 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from celery.beat import Scheduler, SchedulingError
 
+from sync.celery_app import REST, WORK, Bell, make_app
 from tests.acceptance.test_scaled import BOSS, edit, moved, worked_off
 from tests.helpers.databases import Server
 from tests.helpers.queues import NoRabbit, Rabbit
 from tests.helpers.scaled import BEAT, WEB, WORKER, site, until
+from tests.helpers.syncing import configuration
 
 PEOPLE = 20
 
@@ -52,3 +55,25 @@ def test_events_reach_the_crm_as_scores_whatever_becomes_of_rabbitmq(
             began = time.monotonic()
             assert process.end() == 0, process.words
             assert time.monotonic() - began < 30
+
+
+@pytest.mark.slow
+def test_the_bell_and_the_clock_ring_again_once_rabbitmq_is_back(rabbit: Rabbit) -> None:
+    config = configuration("http://127.0.0.1:1", store="postgresql://leadbridge@db.acme.example/one", queue=rabbit.url)
+    bell, clock = Bell(config), Scheduler(app=make_app(config))
+
+    def ring() -> None:
+        bell.ring()
+        for entry in clock.schedule.values():
+            clock.apply_async(entry, producer=clock.producer)
+
+    ring()
+    rabbit.kill()
+    with pytest.raises(OSError):
+        bell.ring()
+    with pytest.raises(SchedulingError):
+        clock.apply_async(clock.schedule[WORK], producer=clock.producer)
+    rabbit.start()
+    time.sleep(REST)  # after which the bell is tried again
+    ring()
+    bell.close()

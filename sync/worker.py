@@ -9,7 +9,7 @@ from collections.abc import Callable
 
 from leadbridge import logs
 from leadbridge.errors import LeadbridgeError, VendorError
-from sync import accounts, cycle, downtime, events, pull, retention
+from sync import accounts, alarms, cycle, downtime, events, pull, retention
 from sync.wiring import Parts
 
 log = logs.logger(__name__)
@@ -38,6 +38,7 @@ class Rounds:
         self._patience = patience
         self._confirmed = False
         self._enough_at: float | None = None
+        self._next_look = 0.0  # monotonic: when it is looked whether something is wrong
 
     def work(self, *, whole: bool = True) -> None:
         """Work through what is waiting in the store. Raises Enough.
@@ -67,6 +68,12 @@ class Rounds:
             self._confirmed = True
         downtime.note(self._parts.store, self._parts.rooms)
         retention.purge_daily(self._parts.store)
+        self._look_for_alarms()
+
+    def _look_for_alarms(self) -> None:
+        if time.monotonic() >= self._next_look:
+            self._next_look = time.monotonic() + alarms.LOOK_EVERY.total_seconds()
+            alarms.tell(self._parts)
 
     def _waiting(self, *, whole: bool = True) -> None:
         parts = self._parts
@@ -80,6 +87,7 @@ class Rounds:
         """After each committed step of any length: stop here if we are to stop."""
         if self._parts.stop.is_set() or (self._enough_at is not None and time.monotonic() > self._enough_at):
             raise Enough
+        self._look_for_alarms()
 
     def _between_pages(self, what: str, count: int) -> None:
         """A long pull must not keep the door's events waiting (G14, G22)."""

@@ -10,6 +10,7 @@ from typing import TypeAlias
 
 from pydantic import Field, SecretStr
 
+from leadbridge.config.alarms import Alarms
 from leadbridge.config.behaviour import Behaviour
 from leadbridge.config.catalogue import Asset
 from leadbridge.config.company import Company
@@ -99,6 +100,7 @@ class Config(Section):
     guards: Guards = Field(Guards(), description="caps on contact: beyond them people wait, nobody is mailed")
     intake: Intake | None = Field(None, description="events from web analytics, product, social and survey tools")
     hand_off: HandOff | None = Field(None, description="when a person at the company is to act; default: never")
+    alarms: Alarms = Field(Alarms(), description="where the operator is told what is wrong; default: nowhere")
     measurement: Measurement = Field(Measurement(), description="what success is, and what it costs")
     rounds: Rounds = Field(Rounds(), description="how a worker goes about what waits")
     web: Web = Field(Web(), description="the web process")

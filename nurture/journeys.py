@@ -32,6 +32,7 @@ class Past:
     stage: LifecycleStage | None = None  # the person's, then
     left_at: datetime | None = None
     variant: str = ""
+    name: str = ""  # in the ledger, where the file calls the journey otherwise now
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,7 +102,7 @@ def match(nurture: Nurture, person: Candidate, at: datetime) -> tuple[list[Match
         for journey in journeys:
             refusal = _refusal(nurture, journey, person, at)
             if not refusal:
-                entries = [row.entry for row in person.past if row.journey == journey.name]
+                entries = [row.entry for row in person.past if journey.name in (row.journey, row.name)]
                 found.append(Match(journey, entry=1 + max(entries, default=0)))
                 person = _promised(person, [journey])
                 others = [other for other in journeys if other is not journey and other.name not in why]

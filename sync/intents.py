@@ -8,6 +8,7 @@ from datetime import datetime, timedelta
 from sqlalchemy import Connection
 
 from leadbridge import addresses
+from leadbridge.config.nurture import same_start
 from leadbridge.store import activities, enrolments, exits, offers, suppressions
 from leadbridge.store.due import Lane
 from leadbridge.store.engine import Store
@@ -92,6 +93,7 @@ def plan_journeys(
     suppressed = suppressions.suppressed(tx, store.vault, people)
     known = _Known(
         past=past,
+        names={same_start(way.start): journey.name for journey in nurture.journeys for way in journey.ways.values()},
         kept_out=_by_person(enrolments.held_out(tx, people)),
         offered=offers.of(tx, people) if any(journey.offers for journey in nurture.journeys) else {},
         only_low=_only_low(tx, scorer, people),
@@ -113,8 +115,8 @@ def plan_journeys(
         unfit = _unfit(outlook, mine)
         plan.unfit |= unfit
         rows = {one.id: one for one in (*mine, *(at_address.get(address, ()) if address else ()))}
-        candidate = known.candidate(outlook, row, [_past(one, unfit) for one in rows.values()], withheld)
-        own = known.candidate(outlook, row, [_past(one, unfit) for one in mine], withheld)
+        candidate = known.candidate(outlook, row, [_past(one, unfit, known.names) for one in rows.values()], withheld)
+        own = known.candidate(outlook, row, [_past(one, unfit, known.names) for one in mine], withheld)
         left = suppressed.get(person)
         verdict = gate.before_intent(suppressed=left, opted_out=row.opted_out, address=address)
         over = endings(nurture, own, f"left: {left.value}" if left else "", at)
@@ -153,6 +155,7 @@ class _Known:
     """What is stored of a batch of people that matching looks at."""
 
     past: Mapping[PersonId, Sequence[enrolments.EnrolmentRow]]
+    names: Mapping[str, str]  # what starts a journey: how the file calls it
     kept_out: Mapping[PersonId, Collection[str]]
     offered: Mapping[PersonId, Mapping[str, offers.Offer]]
     only_low: Collection[PersonId]
@@ -176,9 +179,12 @@ class _Known:
         )
 
 
-def _past(row: enrolments.EnrolmentRow, unfit: Collection[int]) -> Past:
+def _past(row: enrolments.EnrolmentRow, unfit: Collection[int], names: Mapping[str, str]) -> Past:
+    """A row as matching looks at it. Where a mail may have been caused it counts for the journey that it started,
+    whatever the file calls that now: a new name makes nobody new to it (G19)."""
+    contacted = row.state in enrolments.CONTACT
     return Past(
-        journey=row.journey,
+        journey=names.get(same_start(row.trigger), row.journey) if contacted else row.journey,
         entry=row.entry,
         state=EnrolmentState.CANCELLED if row.id in unfit else row.state,
         at=row.state_at,
@@ -188,6 +194,7 @@ def _past(row: enrolments.EnrolmentRow, unfit: Collection[int]) -> Past:
         stage=LifecycleStage(row.stage) if row.stage else None,
         left_at=row.left_at,
         variant=row.variant,
+        name=row.journey,
     )
 
 

@@ -1,5 +1,6 @@
 """The part of the file that says who is contacted, how, and how often at most."""
 
+import re
 from collections.abc import Mapping
 from typing import Literal
 
@@ -22,6 +23,12 @@ EXACT = 1e-9
 
 ExitOn = Literal["conversion", "stage_change"]
 ReEnter = Literal["never", "after_exit", "new_reason"]
+
+
+def same_start(start: str) -> str:
+    """One spelling of what starts a journey: case tells no tags apart, nor the host two addresses of one step."""
+    steps = re.search(r"journeys/(\d+)/steps/(\d+)", start)
+    return steps[0] if steps else start.strip().casefold()
 
 
 class MailchimpTrigger(Section):

@@ -1,6 +1,5 @@
 """What only the whole file can say. Each check looks at the tree, so that it speaks even when other parts are wrong."""
 
-import re
 from collections.abc import Callable, Iterable, Iterator
 from graphlib import CycleError, TopologicalSorter
 from itertools import islice, pairwise
@@ -9,6 +8,7 @@ from leadbridge.config.bind import number
 from leadbridge.config.document import Node
 from leadbridge.config.facts import IS, RESERVED, Facts
 from leadbridge.config.faults import Faults
+from leadbridge.config.nurture import same_start
 from leadbridge.config.schema import values
 from leadbridge.config.wording import did_you_mean, listed, nearest, shown
 from leadbridge.types import LifecycleStage, way_name
@@ -335,7 +335,7 @@ def _journeys(tree: Node, _facts: Facts) -> Found:
     same = "starts the same journey in Mailchimp as another one here, so that people could get it twice"
     yield from _twice(starts, "tag", same)
     yield from _twice(starts, "merge_field", same)
-    yield from _twice(starts, "trigger", same, _steps)
+    yield from _twice(starts, "trigger", same, same_start)
     filled = {place.text for node in tree.below("write_back").values() if (place := node.at("mailchimp"))}
     for place in [found for start in starts if (found := start.at("merge_field")) and found.kind == "text"]:
         if place.text.partition("=")[0] in filled:
@@ -349,11 +349,6 @@ def _ways(tree: Node) -> list[Node]:
     """Where the file says how a journey is started: in the journey, and in each of its variants."""
     journeys = tree.each("nurture", "journeys")
     return [*journeys, *(variant for journey in journeys for variant in journey.each("variants"))]
-
-
-def _steps(trigger: str) -> str:
-    found = re.search(r"journeys/(\d+)/steps/(\d+)", trigger)
-    return found[0] if found else trigger
 
 
 def _handing_over(tree: Node, facts: Facts) -> Found:

@@ -14,7 +14,7 @@ from leadbridge.store.tables import enrolments as ledger
 from leadbridge.types import Activity, ActivityKind, EnrolmentState, email_key
 from sync import bounds, coverage, preview, release
 from tests.helpers.store_people import people
-from tests.helpers.syncing import BASE, MANY, TAG, TRIGGER, Stage, journey, moving, stage
+from tests.helpers.syncing import BASE, MANY, TAG, TRIGGER, Stage, configuration, journey, moving, stage
 
 S = EnrolmentState
 ADA = "ada@acme.example"
@@ -77,6 +77,23 @@ def test_a_journey_is_entered_again_only_as_its_policy_says(store: Store, policy
             time.on(days=1)
             again(made)
         assert made.entered() == {ADA: entries}
+
+
+@pytest.mark.parametrize("reads", [["new name"], ["new name", TRIGGER]])
+def test_a_journey_with_a_new_name_is_the_same_journey_to_who_had_it(store: Store, reads: list[str]) -> None:
+    """Also where another journey has taken over the old name (G19)."""
+    with stage(store, journey(TRIGGER)) as made, moving(made, START) as time:
+        made.lead(ADA)
+        made.sync()
+        other = {"mailchimp": {"tag": "another flow"}, "track": "other"}
+        renamed = [journey(TRIGGER) | {"name": name} | (other if name == TRIGGER else {}) for name in reads]
+        made.config = configuration(made.sandbox.url, *renamed)
+        made.parts = made.worker("w2")
+        for _ in range(3):
+            time.on(days=30)
+            again(made)
+        assert made.entered() == {ADA: 1}
+        assert len(made.effects("tag_added")) == len(reads) - 1  # the other flow is a new one to everybody
 
 
 def test_a_new_reason_opens_the_journey_once_more(store: Store) -> None:

@@ -17,9 +17,9 @@ from connectors.events import read_event
 from connectors.intake.mapping import VENDOR, Wanted
 from leadbridge import clock, logs
 from leadbridge.errors import LeadbridgeError, RecordRefused, VendorError
-from leadbridge.store import due, inbox, leases, outbox, suppressions
+from leadbridge.store import due, inbox, leads, leases, outbox, suppressions
 from leadbridge.store.engine import Store
-from leadbridge.types import EventKind, RecordRef, WebhookEvent
+from leadbridge.types import EventKind, PersonId, RecordRef, WebhookEvent, email_key
 from sync import deliveries, forget, intake, pull
 from sync.holding import renewed
 
@@ -188,6 +188,11 @@ def _reads(events: Iterator[WebhookEvent], people: Collection[str]) -> _Reads:
 
 def _suppress(tx: Connection, store: Store, events: Sequence[WebhookEvent], now: datetime) -> int:
     """Everyone an event says has left. A new address of somebody who left is an address of somebody who left."""
+    # Who is who is asked first: whoever decides about it holds that before the people (lock order).
+    _hand_on(tx, [event for event in events if event.kind is EventKind.EMAIL_CHANGED], now)
+    erased = {key for event in events if event.kind is EventKind.ERASED for key in forget.keys_of(event)}
+    # What the CRM was asked to forget we forget too, whole (G25).
+    gone = forget.forget_keys(tx, store, erased, "vendor event").people if erased else 0
     rows = [
         (email, event.reason, event.vendor, event.occurred_at or now)
         for event in events
@@ -201,8 +206,18 @@ def _suppress(tx: Connection, store: Store, events: Sequence[WebhookEvent], now:
             if left:
                 more = [(email, left[0], event.vendor, now) for email in event.emails]
                 people |= suppressions.suppress(tx, store.vault, more, now)
-    erased = {key for event in events if event.kind is EventKind.ERASED for key in forget.keys_of(event)}
-    if erased:  # what the CRM was asked to forget we forget too, whole (G25)
-        gone = forget.forget_keys(tx, store, erased, "vendor event")
-        return len(people) + gone.people
-    return len(people)
+    return len(people) + gone
+
+
+def _hand_on(tx: Connection, changes: Sequence[WebhookEvent], now: datetime) -> None:
+    """An address that somebody took and nobody has becomes theirs: whoever leaves under it leaves whole (G20)."""
+    if not changes:
+        return
+    owners = leads.people_by_key(tx, {email_key(email) for event in changes for email in event.emails})
+    new: dict[str, PersonId] = {}
+    for event in changes:
+        keys = [email_key(email) for email in event.emails]
+        had = {person for key in keys if (person := new.get(key, owners.get(key))) is not None}
+        if len(had) == 1:
+            new |= dict.fromkeys((key for key in keys if key not in owners), had.pop())
+    due.mark_due(tx, leads.link_keys(tx, new), now, due.Lane.NORMAL)

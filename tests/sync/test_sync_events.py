@@ -152,6 +152,18 @@ def test_a_new_address_of_somebody_who_left_is_an_address_of_somebody_who_left(m
     assert why_suppressed(made, "new@acme.example") is SuppressionReason.UNSUBSCRIBED
 
 
+def test_who_changes_their_address_and_then_leaves_is_left_alone_at_both(made: Stage) -> None:
+    made.lead("old@acme.example")
+    made.until_enrol()
+    moved = {"type": "upemail", "data[old_email]": "old@acme.example", "data[new_email]": "New@acme.example"}
+    made.event(moved, vendor="mailchimp")
+    work(made)
+    made.event(left("unsubscribe", "new@acme.example"), vendor="mailchimp")
+    work(made)
+    assert why_suppressed(made, "old@acme.example") is SuppressionReason.UNSUBSCRIBED
+    assert made.states() == {EnrolmentState.CANCELLED: 1}
+
+
 def test_a_subscription_frees_nobody(made: Stage) -> None:
     made.lead("ada@acme.example")
     made.event(left("unsubscribe", "ada@acme.example"), vendor="mailchimp")

@@ -8,7 +8,7 @@ import threading
 from abc import ABC, abstractmethod
 from collections.abc import Generator, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import datetime, timedelta
 from enum import StrEnum
 from typing import ClassVar, Generic, TypeVar
 
@@ -259,7 +259,7 @@ class MemberStatus(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Member:
-    """One address as the e-mail platform held it at `read_at`."""
+    """One address as the e-mail platform held it at `read_at` or later: when it was asked, not when it answered."""
 
     email: str
     status: MemberStatus
@@ -283,6 +283,10 @@ class Entry(StrEnum):
     REFUSED = "refused"  # final for this person and journey
     NOTHING_HAPPENED = "nothing_happened"  # proven: the call never arrived or was turned away before acting
     UNCERTAIN = "uncertain"  # sent, and no answer that tells
+
+
+STARTS_WITHIN = timedelta(seconds=10)
+"""How long after it was asked an enrolment may begin its last try: what the gate said holds no longer (G20)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -331,7 +335,8 @@ class EmailPlatform(ABC):
     def enrol(self, journey: str, email: str, *, again: bool = False) -> tuple[Entry, str]:
         """Start the configured journey for one address. Returns how it ended and the vendor's words.
 
-        Called once per committed intent. Retries inside only what is proven not to have acted. `again`: the address
+        Called once per committed intent. Retries inside only what is proven not to have acted, and begins no try after
+        `STARTS_WITHIN`. `again`: the address
         was in this journey before and is to enter it once more; without it, whoever bears the journey's tag or value
         already is not entered a second time.
         """

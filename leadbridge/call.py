@@ -143,15 +143,18 @@ class Caller:
         repeatable: bool,
         spend: Sequence[str] = ("calls",),
         failures: list[VendorError] | None = None,
+        begin_by: float | None = None,
     ) -> T:
         """What `send` returns. `send` is given the seconds it may take.
 
-        `spend` names the budgets one try costs, the narrowest last. `failures` collects every failed try.
+        `spend` names the budgets one try costs, the narrowest last. `failures` collects every failed try. No try begins
+        after `begin_by` (by the pace's ticks), for calls whose ground holds no longer.
         Raises VendorError subclasses only. Once a try may have reached the vendor, a later "nothing happened" is
         raised as Unknown: it says nothing about the earlier try.
         """
         failed = failures if failures is not None else []
         end = self.pace.ticks() + self.pace.patience.whole
+        last = end if begin_by is None else min(end, begin_by)
         if wait := self._breaker.gate():
             raise RetryLater(self.vendor, operation, "the vendor does not answer; calls rest for a while", after=wait)
 
@@ -163,7 +166,7 @@ class Caller:
             return (
                 state.attempt_number >= self.pace.patience.tries
                 or wished > self.pace.patience.longest_wait
-                or self.pace.ticks() + wished >= end
+                or self.pace.ticks() + wished >= last
                 or self.pace.stop.is_set()
             )
 
@@ -175,7 +178,7 @@ class Caller:
             reraise=True,
         )
         try:
-            answer: T = retrying(self._try, operation, send, tuple(spend), end, failed)
+            answer: T = retrying(self._try, operation, send, tuple(spend), last, end, failed)
         except VendorError as last:
             error = last
         else:
@@ -200,10 +203,11 @@ class Caller:
         operation: str,
         send: Callable[[float], T],
         spend: tuple[str, ...],
+        last: float,
         end: float,
         failed: list[VendorError],
     ) -> T:
-        with self._places(operation, spend, end):
+        with self._places(operation, spend, last):
             error: VendorError
             try:
                 answer = send(max(0.01, min(self.pace.patience.answer, end - self.pace.ticks())))
@@ -228,19 +232,21 @@ class Caller:
         raise error
 
     @contextmanager
-    def _places(self, operation: str, spend: tuple[str, ...], end: float) -> Iterator[None]:
-        """One place in every budget, given back in the end."""
+    def _places(self, operation: str, spend: tuple[str, ...], last: float) -> Iterator[None]:
+        """One place in every budget until `last`, given back in the end."""
         taken: list[Budget] = []
         try:
             for name in spend:
                 budget = self._budgets[name]
-                while wait := budget.take(max(0.0, end - self.pace.ticks())):
-                    if self.pace.stop.is_set() or self.pace.ticks() + wait >= end:
+                while wait := budget.take(max(0.0, last - self.pace.ticks())):
+                    if self.pace.stop.is_set() or self.pace.ticks() + wait >= last:
                         raise RetryLater(self.vendor, operation, f"no room in the budget of {name}", after=wait)
                     self.pace.wait(wait)
                 taken.append(budget)
             if self.pace.stop.is_set():
                 raise RetryLater(self.vendor, operation, "leadbridge is stopping")
+            if self.pace.ticks() > last:
+                raise RetryLater(self.vendor, operation, "not begun in time")
             yield
         finally:
             for budget in taken:

@@ -1,23 +1,33 @@
 """Consent as the CRM tells it, recorded with where, to which words and when; and what it allows (reliability G21)."""
 
-from collections.abc import Collection, Sequence
-from datetime import UTC, date, datetime, time
+import time
+from collections.abc import Collection
+from dataclasses import replace
+from datetime import UTC, date, datetime, timedelta
 
 from sqlalchemy import Connection
 
 from connectors import base
-from connectors.base import EmailPlatform, Member, MemberStatus, Outcome
+from connectors.base import EmailPlatform, MemberStatus, Outcome
+from connectors.batches import in_batches
 from leadbridge import clock, logs
 from leadbridge.conditions import holds
 from leadbridge.config.consent import Consent
 from leadbridge.store import consents, enrolments, stops, suppressions
 from leadbridge.store import leads as lead_store
-from leadbridge.store.engine import Store
+from leadbridge.store.engine import Store, exclusive
 from leadbridge.types import PersonId, Value
-from nurture import gate
+from sync import bounds, verdicts
 from sync.outlook import Loaded, Scorer
+from sync.verdicts import Asked
 
 log = logs.logger(__name__)
+
+AT_ONCE = 10
+"""So few are added between two questions to the gate that none waits for the others until its answer is stale."""
+
+ASK_AGAIN = timedelta(seconds=60)
+"""When somebody just added to the audience is asked about again."""
 
 ADDED = "added to the audience"
 """Where the suppressions come from that adding brings to light."""
@@ -56,38 +66,71 @@ def _instant(value: Value) -> datetime | None:
         case datetime():
             return value if value.tzinfo else value.replace(tzinfo=UTC)
         case date():
-            return datetime.combine(value, time(), UTC)
+            return datetime(value.year, value.month, value.day, tzinfo=UTC)
     return None
 
 
-def add_consenting(
-    store: Store, platform: EmailPlatform, asked: Sequence[tuple[enrolments.EnrolmentRow, Member]]
-) -> set[int]:
-    """Add those to the audience who are not in it and whose consent is recorded; returns the ids of their rows.
+def add_consenting(store: Store, platform: EmailPlatform, rules: bounds.Rules, audience: int, asked: Asked) -> Asked:
+    """Add those to the audience who are not in it and whose consent is recorded; returns everybody else.
 
-    The gate is asked before each, as before any contact: the platform may send a mail that asks to confirm. What it
-    refuses for good becomes a suppression. Nobody's status is raised: a member who is there stays as they are (G21).
+    To be added may mean a mail that welcomes or asks to confirm, so it is contact: through the gate, and within the
+    caps, in which it counts as a call (G23). Whoever was added is asked about again once the platform knows them, and
+    whoever may not be added yet, later. Nobody's status is raised: a member who is there stays as they are (G21).
     """
-    absent = [row for row, member in asked if member.status is MemberStatus.ABSENT]
+    absent = [pair for pair in asked if pair[1].status is MemberStatus.ABSENT]
     with store.reading() as tx:
-        given = consents.of(tx, [row.person_id for row in absent])
-    added = set()
-    for row in absent:
-        if row.person_id not in given:
-            continue
-        newest = given[row.person_id][0]
-        with store.reading() as tx:
-            left = suppressions.suppressed(tx, store.vault, [row.person_id]).get(row.person_id)
-            stopped = stops.stopped(tx, stops.CONTACT)
-        if stopped or not gate.before_intent(suppressed=left, opted_out=False, address=row.address).go:
-            continue
-        shown = base.Consent(newest.source, newest.at, newest.wording)
-        answer = platform.add_member(row.address, {}, shown)
-        if answer.suppress is not None:
-            with store.writing() as tx:
-                said = (row.address, answer.suppress, ADDED, clock.now())
-                suppressions.suppress(tx, store.vault, [said], clock.now())
-        if answer.outcome is Outcome.WRITTEN:
-            added.add(row.id)
-        log.info("consent used", enrolment=row.id, outcome=answer.outcome.value)
-    return added
+        given = consents.of(tx, [row.person_id for row, _ in absent])
+    ended = {row.id for row, _ in asked}
+    for group in in_batches([pair for pair in absent if pair[0].person_id in given], AT_ONCE):
+        go, back = _commit_intent_to_add(store, rules, audience, group)
+        begin_by = time.monotonic() + verdicts.BEGIN_WITHIN.total_seconds()
+        refused = {row.id for row in go if not _add(store, platform, row, given[row.person_id][0], begin_by)}
+        added = [row for row in go if row.id not in refused]
+        with store.writing() as tx:
+            enrolments.release(tx, added, clock.now() + ASK_AGAIN)
+        ended -= {row.id for row in (*added, *back)}
+    return [pair for pair in asked if pair[0].id in ended]
+
+
+def _commit_intent_to_add(
+    store: Store, rules: bounds.Rules, audience: int, group: Asked
+) -> tuple[list[enrolments.EnrolmentRow], list[enrolments.EnrolmentRow]]:
+    """Ask the gate, and count those who pass as called before the first byte leaves; returns them, and who waits."""
+    now = clock.now()
+    people = [row.person_id for row, _ in group]
+    go: list[enrolments.EnrolmentRow] = []
+    back: list[tuple[datetime | None, enrolments.EnrolmentRow]] = []
+    with store.writing() as tx:
+        exclusive(tx, "contact")
+        allowed = bounds.allowance(tx, rules, audience, now).count
+        left = suppressions.suppressed(tx, store.vault, people)
+        known = lead_store.people(tx, people)
+        for row, member in group:
+            agreed = replace(member, status=MemberStatus.SUBSCRIBED)  # as they are to be; all else is asked
+            person = known.get(row.person_id)
+            verdict = verdicts.verdict(row, agreed, person, left.get(row.person_id), now, rules.guards.quiet_hours)
+            if verdict.go and len(go) < allowed:
+                go.append(row)
+            elif verdict.go or not verdict.final:
+                back.append((verdict.again, row))
+        ours = enrolments.count_as_called(tx, go, now)
+        verdicts.give_back(tx, back, now)
+    return [row for row in go if row.id in ours], [row for _, row in back]
+
+
+def _add(
+    store: Store, platform: EmailPlatform, row: enrolments.EnrolmentRow, agreed: consents.Consent, begin_by: float
+) -> bool:
+    """False when the platform refuses the person. What it refuses for good becomes a suppression."""
+    with store.reading() as tx:  # whatever came while the others were added counts
+        left = suppressions.suppressed(tx, store.vault, [row.person_id])
+        stopped = stops.stopped(tx, stops.CONTACT)
+    if left or stopped or time.monotonic() > begin_by:
+        return True  # not now: asked about again
+    answer = platform.add_member(row.address, {}, base.Consent(agreed.source, agreed.at, agreed.wording))
+    if answer.suppress is not None:
+        with store.writing() as tx:
+            said = (row.address, answer.suppress, ADDED, clock.now())
+            suppressions.suppress(tx, store.vault, [said], clock.now())
+    log.info("consent used", enrolment=row.id, outcome=answer.outcome.value)
+    return answer.outcome is Outcome.WRITTEN

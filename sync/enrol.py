@@ -10,37 +10,29 @@ from collections import Counter
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
-from datetime import datetime, timedelta
+from datetime import datetime
 from functools import partial
-from itertools import groupby
 from typing import TypeAlias
 
-from connectors.base import EmailPlatform, Entry, Member, MemberStatus
-from leadbridge import addresses, clock, logs
-from leadbridge.config.guards import QuietHours
+from connectors.base import EmailPlatform, Entry, MemberStatus
+from leadbridge import clock, logs
 from leadbridge.config.schema import Config
 from leadbridge.errors import NeedsOperator, VendorError
 from leadbridge.store import enrolments, offers, ranking, stops, suppressions
 from leadbridge.store import leads as lead_store
 from leadbridge.store.engine import Store, exclusive
 from leadbridge.types import EnrolmentState, SuppressionReason
-from nurture import gate, quiet
-from sync import bounds, retry, since_backup
+from nurture import gate
+from sync import bounds, retry, since_backup, verdicts
 from sync.consent import add_consenting
 from sync.holding import renewed
+from sync.verdicts import BEGIN_WITHIN, Asked
 
 log = logs.logger(__name__)
 
 
-BEGIN_WITHIN = timedelta(seconds=5)
-"""A call that has not begun so long after it was committed is not made: nobody is contacted on yesterday's word while a
-vendor is slow."""
-
 REPEATABLE_GROUP = 25
 """Starts committed as `calling` at once where the vendor can prove what became of each."""
-
-ASK_AGAIN = timedelta(seconds=60)
-"""When somebody just added to the audience is asked about again."""
 
 BATCH = 500
 """Intents claimed at a time: few enough to be called within the minute the platform's word stays fresh."""
@@ -192,20 +184,13 @@ def _ask_and_call(
             enrolments.release(tx, doubled)
     progressed = False
     for portion in platform.read_members(list(by_address)):
-        asked = [(by_address[address], member) for address, member in portion.items()]
+        asked: Asked = [(by_address[address], member) for address, member in portion.items()]
         if rules.add_members:
-            added = add_consenting(store, platform, asked)
-            with store.writing() as tx:  # asked about anew, once the platform knows them
-                enrolments.release(tx, [row for row, _ in asked if row.id in added], clock.now() + ASK_AGAIN)
-            asked = [pair for pair in asked if pair[0].id not in added]
+            asked = add_consenting(store, platform, rules, audience, asked)
         for group in _groups(platform, asked, simultaneous):
             progressed |= _call_group(store, platform, rules, audience, group, pool, done)
             tell("enrolled", done.enrolled)
     return progressed
-
-
-Asked: TypeAlias = Sequence[tuple[enrolments.EnrolmentRow, Member]]
-"""Intents, each with the platform's word on its member."""
 
 
 def _groups(platform: EmailPlatform, asked: Asked, simultaneous: int) -> Iterator[Asked]:
@@ -334,11 +319,13 @@ def _commit_intent_to_call(
         known = lead_store.people(tx, people)
         rivals = enrolments.at_addresses(tx, [row.address for row, _ in group])
         for row, member in group:
-            if any(_came_first(other, row) for other in rivals.get(row.address, ())):
+            if any(verdicts.came_first(other, row) for other in rivals.get(row.address, ())):
                 verdict = gate.Verdict(go=False, why="somebody else with this address was contacted meanwhile")
             else:
                 person = known.get(row.person_id)
-                verdict = _verdict(row, member, person, suppressed.get(row.person_id), now, rules.guards.quiet_hours)
+                verdict = verdicts.verdict(
+                    row, member, person, suppressed.get(row.person_id), now, rules.guards.quiet_hours
+                )
             if verdict.go and len(go) < allowed:
                 go.append(row)
             elif verdict.go or not verdict.final:
@@ -359,8 +346,7 @@ def _commit_intent_to_call(
             now,
         )
         ended = enrolments.move_all(tx, ends, now)
-        for again, rows in groupby(sorted(back, key=lambda pair: pair[0] or now), key=lambda pair: pair[0]):
-            enrolments.release(tx, [row for _, row in rows], again)
+        verdicts.give_back(tx, back, now)
         suppressions.suppress(tx, store.vault, left, now)
     for move in ends:
         if move.id in ended:
@@ -368,52 +354,6 @@ def _commit_intent_to_call(
             done.cancelled += move.to_state is EnrolmentState.CANCELLED
             done.reasons[move.words] += 1
     return [row for row in go if row.id in calling], bool(ended)
-
-
-def _verdict(
-    row: enrolments.EnrolmentRow,
-    member: Member,
-    person: lead_store.PersonRow | None,
-    suppressed: SuppressionReason | None,
-    now: datetime,
-    hours: QuietHours | None,
-) -> gate.Verdict:
-    if person is None:  # merged since the claim: the row is another person's now, and is asked about anew
-        return gate.Verdict(go=False, why="the person was merged", final=False)
-    if addresses.canonical(person.email) != row.address:
-        return gate.Verdict(go=False, why="the person left the CRM or has another address now")
-    return gate.before_call(
-        suppressed=suppressed,
-        opted_out=person.opted_out,
-        status=member.status.value,
-        read_at=member.read_at,
-        expires_at=row.expires_at,
-        now=now,
-        lasts=BEGIN_WITHIN,
-        quiet_until=_quiet_until(hours, person, now),
-    )
-
-
-def _quiet_until(hours: QuietHours | None, person: lead_store.PersonRow, now: datetime) -> datetime | None:
-    """Until when it is night where the person lives; asked for the whole time in which the call may begin."""
-    if hours is None:
-        return None
-    zones = quiet.zones_of(
-        hours,
-        person.attributes.get(hours.timezone) if hours.timezone else None,
-        person.attributes.get(hours.country) if hours.country else None,
-    )
-    return quiet.quiet_until(hours, zones, now) or quiet.quiet_until(hours, zones, now + BEGIN_WITHIN)
-
-
-def _came_first(other: enrolments.EnrolmentRow, row: enrolments.EnrolmentRow) -> bool:
-    """Was somebody else contacted at this address after this was decided? What was before, the decision has seen."""
-    return (
-        other.person_id != row.person_id
-        and other.state in enrolments.CONTACT
-        and other.called_at is not None
-        and other.called_at >= row.created_at
-    )
 
 
 def _count(done: Enrolled, move: enrolments.Move, entry: Entry, words: str) -> None:

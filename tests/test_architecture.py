@@ -44,4 +44,7 @@ def test_there_is_one_way_to_a_contact() -> None:
     assert callers == ["connectors/mailchimp/connector.py", "connectors/mailchimp/journeys.py", "sync/enrol.py"]
     sender = (ROOT / "sync" / "enrol.py").read_text(encoding="utf-8")
     assert sender.count("platform.enrol(") == 1
-    assert "gate.before_call(" in sender
+    asked = (ROOT / "sync" / "verdicts.py").read_text(encoding="utf-8")
+    adder = (ROOT / "sync" / "consent.py").read_text(encoding="utf-8")  # a new member may be mailed a welcome
+    assert "gate.before_call(" in asked
+    assert all("verdicts.verdict(" in one and "bounds.allowance(" in one for one in (sender, adder))

@@ -212,10 +212,11 @@ class Api:
         call: Callable[[Sdk], Any],
         *,
         failures: list[VendorError] | None = None,
+        begin_by: float | None = None,
     ) -> S:
-        """One call that may be repeated, and its answer in the given shape. Raises VendorError; failures as `tell`."""
+        """One call that may be repeated, and its answer in the given shape. Raises VendorError; the rest as `tell`."""
         answer: S = self._send(
-            operation, call, lambda answer: shaped(shape, answer), repeatable=True, failures=failures
+            operation, call, lambda answer: shaped(shape, answer), repeatable=True, failures=failures, begin_by=begin_by
         )
         return answer
 
@@ -226,9 +227,10 @@ class Api:
         *,
         repeatable: bool,
         failures: list[VendorError] | None = None,
+        begin_by: float | None = None,
     ) -> None:
-        """One call that answers 204. Raises VendorError; `failures` collects every failed try."""
-        self._send(operation, call, accepted, repeatable=repeatable, failures=failures)
+        """One call that answers 204. Raises VendorError; `failures` and `begin_by` as `leadbridge.call.Caller`."""
+        self._send(operation, call, accepted, repeatable=repeatable, failures=failures, begin_by=begin_by)
 
     def download(self, operation: str, url: str, into: IO[bytes]) -> None:
         """Fetch what Mailchimp keeps at a signed address of a storage service, without showing it our key (section 8).
@@ -262,6 +264,7 @@ class Api:
         *,
         repeatable: bool,
         failures: list[VendorError] | None = None,
+        begin_by: float | None = None,
     ) -> Any:
         def send(seconds: float) -> Any:
             if (waits_for := self._waits_for) is not None:
@@ -271,7 +274,7 @@ class Api:
             self._client.within(seconds, fresh=not repeatable)
             return read(call(self._sdk))
 
-        return self._caller(operation, send, repeatable=repeatable, failures=failures)
+        return self._caller(operation, send, repeatable=repeatable, failures=failures, begin_by=begin_by)
 
     def _let_in(self, token: str) -> None:
         """Go on with the token that somebody's consent brought. Raises NeedsOperator while there is none."""

@@ -15,7 +15,7 @@ import re
 from collections.abc import Mapping
 from typing import Any
 
-from connectors.base import Entry, Outcome, PropertySpec, Settled
+from connectors.base import STARTS_WITHIN, Entry, Outcome, PropertySpec, Settled
 from connectors.mailchimp.auth import Api, Sdk
 from connectors.mailchimp.mapping import hash_of
 from connectors.mailchimp.wire import VENDOR, MemberRow, Refused, Tags
@@ -56,12 +56,13 @@ class Journeys:
         if journey is None:
             return Entry.REFUSED, "the journey is not in the configuration any more"
         failures: list[VendorError] = []
+        begin_by = self._api.pace.ticks() + STARTS_WITHIN.total_seconds()
         try:
             self._prepare(journey, email, again=again)
         except VendorError as error:  # whatever became of it, it starts nothing
             return self._meaning(error, failures)
         try:
-            self._start(journey, email, failures)
+            self._start(journey, email, failures, begin_by)
         except VendorError as error:
             return self._meaning(error, failures)
         return Entry.ENTERED, "accepted"
@@ -83,19 +84,25 @@ class Journeys:
         if off and (again or journey.tag is None):  # otherwise it goes along with the start
             self._tag(email, dict.fromkeys(off, False))
         if field and again:
-            self._set_field(email, field, "", [])
+            self._set_field(email, field, "", [], None)
 
-    def _start(self, journey: MailchimpTrigger, email: str, failures: list[VendorError]) -> None:
+    def _start(self, journey: MailchimpTrigger, email: str, failures: list[VendorError], begin_by: float) -> None:
         field, value = _field_of(journey)
         if journey.tag is not None:
             off = {journey.exit_tag: False} if journey.exit_tag is not None else {}
-            self._tag(email, {**off, journey.tag: True}, failures)
+            self._tag(email, {**off, journey.tag: True}, failures, begin_by)
         elif field:
-            self._set_field(email, field, value, failures)
+            self._set_field(email, field, value, failures, begin_by)
         else:
-            self._trigger(journey, email, failures)
+            self._trigger(journey, email, failures, begin_by)
 
-    def _tag(self, email: str, tags: Mapping[str, bool], failures: list[VendorError] | None = None) -> None:
+    def _tag(
+        self,
+        email: str,
+        tags: Mapping[str, bool],
+        failures: list[VendorError] | None = None,
+        begin_by: float | None = None,
+    ) -> None:
         """Put tags on or take them off, in this order. Repeatable; `is_syncing` true would start nothing."""
         given = [{"name": name, "status": "active" if on else "inactive"} for name, on in tags.items()]
         body = {"tags": given, "is_syncing": False}
@@ -103,21 +110,23 @@ class Journeys:
         def call(sdk: Sdk) -> Any:
             return sdk.lists.update_list_member_tags(self._audience, hash_of(email), body)
 
-        self._api.tell("members.tags", call, repeatable=True, failures=failures)
+        self._api.tell("members.tags", call, repeatable=True, failures=failures, begin_by=begin_by)
 
-    def _set_field(self, email: str, field: str, value: str, failures: list[VendorError]) -> None:
+    def _set_field(
+        self, email: str, field: str, value: str, failures: list[VendorError], begin_by: float | None
+    ) -> None:
         body = {"merge_fields": {field: value}}
 
         def call(sdk: Sdk) -> Any:
             return sdk.lists.update_list_member(self._audience, hash_of(email), body, skip_merge_validation=True)
 
-        found = self._api.ask("members.patch", MemberRow, call, failures=failures)
+        found = self._api.ask("members.patch", MemberRow, call, failures=failures, begin_by=begin_by)
         if field not in found.merge_fields:  # unknown merge tags are ignored without a word (section 3)
             failures.clear()
             cure = "run `leadbridge apply` to create it"
             raise NeedsOperator(VENDOR, "members.patch", f"the audience has no merge field {field}; {cure}")
 
-    def _trigger(self, journey: MailchimpTrigger, email: str, failures: list[VendorError]) -> None:
+    def _trigger(self, journey: MailchimpTrigger, email: str, failures: list[VendorError], begin_by: float) -> None:
         found = TRIGGER.search(journey.trigger or "")
         if found is None:
             raise NeedsOperator(VENDOR, "journeys.trigger", f"the trigger {journey.trigger} names no journey and step")
@@ -126,7 +135,7 @@ class Journeys:
         def call(sdk: Sdk) -> Any:
             return sdk.journeys.trigger(number, step, {"email_address": email})
 
-        self._api.tell("journeys.trigger", call, repeatable=False, failures=failures)
+        self._api.tell("journeys.trigger", call, repeatable=False, failures=failures, begin_by=begin_by)
 
     # --- was it, and out ---------------------------------------------------------------------------------------------
 

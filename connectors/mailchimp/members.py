@@ -47,7 +47,7 @@ class Members:
         if len(left) > FEW:
             offset, total = 0, PAGE
             while offset < total and len(left) > max(FEW, (total - offset) // PAGE):
-                page, read_at = self._page(offset), clock.now()
+                page, read_at = self._page(offset)
                 rows = [one for raw in page.members if (one := row(MemberRow, raw)) is not None]
                 found = {email: one for one in rows if (email := _asked_for(one.email, left)) is not None}
                 for email in found:
@@ -62,22 +62,32 @@ class Members:
         for part in in_batches(list(left), self._simultaneous):
             yield self._singly(part)
 
-    def _page(self, offset: int) -> MembersPage:
+    def _page(self, offset: int) -> tuple[MembersPage, datetime]:
+        """A page, and when it was asked for: what it says may be as old as that."""
         paths = ["members.email_address", "members.status", "total_items"]
         if self._fields.tags:
             paths.append("members.merge_fields")
 
+        asked_at = clock.now()
+
         def call(sdk: Sdk) -> Any:
+            nonlocal asked_at
+            asked_at = clock.now()
             return sdk.lists.get_list_members_info(self._audience, count=PAGE, offset=offset, fields=paths)
 
-        return self._api.ask("members.list", MembersPage, call)
+        page = self._api.ask("members.list", MembersPage, call)
+        return page, asked_at
 
     def _singly(self, emails: Sequence[str]) -> dict[str, Member]:
         with ThreadPoolExecutor(self._simultaneous) as pool:
             return dict(zip(emails, pool.map(self._one, emails), strict=True))
 
     def _one(self, email: str) -> Member:
+        asked_at = clock.now()
+
         def call(sdk: Sdk) -> Any:
+            nonlocal asked_at
+            asked_at = clock.now()
             paths = ["email_address", "status", "merge_fields"]
             return sdk.lists.get_list_member(self._audience, hash_of(email), fields=paths)
 
@@ -86,8 +96,8 @@ class Members:
         except Refused as refused:
             if refused.status != 404:
                 raise
-            return Member(email, MemberStatus.ABSENT, clock.now())
-        return member_of(email, found, self._fields.tags, clock.now())
+            return Member(email, MemberStatus.ABSENT, asked_at)
+        return member_of(email, found, self._fields.tags, asked_at)
 
     # --- who left ----------------------------------------------------------------------------------------------------
 

@@ -272,6 +272,13 @@ def release(tx: Connection, rows: Sequence[EnrolmentRow], at: datetime | None = 
     )
 
 
+def count_as_called(tx: Connection, rows: Sequence[EnrolmentRow], now: datetime) -> set[int]:
+    """Let the caps count what may mail these before their call does (G23); returns the ids still held."""
+    ids = held_ids(tx, enrolments, rows)
+    tx.execute(update(enrolments).where(among(tx, enrolments.c.id, sorted(ids))).values(called_at=now))
+    return ids
+
+
 def settle(tx: Connection, enrolment_id: int, to_state: EnrolmentState, words: str, now: datetime) -> bool:
     """A human, or proof from the vendor, says how an uncertain row ended; False when it is not uncertain (any more)."""
     if to_state not in ALLOWED[S.UNCERTAIN]:

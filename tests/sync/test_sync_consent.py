@@ -11,8 +11,9 @@ from leadbridge import clock
 from leadbridge.store import Store, consents, due, leads, ranking, scores, suppressions
 from leadbridge.store.tables import score_history
 from leadbridge.types import SuppressionReason
+from sync import events
 from tests.helpers import rooms
-from tests.helpers.syncing import BASE, TAG, TRIGGER, Stage, journey, stage
+from tests.helpers.syncing import BASE, TAG, TRIGGER, Stage, journey, moving, stage
 
 ADA = "ada@acme.example"
 FIELDS = BASE["fields"] | {
@@ -87,6 +88,74 @@ def test_only_who_agreed_is_added_and_then_enrolled(store: Store, agreed: bool) 
         made.sync()
         assert len(made.effects("member_created")) == agreed
         assert made.entered() == {}  # a moment later, when the platform knows them
+
+
+@pytest.fixture
+def adding(store: Store, request: pytest.FixtureRequest) -> Iterator[Stage]:
+    """Who agreed is added to the audience; the parameter replaces guards."""
+    guards = BASE["guards"] | getattr(request, "param", {})
+    options: dict[str, Any] = {"fields": FIELDS, "consent": CONSENT | {"add_members": True}, "guards": guards}
+    with stage(store, journey(TAG), **options) as made:
+        for name, kind in (("marketing_consent", "bool"), ("consent_date", "date"), ("consent_source", "string")):
+            property_at_hubspot(made, name, kind)
+        yield made
+
+
+def added(made: Stage) -> int:
+    return len(made.effects("member_created"))
+
+
+@pytest.mark.parametrize("adding", [{"per_hour": [3, "0%"]}, {"per_day": [3, "0%"]}], indirect=True)
+def test_of_those_who_agreed_no_more_are_added_than_may_be_contacted(adding: Stage) -> None:
+    """A new member may be mailed a welcome, or a question to confirm (G23)."""
+    with moving(adding) as time:
+        for n in range(8):
+            adding.lead(f"lead{n}@acme.example", status=None, **GIVEN)
+        adding.until_enrol()
+        for _ in range(5):
+            adding.enrol()
+            time.on(seconds=61)
+        assert added(adding) == 3
+        time.on(hours=23)  # within the day in which they would expire
+        adding.enrol()
+        assert added(adding) == (6 if adding.config.guards.per_day.count > 3 else 3)
+
+
+NIGHT = {"quiet_hours": {"from": "20:00", "to": "08:00", "elsewhere": ["UTC"]}}
+
+
+@pytest.mark.parametrize("adding", [NIGHT], indirect=True)
+def test_nobody_is_added_at_night(adding: Stage) -> None:
+    with moving(adding, datetime(2026, 11, 20, 19, 59, tzinfo=UTC)) as time:
+        adding.lead(ADA, status=None, **GIVEN)
+        adding.until_enrol()
+        time.on(minutes=2)
+        adding.enrol()
+        assert added(adding) == 0
+        time.on(hours=12, minutes=1)
+        adding.enrol()
+        assert added(adding) == 1
+
+
+@pytest.mark.parametrize("what", ["another address", "gone", "opted out", "late"])
+def test_who_may_not_be_contacted_any_more_is_not_added(adding: Stage, what: str) -> None:
+    with moving(adding) as time:
+        record = adding.lead(ADA, status=None, **GIVEN)
+        adding.until_enrol()
+        match what:
+            case "another address":
+                adding.edit(record, email="other@acme.example")
+            case "gone":
+                adding.sandbox.hubspot.archive_contact(record)
+            case "opted out":
+                adding.opt_out_in_the_crm(record)
+            case _:
+                time.on(hours=25)
+        change = {"subscriptionType": "contact.propertyChange", "objectId": int(record)}
+        adding.event(change | ({"subscriptionType": "contact.deletion"} if what == "gone" else {}))
+        events.work(adding.store, adding.parts.crms, owner="w1")
+        adding.enrol()
+        assert added(adding) == 0
 
 
 def test_an_objection_in_the_crm_ends_the_score_and_the_rank_but_not_the_service(store: Store) -> None:

@@ -231,6 +231,23 @@ def test_a_429_is_proof_that_nothing_happened_and_is_tried_again(one: Stage, kin
     assert one.states() == {S.DONE: 1}
 
 
+@pytest.mark.parametrize("leaves", [False, True])
+def test_no_call_begins_again_on_an_answer_of_the_gate_that_is_old_by_then(one: Stage, kind: str, leaves: bool) -> None:
+    """The vendor asks for 15 s of patience: by then the person may have left (G20, G22)."""
+    with moving(one) as time:
+        one.lead("ada@acme.example")
+        one.until_enrol()
+        one.fault("status", operation(kind), status=429, headers={"Retry-After": "15"})
+        one.enrol()
+        assert one.states() == {S.CHECKED: 1}
+        assert one.calls(operation(kind)) == 1
+        if leaves:
+            one.sandbox.mailchimp.person_unsubscribes("ada@acme.example")
+        time.on(seconds=61)
+        one.enrol()
+        assert one.entered() == ({} if leaves else {"ada@acme.example": 1})
+
+
 def test_a_tag_whose_answer_is_lost_is_settled_by_proof_and_entered_once(store: Store) -> None:
     with stage(store, journey(TAG)) as made, moving(made) as time:
         made.lead("ada@acme.example")

@@ -12,6 +12,7 @@ from pydantic import SecretStr
 from connectors.base import Entry, MemberStatus
 from connectors.mailchimp.auth import KeptClient, _host
 from connectors.mailchimp.connector import Mailchimp
+from leadbridge import clock
 from leadbridge.config.connections import MailchimpConnection
 from leadbridge.errors import FeatureMissing, NeedsOperator, Unknown
 from leadbridge.sandbox.server import Sandbox
@@ -169,6 +170,20 @@ def test_one_member_that_fails_does_not_hold_up_the_others(sandbox: Sandbox) -> 
     sandbox.world.faults.add(Fault("status", operation="members.patch", status=500, times=SHORT.tries))
     settled = found.write({email: {"LBSCORE": "1"} for email in known})
     assert [settled[email].outcome.value for email in known] == ["unanswered", "written", "written"]
+
+
+@pytest.mark.parametrize("many", [1, 30])  # asked for one by one, and by pages of the audience
+def test_a_status_is_as_old_as_the_question_however_slow_the_answer(sandbox: Sandbox, many: int) -> None:
+    known = [f"m{n}@acme.example" for n in range(many)]
+    for email in known:
+        sandbox.mailchimp.add_member(email, "subscribed")
+    begun = now()
+    clock.set_source(lambda: begun + timedelta(seconds=40 * len(sandbox.world.journal)))  # a call takes 40 s
+    try:
+        found = [member for part in room(sandbox).read_members(known) for member in part.values()]
+    finally:
+        clock.set_source(None)
+    assert [member.read_at for member in found] == [begun] * many
 
 
 # --- engagement ------------------------------------------------------------------------------------------------------

@@ -13,7 +13,6 @@ from sqlalchemy import Connection
 
 from connectors.intake.mapping import VENDOR, Said, Wanted, said
 from leadbridge import clock, logs
-from leadbridge.addresses import canonical
 from leadbridge.errors import LeadbridgeError
 from leadbridge.metrics import INTAKE_LEFT_OUT, VENDOR_WORDS
 from leadbridge.store import activities, due, forgetting, inbox, suppressions
@@ -88,7 +87,7 @@ def take_in(tx: Connection, store: Store, told: Sequence[Said], now: datetime) -
             people.identify(one)
     changed = people.save(tx, [one for one in heard if one.identifies and not one.objects], now)
     added = activities.add_activities(tx, [one.activity for one in heard if one.activity is not None], now)
-    return changed | added.people, _let_go(tx, store, heard, people, now)
+    return changed | added.people, _let_go(tx, store, heard, now)
 
 
 def _heard(tx: Connection, store: Store, told: Sequence[Said]) -> Iterator[Said]:
@@ -108,17 +107,17 @@ def _heard(tx: Connection, store: Store, told: Sequence[Said]) -> Iterator[Said]
             yield one
 
 
-def _let_go(tx: Connection, store: Store, heard: Sequence[Said], people: "_People", now: datetime) -> int:
-    """Suppress who left by the word of another tool: the address named, or every address of the person."""
-    rows = []
+def _let_go(tx: Connection, store: Store, heard: Sequence[Said], now: datetime) -> int:
+    """Suppress who left by the word of another tool, with every address of theirs, now or once it is known whose name
+    that is. A browser's word counts where it says nothing else: others may sit at it."""
+    named = {key for one in heard if one.identifies for key in (one.user, one.anonymous, *one.previous) if key}
+    rows = suppressions.left_by(tx, store.vault, named)  # left under a name that nobody had by then
     for one in heard:
         if one.leaves is None:
             continue
-        person = people.owners.get(one.user or "", people.owners.get(one.address or ""))
-        named = {address} if (address := canonical(one.email)) else set()
-        known = lead_store.addresses_of(tx, {person}) if person is not None else set()
-        rows += [(address, one.leaves, VENDOR, one.at) for address in sorted(named | known)]
-    return len(suppressions.suppress(tx, store.vault, rows, now)) if rows else 0
+        keys = dict.fromkeys(key for key in (one.user, one.address) if key) or {one.subject: None}
+        rows += [(key, one.leaves, VENDOR, one.at) for key in keys if key]
+    return len(suppressions.suppress_keys(tx, store.vault, rows, now)) if rows else 0
 
 
 @dataclass(slots=True)

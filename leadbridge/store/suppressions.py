@@ -5,7 +5,7 @@ of an address is its keyed hash, so that it outlives even the erasure of the per
 """
 
 from collections import defaultdict
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from datetime import datetime
 
 from sqlalchemy import Connection, select, union
@@ -39,12 +39,47 @@ def suppress(
     Whoever has such an address is suppressed as a person, and what waits for them is cancelled, all in this
     transaction. Returns those people; for an address nobody has, the hash stays and waits.
     """
-    said = {(_canonical(address), reason): (source, at) for address, reason, source, at in rows}
-    owners = _owners(tx, {address for address, _ in said})
+    said = {(email_key(_canonical(address)), reason): (source, at) for address, reason, source, at in rows}
+    by_address = _owners(tx, {key.removeprefix(_EMAIL) for key, _ in said})
+    return _suppress(tx, vault, said, {email_key(address): people for address, people in by_address.items()}, now)
+
+
+def suppress_keys(
+    tx: Connection, vault: Vault, rows: Sequence[tuple[str, SuppressionReason, str, datetime]], now: datetime
+) -> set[int]:
+    """The same by person keys, of somebody who left before anybody knew their address: the hash of the key waits for
+    them (`left_by`). Every address of those found is suppressed too."""
+    said = {(clean_key(key), reason): (source, at) for key, reason, source, at in rows}
+    owners: dict[str, set[int]] = defaultdict(set)
+    owned = select(person_keys.c.key, person_keys.c.person_id)
+    for key, person in tx.execute(owned.where(among(tx, person_keys.c.key, sorted({key for key, _ in said})))):
+        owners[key].add(person)
+    found = _suppress(tx, vault, said, owners, now)
+    addresses = [
+        (address, reason, source, at)
+        for (key, reason), (source, at) in said.items()
+        for address in addresses_of(tx, owners[key]) | ({key.removeprefix(_EMAIL)} if key.startswith(_EMAIL) else set())
+    ]
+    return found | (suppress(tx, vault, addresses, now) if addresses else set())
+
+
+def left_by(tx: Connection, vault: Vault, keys: Collection[str]) -> list[tuple[str, SuppressionReason, str, datetime]]:
+    """What was said of these person keys by `suppress_keys`, as it takes it."""
+    by_digest = {vault.digest(clean_key(key)): key for key in keys}
+    query = select(suppressions).where(among(tx, suppressions.c.digest, sorted(by_digest)))
+    return [(by_digest[row.digest], SuppressionReason(row.reason), row.source, row.at) for row in tx.execute(query)]
+
+
+def _suppress(
+    tx: Connection,
+    vault: Vault,
+    said: Mapping[tuple[str, SuppressionReason], tuple[str, datetime]],
+    owners: Mapping[str, Collection[int]],
+    now: datetime,
+) -> set[int]:
+    """Person keys with their reasons; `owners` is who has each of them."""
     hit = {
-        (person, reason): (source, at)
-        for (address, reason), (source, at) in said.items()
-        for person in owners.get(address, ())
+        (person, reason): (source, at) for (key, reason), (source, at) in said.items() for person in owners.get(key, ())
     }
     people = sorted({person for person, _ in hit})
     hold(tx, people)
@@ -53,8 +88,8 @@ def suppress(
         suppressions,
         sorted(
             (
-                {"digest": _digest(vault, address), "reason": reason, "source": source, "at": at}
-                for (address, reason), (source, at) in said.items()
+                {"digest": vault.digest(key), "reason": reason, "source": source, "at": at}
+                for (key, reason), (source, at) in said.items()
             ),
             key=lambda row: (row["digest"], row["reason"]),
         ),

@@ -237,7 +237,7 @@ def test_no_call_begins_again_on_an_answer_of_the_gate_that_is_old_by_then(one: 
     with moving(one) as time:
         one.lead("ada@acme.example")
         one.until_enrol()
-        one.fault("status", operation(kind), status=429, headers={"Retry-After": "15"})
+        one.fault("empty", operation(kind), status=429, headers={"Retry-After": "15"})
         one.enrol()
         assert one.states() == {S.CHECKED: 1}
         assert one.calls(operation(kind)) == 1

@@ -181,6 +181,32 @@ def test_who_unsubscribes_elsewhere_must_not_be_mailed_here(site: Site) -> None:
         assert suppressions.is_suppressed(tx, site.store.vault, ANN) is SuppressionReason.UNSUBSCRIBED
 
 
+@pytest.mark.parametrize(
+    ("left", "named"),
+    [
+        ({"userId": "u1"}, {"userId": "u1"}),
+        ({"anonymousId": "a1"}, {"userId": "u1", "anonymousId": "a1"}),
+        ({"userId": "old"}, {"type": "alias", "userId": "u1", "previousId": "old"}),
+        ({"userId": "u1", "anonymousId": "a1"}, {"userId": "u1"}),
+    ],
+)
+@pytest.mark.parametrize("known", ["before", "after", "without an address"])
+def test_who_unsubscribes_under_a_name_nobody_knows_yet_is_not_mailed_once_it_is_known(
+    site: Site, left: dict[str, str], named: dict[str, str], known: str
+) -> None:
+    if known == "before":
+        site.crm("1", ANN)
+    if known == "without an address":
+        site.send(identify(userId="u1"))
+    site.send({"type": "track", "event": "Unsubscribed", **left})
+    site.send({"type": "identify", **named})
+    site.send(identify(userId="u1", traits={"email": ANN}))
+    ann = site.crm("1", ANN)
+    with site.store.reading() as tx:
+        assert suppressions.suppressed(tx, site.store.vault, [ann]) == {ann: SuppressionReason.UNSUBSCRIBED}
+    assert site.owner("intake:user:u1") == ann
+
+
 def test_the_clock_of_the_sender_is_set_right_and_nothing_lies_in_the_future(site: Site) -> None:
     received = NOW + timedelta(days=1)
     wrong = received + timedelta(hours=3)

@@ -59,8 +59,12 @@ def _part(event: Any, outer: Mapping[str, Any], received_at: datetime) -> Event 
         return Unfit("too_large", raw)
     if (fault := fault_of(event)) is not None:
         return Unfit(fault, raw)
+    try:
+        at = _when(event, outer, received_at)
+    except OverflowError:  # two clocks so far apart that no calendar holds the difference
+        return Unfit("bad_timestamp", raw)
     kept = {name: event[name] for name in _KEPT if event.get(name) is not None}
-    kept |= {"type": event["type"], "timestamp": _when(event, outer, received_at).isoformat()}
+    kept |= {"type": event["type"], "timestamp": at.isoformat()}
     contexts = [one for one in (outer.get("context"), event.get("context")) if isinstance(one, dict)]
     for context in contexts:
         kept |= {name: context[name] for name in ("consent", "page", "campaign") if isinstance(context.get(name), dict)}

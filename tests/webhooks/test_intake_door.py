@@ -119,6 +119,10 @@ BAD: list[tuple[str, str]] = [
     ('{"type":"alias","userId":"u"}', "no_id"),
     ('{"type":"identify","userId":"u","traits":[]}', "bad_traits"),
     ('{"type":"track","userId":"u","event":"x","timestamp":"soon"}', "bad_timestamp"),
+    (
+        '{"type":"track","userId":"u","event":"x","timestamp":"0001-01-02T00:00:00Z","sentAt":"9999-12-30T00:00:00Z"}',
+        "bad_timestamp",
+    ),
     ('{"type":"track","userId":"u","event":"x","properties":{"a":NaN}}', "not_a_number"),
     ('{"type":"track","userId":"u","event":"x","properties":{"a":' + "9" * 5000 + "}}", "number_too_large"),
     ('{"type":"track","userId":"u","userId":"v","event":"x"}', "repeated_name"),

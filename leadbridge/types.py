@@ -102,6 +102,7 @@ class Lead:
     written: Mapping[str, str] = field(default_factory=dict)  # our write-back properties as the CRM holds them
     aliases: tuple[RecordRef, ...] = ()  # records merged into this one
     counters: Mapping[str, str] = field(default_factory=dict)  # numbers the vendor only counts up, in its own words
+    other_emails: tuple[str, ...] = ()  # further addresses of the same human, as the vendor shows them
     shares_address: bool = False  # its CRM keeps several records of one person under one address
 
 

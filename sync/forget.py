@@ -94,8 +94,8 @@ def without_forgotten(tx: Connection, store: Store, leads: Sequence[Lead]) -> li
 
 
 def _keys_of(lead: Lead) -> set[str]:
-    address = addresses.canonical(lead.email)
-    return {lead.ref.key, *(alias.key for alias in lead.aliases), *([email_key(address)] if address else [])}
+    known = {found for one in (lead.email, *lead.other_emails) if (found := addresses.canonical(one))}
+    return {lead.ref.key, *(alias.key for alias in lead.aliases), *map(email_key, known)}
 
 
 def activities_without_forgotten(tx: Connection, store: Store, rows: Sequence[Activity]) -> list[Activity]:

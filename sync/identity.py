@@ -37,7 +37,9 @@ def absorb(tx: Connection, leads: Sequence[Lead], now: datetime, *, read_now: bo
         return absorb(tx, old, now, read_now=read_now) | absorb(tx, survivors, now, read_now=read_now)
     if not leads:
         return set()
-    owners = lead_store.people_by_key(tx, {key for lead in leads for key in (*_ids(lead), *_address(lead))})
+    owners = lead_store.people_by_key(
+        tx, {key for lead in leads for key in (*_ids(lead), *_address(lead), *_others(lead))}
+    )
     records = lead_store.records_of(tx, sorted(set(owners.values())), gone=True)
     held = {record.ref: record for kept in records.values() for record in kept}
     person_of: dict[str, PersonId] = {}  # record key of a lead: its person
@@ -67,6 +69,10 @@ def absorb(tx: Connection, leads: Sequence[Lead], now: datetime, *, read_now: bo
         for key in _address(lead):
             if key not in owners or not _outdated(lead, stored.get(lead.ref), records.get(owners[key], ())):
                 links[key] = person_of[lead.ref.key]
+    for lead in leads:  # who leaves under a second address of theirs leaves whole (G20); nobody's first one is taken
+        for key in _others(lead):
+            if key not in owners:
+                links.setdefault(key, person_of[lead.ref.key])
     gained = lead_store.link_keys(tx, links)  # activities that waited for these keys
     edited = {person_of[ref.key] for ref in _edited(tx, leads, stored)}
     lead_store.save_records(tx, [(person_of[lead.ref.key], lead) for lead in leads], now, read_now=read_now)
@@ -224,6 +230,10 @@ def _ids(lead: Lead) -> list[str]:
 def _address(lead: Lead) -> list[str]:
     canonical = addresses.canonical(lead.email)
     return [email_key(canonical)] if canonical else []
+
+
+def _others(lead: Lead) -> list[str]:
+    return [email_key(canonical) for one in lead.other_emails if (canonical := addresses.canonical(one))]
 
 
 def _same_system(record: StoredRecord, lead: Lead) -> bool:

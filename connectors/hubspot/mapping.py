@@ -41,6 +41,7 @@ PRIMARY_COMPANY = "associatedcompanyid"
 
 _ALWAYS = (
     "email",
+    "hs_additional_emails",
     LIFECYCLE,
     "hs_email_optout",
     "createdate",
@@ -112,6 +113,7 @@ class Fields:
             opted_out=opted_out,
             written={t.name: clean(record.get(t.name)) for t in self.targets.values() if record.get(t.name)},
             aliases=tuple(contact_ref(one) for one in merged_ids(record)),
+            other_emails=tuple(one.strip() for one in record.get("hs_additional_emails").split(";") if one.strip()),
             counters={name: clean(record.get(name)) or "0" for name in self._counting},
         )
 

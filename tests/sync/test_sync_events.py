@@ -6,9 +6,10 @@ from typing import Any
 import pytest
 from sqlalchemy import select
 
+from leadbridge import clock
 from leadbridge.errors import VendorError
 from leadbridge.store import Store, due, inbox, leads, suppressions, tables
-from leadbridge.types import EnrolmentState, SuppressionReason
+from leadbridge.types import EnrolmentState, Lead, RecordRef, SuppressionReason
 from sync import events, identity, pull
 from tests.helpers.syncing import TAG, Stage, journey, moving, stage
 
@@ -162,6 +163,29 @@ def test_who_changes_their_address_and_then_leaves_is_left_alone_at_both(made: S
     work(made)
     assert why_suppressed(made, "old@acme.example") is SuppressionReason.UNSUBSCRIBED
     assert made.states() == {EnrolmentState.CANCELLED: 1}
+
+
+def test_who_leaves_under_a_second_address_that_the_crm_knows_is_left_alone_at_both(made: Stage) -> None:
+    first, second = made.lead("ada@acme.example"), made.lead("eda@acme.example")
+    made.sandbox.hubspot.merge(first, second)  # before we ever looked
+    made.until_enrol()
+    assert made.states() == {EnrolmentState.WANTED: 1}
+    made.event(left("unsubscribe", "eda@acme.example"), vendor="mailchimp")
+    made.act()
+    assert made.states() == {EnrolmentState.CANCELLED: 1}
+    assert made.entered() == {}
+    assert why_suppressed(made, "ada@acme.example") is SuppressionReason.UNSUBSCRIBED
+
+
+def test_a_second_address_of_one_is_not_taken_from_whom_it_belongs_to_first(made: Stage) -> None:
+    ada, eda = made.lead("ada@acme.example"), made.lead("eda@acme.example")
+    made.until_enrol()
+    twice = Lead(
+        RecordRef("hubspot", "contact", ada), "ada@acme.example", {}, clock.now(), other_emails=("eda@acme.example",)
+    )
+    with made.store.writing() as tx:
+        identity.absorb(tx, [twice], clock.now())
+        assert leads.people_by_key(tx, ["email:eda@acme.example"]).popitem()[1] == made.person(eda)
 
 
 def test_a_subscription_frees_nobody(made: Stage) -> None:

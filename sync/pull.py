@@ -150,7 +150,9 @@ def _note(source: _Source) -> str:
 def _is_due(store: Store, source: _Source, every: float) -> bool:
     with store.reading() as tx:
         last = watermarks.reached_at(tx, US, _note(source))
-        return last is None or clock.now() - last >= timedelta(seconds=every) or _has_gap(tx, source.name)
+        if last is None or _has_gap(tx, source.name):
+            return True
+        return not timedelta(0) <= clock.now() - last < timedelta(seconds=every)  # below: the clock was put back
 
 
 def gap(store: Store, vendors: Iterable[str]) -> bool:

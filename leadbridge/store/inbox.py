@@ -25,6 +25,10 @@ KEYS_LAST = timedelta(hours=25)
 """A key is remembered at least this long after its event was worked: vendors repeat for about a day."""
 
 
+LONGEST_REST = timedelta(minutes=2)
+"""No event is left alone on purpose for so long. One due later still came before the clock was put back: worked now."""
+
+
 @dataclass(frozen=True, slots=True)
 class Delivery:
     """One genuine delivery as it came. `id` is 0 before it is stored."""
@@ -144,7 +148,7 @@ def claim_events(
     Those that were claimed by workers that died come last and one at a time: one of them may be what killed.
     """
     now = now or database_now(tx)
-    waiting = [inbox.c.done_at.is_(None), inbox.c.due_at <= now]
+    waiting = [inbox.c.done_at.is_(None), (inbox.c.due_at <= now) | (inbox.c.due_at > now + LONGEST_REST)]
     rows: list[Row[Any]] = []
     for which, most in ((inbox.c.attempts < SUSPECT, limit), (inbox.c.attempts >= SUSPECT, 1)):
         rows = rows or claim_rows(

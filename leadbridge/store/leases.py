@@ -18,6 +18,10 @@ SECONDS = 40
 """How long a claim lasts unless renewed; renew every 13 s. With the 15 s between two looks at the store, what a killed
 worker held is taken up by another within the minute of reliability G32."""
 
+LONGEST = timedelta(minutes=5)
+"""No lease is taken for so long. One that ends later still was taken before the clock was put back: its holder may be
+dead, and is fenced if not."""
+
 SUSPECT = 2
 """Claims without an end, of a worker that died each time, after which a row is claimed alone: it may be what kills."""
 
@@ -55,7 +59,7 @@ def claim_rows(
     """
     (key,) = table.primary_key
     picked = tx.execute(
-        select(key).where(table.c.lease_until <= now, *which).order_by(*order).limit(limit)
+        select(key).where(_is_over(table, now), *which).order_by(*order).limit(limit)
         .with_for_update(skip_locked=True)
     ).scalars().all()  # fmt: skip
     if not picked:
@@ -74,6 +78,10 @@ def claim_rows(
     ).all()
     place = {row_id: index for index, row_id in enumerate(picked)}
     return sorted(claimed, key=lambda row: place[row._mapping[key]])
+
+
+def _is_over(table: Table, now: datetime) -> ColumnElement[bool]:
+    return (table.c.lease_until <= now) | (table.c.lease_until > now + LONGEST)
 
 
 def _grown(table: Table, token: int) -> ColumnElement[int]:
@@ -127,7 +135,7 @@ def take(tx: Connection, name: str, owner: str, seconds: float = SECONDS) -> int
             "lease_until": new.lease_until,
             "lease_token": _grown(leases, token),
         },
-        only_if=lambda _: leases.c.lease_until <= now,
+        only_if=lambda _: _is_over(leases, now),
         returning=[leases.c.lease_token],
     )
     return taken[0].lease_token if taken else None

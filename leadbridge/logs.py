@@ -38,7 +38,10 @@ _PATTERNS: tuple[tuple[re.Pattern[str], str], ...] = (
     (re.compile(r"\b[0-9a-f]{32}-us\d{1,3}\b"), "***"),  # Mailchimp API key
     (re.compile(r"\beyJ[\w-]+\.[\w-]+\.[\w-]*"), "***"),  # JSON web token
     (
-        re.compile(rf"[^{_NOT_IN_ADDRESS}%]{{1,64}}(?:@|%40)[^{_NOT_IN_ADDRESS}%.]{{1,63}}(?:\.[^{_NOT_IN_ADDRESS}%.]{{1,63}})+"),
+        re.compile(
+            rf"(?:[^{_NOT_IN_ADDRESS}%]|%[0-9A-Fa-f]{{2}}|(?<=\w)'){{1,64}}(?:@|%40)"
+            rf"[^{_NOT_IN_ADDRESS}%.]{{1,63}}(?:\.[^{_NOT_IN_ADDRESS}%.]{{1,63}})+"
+        ),
         "[address]",
     ),
 )  # fmt: skip

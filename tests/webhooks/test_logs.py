@@ -51,6 +51,8 @@ def test_a_record_is_one_json_object_with_level_time_name_and_fields() -> None:
         "Jürgen.Müller+x@büro.example",
         "<lead@acme.example>",
         "email_address=lead%40acme.example&b=1",
+        "GET /crm/v3/objects/contacts/ada.lovelace%2Blead%40acme.example?idProperty=email",
+        "nobody knows lead.o'lead@acme.example",
         "Bearer abcDEF123.456",
         "basic bGVhZDpicmlkZ2U=",
         "pat-eu1-3f9c1d52-8a6e-4c0b-b1d7-6e2f0a94c7aa",
@@ -64,7 +66,7 @@ def test_a_record_is_one_json_object_with_level_time_name_and_fields() -> None:
 )
 def test_addresses_and_secrets_are_masked_wherever_they_stand(text: str) -> None:
     secret_parts = ("lead@", "lead%40", "Müller", "abcDEF", "bGVhZ", "3f9c1d52", "0123456789abcdef", "eyJzdWI",
-                    "hunter2", "9f3c1e77d0a9", "T000")  # fmt: skip
+                    "hunter2", "9f3c1e77d0a9", "T000", "lovelace", "lead.o")  # fmt: skip
     for line in (
         written({"said": text}), written({"nested": {"a": [text]}}), written({"as": ValueError(text)}),
         written({"said": text}, as_json=False), written({"key": {text: 1}}),

@@ -13,7 +13,7 @@ from connectors.batches import in_batches
 from leadbridge import clock, logs
 from leadbridge.conditions import holds
 from leadbridge.config.consent import Consent
-from leadbridge.store import consents, enrolments, stops, suppressions
+from leadbridge.store import audit, consents, enrolments, stops, suppressions
 from leadbridge.store import leads as lead_store
 from leadbridge.store.engine import Store, exclusive
 from leadbridge.types import PersonId, Value
@@ -35,14 +35,16 @@ ADDED = "added to the audience"
 
 def record_consents(tx: Connection, scorer: Scorer, loaded: Loaded, people: Collection[PersonId], at: datetime) -> int:
     """Record the consents that the CRM shows of these of the loaded people; returns how many are new. Repeats change
-    nothing."""
+    nothing. Who does not agree any more has withdrawn: nobody is added on what they said before."""
     if scorer.consent is None:
         return 0
     wanted = set(people)
-    given = holds(scorer.consent, loaded.people.facts, at)
+    given = dict(zip(loaded.people.ids.tolist(), holds(scorer.consent, loaded.people.facts, at).tolist(), strict=True))
+    for gone in consents.withdraw(tx, [person for person in wanted if not given.get(person, True)]):
+        audit.note(tx, "leadbridge", "consent withdrawn", {"person": gone.person_id, "given": gone.at.isoformat()}, at)
     found = [
         one
-        for person, agreed in zip(loaded.people.ids.tolist(), given.tolist(), strict=True)
+        for person, agreed in given.items()
         if agreed and person in wanted and (one := _consent(scorer.config.consent, loaded.rows[person])) is not None
     ]
     return consents.record(tx, found)

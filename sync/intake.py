@@ -115,8 +115,8 @@ def _let_go(tx: Connection, store: Store, heard: Sequence[Said], now: datetime) 
     for one in heard:
         if one.leaves is None:
             continue
-        keys = dict.fromkeys(key for key in (one.user, one.address) if key) or {one.subject: None}
-        rows += [(key, one.leaves, VENDOR, one.at) for key in keys if key]
+        keys = [key for key in (one.user, one.address) if key] or [key for key in (one.anonymous,) if key]
+        rows += [(key, one.leaves, VENDOR, one.at) for key in keys]
     return len(suppressions.suppress_keys(tx, store.vault, rows, now)) if rows else 0
 
 

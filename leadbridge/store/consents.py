@@ -39,6 +39,13 @@ def record(tx: Connection, given: Iterable[Consent]) -> int:
     )
 
 
+def withdraw(tx: Connection, person_ids: Collection[int]) -> list[Consent]:
+    """Nothing these people agreed to counts any more; returns what it was, for the audit."""
+    gone = delete(consents).where(among(tx, consents.c.person_id, sorted(set(person_ids))))
+    rows = tx.execute(gone.returning(consents.c.person_id, consents.c.source, consents.c.wording, consents.c.at))
+    return [Consent(row.person_id, row.source, row.wording, row.at) for row in rows]
+
+
 def _digest(one: Consent) -> str:
     return hashlib.sha256(f"{one.source}\0{one.wording}\0{one.at.isoformat()}".encode()).hexdigest()
 

@@ -121,6 +121,19 @@ def test_of_those_who_agreed_no_more_are_added_than_may_be_contacted(adding: Sta
         assert added(adding) == (6 if adding.config.guards.per_day.count > 3 else 3)
 
 
+def test_who_takes_their_consent_back_is_not_added_on_what_they_said_before(adding: Stage) -> None:
+    record = adding.lead(ADA, status=None, **GIVEN)
+    adding.until_enrol()
+    assert len(recorded(adding, record)) == 1
+    adding.edit(record, marketing_consent="false")
+    adding.sync()
+    assert added(adding) == 0
+    assert recorded(adding, record) == []
+    adding.edit(record, marketing_consent="true", consent_date="2026-11-20")
+    adding.until_enrol()
+    assert [one.at.day for one in recorded(adding, record)] == [20]
+
+
 NIGHT = {"quiet_hours": {"from": "20:00", "to": "08:00", "elsewhere": ["UTC"]}}
 
 

@@ -1,8 +1,9 @@
 """Forgetting somebody everywhere we keep anything, and keeping them forgotten (reliability G25)."""
 
+import re
 from collections.abc import Collection, Iterator, Sequence
 from typing import Any
-from urllib.parse import unquote_plus
+from urllib.parse import unquote, unquote_plus
 
 from sqlalchemy import Connection
 
@@ -49,12 +50,27 @@ def _quarantined(tx: Connection, store: Store, erased: Erased) -> list[int]:
     found = []
     for item in _all_quarantined(tx):
         body = quarantine.body_of(tx, store.vault, item.id) or b""
-        text = unquote_plus(body.decode("utf-8", "replace")).casefold()
-        if any(address in text for address in erased.addresses) or (
+        if _names(body, erased.addresses) or (
             item.source.startswith(INBOX) and erased.keys & _keys(item.source.removeprefix(INBOX), body)
         ):
             found.append(item.id)
     return found
+
+
+_ESCAPED = re.compile(r"\\u([0-9a-fA-F]{4})")
+_ADDRESS = re.compile(r"[^\s\"'<>(),:;\\\[\]{}=&|]+@[^\s\"'<>(),:;\\\[\]{}=&|]+")
+
+
+def _names(body: bytes, wanted: Collection[str]) -> bool:
+    """Is one of these canonical addresses in the body, in whatever spelling: of JSON, of a form, of an address?"""
+    raw = body.decode("utf-8", "replace")
+    plain = _ESCAPED.sub(lambda found: chr(int(found[1], 16)), raw)
+    texts = {one.lower() for text in (raw, plain) for one in (text, unquote(text), unquote_plus(text))}
+    return any(
+        any(address in text for address in wanted)
+        or any(addresses.canonical(found) in wanted for found in _ADDRESS.findall(text))
+        for text in texts
+    )
 
 
 def _all_quarantined(tx: Connection) -> Iterator[quarantine.Quarantined]:

@@ -2,6 +2,7 @@
 
 import json
 from typing import Any
+from urllib.parse import urlencode
 
 import pytest
 import sqlalchemy as sa
@@ -66,6 +67,19 @@ def test_whoever_is_forgotten_is_in_no_table_any_more_and_everybody_else_is(stor
         with store.reading() as tx:
             assert [item.reason for item in quarantine.listing(tx)] == ["another's"]
             assert suppressions.is_suppressed(tx, store.vault, ADA) is SuppressionReason.ERASED
+
+
+@pytest.mark.parametrize("email", ["ada+news@acme.example", "josé@acme.example", "Ada@bücher.example"])
+def test_what_was_set_aside_of_the_forgotten_goes_in_whatever_spelling(store: Store, email: str) -> None:
+    event = {"type": "track", "event": "x", "properties": {"email": email}}
+    bodies = [
+        json.dumps(event).encode(), json.dumps(event, ensure_ascii=False).encode(),
+        urlencode({"data[email]": email}).encode(), f"<{email.upper()}>".encode(),
+    ]  # fmt: skip
+    with store.writing() as tx:
+        for n, body in enumerate([*bodies, b'{"email": "somebody@else.example"}']):
+            quarantine.put(tx, store.vault, "inbox:intake", "bad_timestamp", body, clock.now(), str(n))
+    assert forget.forget(store, email, "test").rows["quarantine"] == len(bodies)
 
 
 def test_the_sqlite_file_itself_keeps_no_trace(tmp_path: Any) -> None:

@@ -6,11 +6,13 @@ that all workers share is decided where the room is built (`call.Pace.shared`); 
 
 import threading
 import time
+from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Protocol
 
-from pyrate_limiter import InMemoryBucket, Rate, RateItem
+LOOK_AGAIN = 0.05
+"""Seconds after which a full house is looked at again."""
 
 
 class Budget(Protocol):
@@ -27,14 +29,16 @@ class Budget(Protocol):
 
 
 class RatePerSpan:
-    """At most `limit` calls in any `seconds`, for each of the pairs given.
+    """At most `limit` calls in any `seconds`, for each of the pairs given, as the vendor counts them.
 
-    The span is a hundredth longer than asked for: calls are counted when they leave, the vendor counts them when they
-    arrive, and the way is not always equally long.
+    The vendor counts a call somewhere between its leaving and its answer, however long the way is. So a call counts
+    here from its leaving until `seconds` after its answer, and no window of the vendor's can hold more than `limit`.
     """
 
     def __init__(self, *rates: tuple[int, float], ticks: Callable[[], float] = time.monotonic) -> None:
-        self._bucket = InMemoryBucket([Rate(limit, round(seconds * 1010)) for limit, seconds in rates])
+        self._rates = rates
+        self._ended: deque[float] = deque(maxlen=max(limit for limit, _ in rates))
+        self._flying = 0
         self._lock = threading.Lock()
         self._ticks = ticks
         self._quiet_until = 0.0
@@ -42,18 +46,22 @@ class RatePerSpan:
     def take(self, patience: float) -> float:  # noqa: ARG002 - never waits itself
         with self._lock:
             now = self._ticks()
-            if now < self._quiet_until:
-                return self._quiet_until - now
-            ms = round(now * 1000)
-            self._bucket.leak(ms)
-            item = RateItem("call", ms)
-            if self._bucket.put(item):
-                return 0.0
-            wait = self._bucket.waiting(item)
-            return max(wait, 1) / 1000 if isinstance(wait, int) else 1.0
+            wait = max(self._quiet_until - now, *(self._wait(limit, seconds, now) for limit, seconds in self._rates))
+            if wait > 0:
+                return wait
+            self._flying += 1
+            return 0.0
+
+    def _wait(self, limit: int, seconds: float, now: float) -> float:
+        room = limit - self._flying
+        if room <= 0:
+            return LOOK_AGAIN
+        return self._ended[-room] + seconds - now if len(self._ended) >= room else 0.0
 
     def give_back(self) -> None:
-        """What left has left."""
+        with self._lock:
+            self._flying -= 1
+            self._ended.append(self._ticks())
 
     def hold(self, seconds: float) -> None:
         with self._lock:

@@ -13,7 +13,7 @@ from datetime import timedelta
 from sqlalchemy import select, update
 
 from leadbridge import logs
-from leadbridge.budgets import Budget, OwnBudgets
+from leadbridge.budgets import LOOK_AGAIN, Budget, OwnBudgets
 from leadbridge.errors import StoreError
 from leadbridge.store import leases
 from leadbridge.store.engine import Store, database_now, running_now, upsert
@@ -27,9 +27,6 @@ ALONE = 0.1
 
 MARGIN = 1.01
 """Calls are counted when they leave, the vendor counts them when they arrive: the span is kept a hundredth longer."""
-
-LOOK_AGAIN = 0.05
-"""Seconds after which a full house is looked at again."""
 
 
 class SharedBudgets:
@@ -51,6 +48,21 @@ class _Row:
 
     def __init__(self, store: Store, name: str, alone: Budget) -> None:
         self._store, self._name, self._alone = store, name, alone
+        self._lock = threading.Lock()
+        self._left_alone = 0  # calls under way that only this worker's own limit knows of
+
+    def _take_alone(self, patience: float) -> float:
+        if (wait := self._alone.take(patience)) == 0.0:
+            with self._lock:
+                self._left_alone += 1
+        return wait
+
+    def _give_back_alone(self) -> None:
+        with self._lock:
+            if not self._left_alone:
+                return
+            self._left_alone -= 1
+        self._alone.give_back()
 
     def hold(self, seconds: float) -> None:
         """The vendor wants quiet: no worker calls for this long."""
@@ -84,7 +96,7 @@ class SharedRate(_Row):
             return self._take()
         except StoreError as error:
             log.warning("limit not shared for now", limit=self._name, why=str(error))
-            return self._alone.take(patience)
+            return self._take_alone(patience)
 
     def _take(self) -> float:
         with self._store.writing() as tx:
@@ -106,7 +118,8 @@ class SharedRate(_Row):
             return 0.0
 
     def give_back(self) -> None:
-        """What left has left."""
+        """What left has left; only the own limit counts until the answer."""
+        self._give_back_alone()
 
 
 class SharedPlaces(_Row):
@@ -116,19 +129,14 @@ class SharedPlaces(_Row):
         super().__init__(store, name, alone)
         self._places = [f"place {name} {number}" for number in range(count)]
         self._owner = owner
-        self._lock = threading.Lock()
         self._held: list[tuple[str, int]] = []
-        self._held_alone = 0
 
     def take(self, patience: float) -> float:
         try:
             return self._take()
         except StoreError as error:
             log.warning("limit not shared for now", limit=self._name, why=str(error))
-        if (wait := self._alone.take(patience)) == 0.0:
-            with self._lock:
-                self._held_alone += 1
-        return wait
+            return self._take_alone(patience)
 
     def _take(self) -> float:
         with self._store.writing() as tx:
@@ -150,14 +158,11 @@ class SharedPlaces(_Row):
 
     def give_back(self) -> None:
         with self._lock:
-            if not self._held:
-                self._held_alone -= 1
-                alone = True
-            else:
-                alone, (place, token) = False, self._held.pop(0)
-        if alone:
-            self._alone.give_back()
+            held = self._held.pop(0) if self._held else None
+        if held is None:
+            self._give_back_alone()
             return
+        place, token = held
         try:
             with self._store.writing() as tx:
                 leases.drop(tx, place, token)

@@ -1,5 +1,6 @@
 """One vendor call: deadline, budget, retry, naming, breaker."""
 
+import random
 import socket
 import threading
 import time
@@ -197,6 +198,26 @@ def test_no_window_ever_holds_more_calls_than_allowed() -> None:
         send("read", lambda _: sent.append(clock.ticks()), repeatable=True)
     for limit, span in ((8, 10.0), (3, 1.0)):
         assert all(later - earlier >= span for earlier, later in zip(sent, sent[limit:], strict=False))
+
+
+def test_however_long_calls_are_on_their_way_no_window_of_the_vendors_holds_more_than_allowed() -> None:
+    """The vendor counts a call at any moment between its leaving and its answer."""
+    chance, now = random.Random(5), [0.0]
+    rate, flying = RatePerSpan((7, 10.0), ticks=lambda: now[0]), []
+    counted: list[float] = []
+    while len(counted) < 700:
+        if wait := rate.take(0):
+            now[0] = min(now[0] + wait, *flying, now[0] + wait)
+        else:
+            way = chance.choice((0.01, 0.4, 9.0)) * chance.random()
+            counted.append(now[0] + way * chance.random())
+            flying.append(now[0] + way)
+        for _ in [one for one in flying if one <= now[0]]:
+            rate.give_back()
+        flying = [one for one in flying if one > now[0]]
+    counted.sort()
+    assert all(later - earlier >= 10.0 - 1e-9 for earlier, later in zip(counted, counted[7:], strict=False))
+    assert counted[-1] / 10.0 < 1.6 * 700 / 7  # answers that take up to 9 s are what is lost
 
 
 def test_the_budget_is_used_nearly_in_full_while_there_is_a_backlog() -> None:

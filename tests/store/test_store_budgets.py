@@ -126,6 +126,9 @@ def test_without_the_store_a_worker_goes_on_with_a_small_share(store: Store, mon
     while rate.take(0) == 0.0:
         allowed += 1
     assert allowed == 10
+    for _ in range(allowed):
+        rate.give_back()
+    assert 9.0 < rate.take(0) <= 10.0  # a span after their answers, and no longer
     assert places.take(0) == 0.0
     assert places.take(0) > 0
     places.give_back()

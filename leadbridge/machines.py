@@ -11,6 +11,7 @@ from collections import Counter, defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from functools import lru_cache
 from ipaddress import ip_address, ip_network
 
 from leadbridge.types import ActivityKind, Value
@@ -122,8 +123,14 @@ def _by_itself(one: MailEvent) -> str:
             return f"{PROXY}: it calls itself {_PROXY_AGENT} and nothing more"
         if network := _proxy_network(one.ip):
             return f"{PROXY}: fetched from {network}"
-    said = _PROGRAM.search(one.agent)
-    return f"{AGENT}: it calls itself {said[0].rstrip('/')}" if said else ""
+    said = _program(one.agent)
+    return f"{AGENT}: it calls itself {said}" if said else ""
+
+
+@lru_cache(maxsize=4096)  # a few browsers make most of the events
+def _program(agent: str) -> str:
+    said = _PROGRAM.search(agent)
+    return said[0].rstrip("/") if said else ""
 
 
 def _proxy_network(ip: str) -> str:

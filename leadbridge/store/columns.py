@@ -5,13 +5,24 @@
 import json
 from collections.abc import Callable
 from datetime import datetime
+from functools import partial
 from typing import Any
 
 from sqlalchemy import BigInteger, Dialect, Text
 from sqlalchemy.types import TypeDecorator
 
 from leadbridge.store.engine import EXACT_TEXT
-from leadbridge.store.text import MARK_IN_JSON, clean_key, clean_text, from_micros, settle, to_micros, unsettle
+from leadbridge.store.text import (
+    KEY_LIMIT,
+    MARK_IN_JSON,
+    clean_key,
+    clean_text,
+    from_micros,
+    is_clean,
+    settle,
+    to_micros,
+    unsettle,
+)
 
 
 class Instant(TypeDecorator[datetime]):
@@ -32,6 +43,7 @@ class CleanText(TypeDecorator[str]):
 
     impl = Text
     cache_ok = True
+    as_is = staticmethod(is_clean)  # a column of it looked through at once, which is mostly enough
 
     def process_bind_param(self, value: str | None, dialect: Dialect) -> str | None:
         return None if value is None else clean_text(value)
@@ -42,6 +54,7 @@ class Key(TypeDecorator[str]):
 
     impl = EXACT_TEXT
     cache_ok = True
+    as_is = staticmethod(partial(is_clean, limit=KEY_LIMIT))
 
     def process_bind_param(self, value: str | None, dialect: Dialect) -> str | None:
         return None if value is None else clean_key(value)

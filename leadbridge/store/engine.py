@@ -528,7 +528,9 @@ def _document(tx: Connection, table: Table, rows: Sequence[Mapping[str, Any]]) -
         kind = table.c[name].type.dialect_impl(tx.dialect)
         settle: Any = bytes.hex if isinstance(kind, LargeBinary) else kind.bind_processor(tx.dialect)
         values = [row[name] for row in rows]
-        if settle and len(set(map(id, values))) == 1:  # an instant or a name that all share
+        if (as_is := getattr(table.c[name].type, "as_is", None)) and as_is(values):
+            columns.append(values)
+        elif settle and len(set(map(id, values))) == 1:  # an instant or a name that all share
             columns.append([None if values[0] is None else settle(values[0])] * len(values))
         else:
             columns.append([None if value is None else settle(value) for value in values] if settle else values)

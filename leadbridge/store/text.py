@@ -2,7 +2,7 @@
 
 import hashlib
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import UTC, date, datetime, timedelta
 from numbers import Integral, Real
 from typing import Any
@@ -28,6 +28,13 @@ def clean_text(text: str) -> str:
     if text.isascii():
         return text.replace("\0", REPLACED) if "\0" in text else text
     return text.translate(_UNSAFE)
+
+
+def is_clean(texts: Sequence[str | None], limit: int | None = None) -> bool:
+    """Would cleaning leave every one of these as it is (with a limit: also for an index of this)? No may be wrong."""
+    known = [text for text in texts if text is not None]
+    joined = "".join(known)
+    return joined.isascii() and "\0" not in joined and (limit is None or max(map(len, known), default=0) <= limit)
 
 
 def clean_key(text: str) -> str:

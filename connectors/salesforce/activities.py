@@ -110,8 +110,9 @@ def from_member(row: Row, _: Sequence[str]) -> list[Activity] | str:
     return found if isinstance(responded, str) else [*found, *responded]
 
 
-def from_email(row: Row, _: Sequence[str]) -> list[Activity] | str:
-    """An e-mail by its addresses: sent to, opened and bounced, or come from.
+def from_email(row: Row, known: Mapping[str, str]) -> list[Activity] | str:
+    """An e-mail by its addresses: sent to, opened and bounced, or come from; `known`: canonical address to the record
+    Salesforce says it belongs to.
 
     An open may be a machine's, a scanner's or a privacy proxy's: it is marked as seen by a pixel only.
     """
@@ -134,12 +135,27 @@ def from_email(row: Row, _: Sequence[str]) -> list[Activity] | str:
         if row.get("IsBounced") == "true" and len(people) == 1:
             steps.append(("bounced", ActivityKind.EMAIL_BOUNCED, row.get("MessageDate"), told))
     found = [
-        Activity(email_key(one), kind, at, f"{VENDOR}.{EMAILS}", f"{row['Id']}:{step}:{n}", _kept(about))
+        Activity(_subject(one, known), kind, at, f"{VENDOR}.{EMAILS}", f"{row['Id']}:{step}:{n}", _kept(about))
         for step, kind, text, about in steps
         if (at := moment(text or row.get("CreatedDate"))) is not None
         for n, one in enumerate(people)
     ]
     return found or "e-mail without a time"
+
+
+def _subject(address: str, known: Mapping[str, str]) -> str:
+    ref = ref_of(known.get(address, ""))
+    return email_key(address) if ref is None else ref.key
+
+
+def addressees(relations: Sequence[Row]) -> dict[str, dict[str, str]]:
+    """E-mail to address to the Lead or Contact behind it, by the relations of e-mails."""
+    found: dict[str, dict[str, str]] = {}
+    for one in relations:
+        address = addresses.canonical(one.get("RelationAddress", ""))
+        if address is not None and ref_of(one.get("RelationId", "")) is not None:
+            found.setdefault(one.get("EmailMessageId", ""), {})[address] = one["RelationId"]
+    return found
 
 
 def from_stage(row: Row, contacts: Sequence[str]) -> list[Activity] | str:
@@ -199,7 +215,7 @@ SOURCES: Mapping[str, Source] = {
     EMAILS: Source(
         "EmailMessage",
         ("Status", "Incoming", "FromAddress", "ToAddress", "MessageDate", "FirstOpenedDate", "IsBounced"),
-        from_email,
+        lambda row, _: from_email(row, {}),
     ),
     CAMPAIGNS: Source(
         "CampaignMember",

@@ -87,6 +87,9 @@ class Salesforce(Crm):
     def read_leads(self, refs: Sequence[RecordRef]) -> Reading:
         return self._leads.read(refs)
 
+    def people_behind(self, refs: Sequence[RecordRef]) -> Sequence[RecordRef]:
+        return self._leads.behind(refs)
+
     def listen(self, progress: Progress | None, stop: threading.Event) -> Generator[Heard, None, None]:
         return self._stream.listen(progress, stop) if self._stream else super().listen(progress, stop)
 

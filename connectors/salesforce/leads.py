@@ -12,7 +12,18 @@ from datetime import datetime, timedelta
 from connectors.base import Page, Progress, Reading
 from connectors.salesforce.describe import FieldInfo, Objects
 from connectors.salesforce.ids import long_id
-from connectors.salesforce.mapping import CONTACT, DEAL, LEAD, MERGED_INTO, OWNER, PERSON, PREFIXES, ROLE, Fields
+from connectors.salesforce.mapping import (
+    CONTACT,
+    DEAL,
+    INDIVIDUAL,
+    LEAD,
+    MERGED_INTO,
+    OWNER,
+    PERSON,
+    PREFIXES,
+    ROLE,
+    Fields,
+)
 from connectors.salesforce.soql import Where
 from connectors.salesforce.walk import Row, Stand, Walks, stand_in
 from connectors.salesforce.wire import OPTIONAL, VENDOR
@@ -28,6 +39,9 @@ DELETIONS_EVERY = timedelta(days=1)
 
 LONGEST_CHAIN = 8
 """Merges of merges that are followed."""
+
+MOST_BEHIND = 2000
+"""People read at once because of one batch of events; a whole page of a query."""
 
 ACCOUNT = "Account"
 _DEAL_COLUMNS = ("IsClosed", "IsWon", "CloseDate")
@@ -72,7 +86,7 @@ class Leads:
     def _phases(self) -> list[str]:
         """Objects walked in a round, in their order."""
         first = [ROLE, DEAL] if CONTACT in self._fields.objects else []
-        return [*first, *([ACCOUNT] if self._fields.reads_accounts else []), *self._fields.objects]
+        return [INDIVIDUAL, *first, *([ACCOUNT] if self._fields.reads_accounts else []), *self._fields.objects]
 
     def _round(
         self, reached: dict[str, datetime], *, full: bool, phase: str = "", stand: Stand | None = None
@@ -118,19 +132,21 @@ class Leads:
         return ((self._settled({name: page.rows}), page.stand) for page in pages)
 
     def _touched(self, name: str, stand: Stand) -> Iterator[tuple[_Found, Stand | None]]:
-        """The contacts of accounts, deals and roles that changed."""
+        """The people of accounts, deals, roles and individuals that changed."""
         columns = ["Id", "ContactId"] if name == ROLE else ["Id", "AccountId"] if self._persons(name) else ["Id"]
         operation = f"{OPTIONAL}{name}"
         for page in self._walks.pages(operation, name, columns, stand):
-            for rows in self._contacts_of(name, page.rows):
-                yield self._settled({CONTACT: rows}), stand
+            for kind, rows in self._people_of(name, page.rows):
+                yield self._settled({kind: rows}), stand
             stand = page.stand or stand
             yield _Found(), page.stand
 
-    def _contacts_of(self, name: str, changed: Sequence[Row]) -> Iterator[list[Row]]:
+    def _people_of(self, name: str, changed: Sequence[Row]) -> Iterator[tuple[str, list[Row]]]:
         ids = [row["Id"] for row in changed]
-        if name == ACCOUNT:
-            yield from self._walks.of("leads", CONTACT, self._columns(CONTACT), "AccountId", ids, _NOT_DELETED)
+        if name in (ACCOUNT, INDIVIDUAL):
+            for kind in self._fields.objects if name == INDIVIDUAL else [CONTACT]:
+                for rows in self._walks.of("leads", kind, self._columns(kind), f"{name}Id", ids, _NOT_DELETED):
+                    yield kind, rows
             return
         if name == DEAL:
             deals = changed
@@ -139,12 +155,12 @@ class Leads:
             if self._persons(name):  # their deals need no role
                 of = {row["AccountId"] for row in deals if "AccountId" in row}
                 person = Where(PERSON, "=", True)
-                yield from self._walks.of(
-                    "leads", CONTACT, self._columns(CONTACT), "AccountId", sorted(of), _NOT_DELETED, person
-                )
+                columns = self._columns(CONTACT)
+                for rows in self._walks.of("leads", CONTACT, columns, "AccountId", sorted(of), _NOT_DELETED, person):
+                    yield CONTACT, rows
         people = sorted({row["ContactId"] for row in changed if "ContactId" in row})
         if people:
-            yield self._rows(CONTACT, people)
+            yield CONTACT, self._rows(CONTACT, people)
 
     def _persons(self, name: str) -> bool:
         return name == DEAL and self._objects.has_person_accounts()
@@ -181,6 +197,36 @@ class Leads:
             [ref for ref in dict.fromkeys(refs) if ref not in moved and asked.get(ref) not in known],
             moved,
         )
+
+    def behind(self, refs: Sequence[RecordRef]) -> list[RecordRef]:
+        """See `Crm.people_behind`: of individuals, of accounts, of deals, and of roles, those just ended among them.
+
+        Beyond `MOST_BEHIND` they are left to the pull, which reads them in pages.
+        """
+        asked = _by_kind(replace(ref, record_id=one) for ref in refs if (one := long_id(ref.record_id)) is not None)
+        questions: list[tuple[str, str, str, list[str] | None]] = [
+            (kind, "Id", "IndividualId", asked.get(INDIVIDUAL)) for kind in self._fields.objects
+        ]
+        if CONTACT in self._fields.objects:
+            questions.append((ROLE, "ContactId", "OpportunityId", asked.get(DEAL)))
+            questions.append((ROLE, "ContactId", "Id", asked.get(ROLE)))
+        accounts = list(asked.get(ACCOUNT, ())) if self._fields.reads_accounts else []
+        if self._persons(DEAL) and asked.get(DEAL):  # their deals need no role
+            deals = self._walks.of(f"{OPTIONAL}{DEAL}", DEAL, ["AccountId"], "Id", asked[DEAL])
+            accounts += [row["AccountId"] for rows in deals for row in rows if "AccountId" in row]
+        questions.append((CONTACT, "Id", "AccountId", accounts))
+        found: set[RecordRef] = set()
+        for kind, person, by, ids in questions:
+            operation = f"{OPTIONAL}{kind}" if kind == ROLE else "leads"
+            of = CONTACT if kind == ROLE else kind
+            try:
+                for rows in self._walks.of(operation, kind, [person], by, ids or ()):
+                    found.update(RecordRef(VENDOR, of, row[person]) for row in rows if person in row)
+                    if len(found) > MOST_BEHIND:
+                        break
+            except FeatureMissing as missing:
+                log.info("not read", vendor=VENDOR, object=kind, why=missing.problem)
+        return sorted(found)
 
     # --- parts -------------------------------------------------------------------------------------------------------
 
@@ -272,6 +318,11 @@ class Leads:
             problem = f"{kind}.{self._fields.opt_out} is not there or hidden, so nobody's consent is known; {cure}"
             raise NeedsOperator(VENDOR, f"describe.{kind}", problem)
         parents: dict[str, Mapping[str, FieldInfo]] = {"Owner": OWNER}
+        if "individualid" in fields:
+            try:
+                parents[INDIVIDUAL] = self._objects.fields(INDIVIDUAL, optional=True)
+            except FeatureMissing:
+                log.debug("not read", vendor=VENDOR, object=INDIVIDUAL)  # data protection is switched off in the org
         person = kind == CONTACT and PERSON.lower() in fields
         if person or (kind == CONTACT and self._fields.reads_accounts):
             parents[ACCOUNT] = self._objects.fields(ACCOUNT)

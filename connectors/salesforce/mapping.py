@@ -25,6 +25,10 @@ LEAD, CONTACT = "Lead", "Contact"
 PREFIXES = {LEAD: "00Q", CONTACT: "003"}
 DEAL = "Opportunity"
 ROLE = "OpportunityContactRole"
+INDIVIDUAL = "Individual"
+
+REFUSALS = ("HasOptedOutSolicit", "HasOptedOutProcessing", "ShouldForget")
+"""Boxes of a person's Individual, whose word holds for all their records: none of them may be mailed (section 2.2)."""
 
 LONGEST_REASONS = 4000
 LONGEST_TEXT = 255
@@ -60,7 +64,7 @@ class Place:
         """The column of a query for people of this kind; None when they do not have it there."""
         if self.of in (None, kind):
             return self.name
-        if self.of == "Owner" or (self.of == "Account" and kind == CONTACT):
+        if self.of in ("Owner", INDIVIDUAL) or (self.of == "Account" and kind == CONTACT):
             return f"{self.of}.{self.name}"
         return None
 
@@ -99,6 +103,7 @@ class Fields:
     ) -> list[str]:
         """Columns of a query for people of this kind: what is needed and described, in the spelling of describe."""
         found = [*_COMMON, *_ALWAYS[kind], self.opt_out, *(target.name for target in self.targets.values())]
+        found += [f"{INDIVIDUAL}.{name}" for name in REFUSALS]
         for _, several in self.mapped.values():
             found += [column for place in several if (column := place.column(kind)) is not None]
         return _unique(seen for column in found if (seen := spelt(column, fields, parents)) is not None)
@@ -117,7 +122,8 @@ class Fields:
         values = {name.lower(): text for name, text in row.items()}
         email = values.get("email", "").strip() or None
         created = moment(values.get("createddate"))
-        opted_out = values.get(self.opt_out.lower()) == "true"
+        boxes = (self.opt_out, *(f"{INDIVIDUAL}.{name}" for name in REFUSALS))
+        opted_out = any(values.get(box.lower()) == "true" for box in boxes)
         attributes: dict[str, Value] = {
             "email": email,
             "email_domain": addresses.domain_of(email),

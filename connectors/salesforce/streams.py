@@ -5,16 +5,20 @@ from collections.abc import Iterator, Mapping, Sequence
 from datetime import datetime, timedelta
 
 from connectors.base import Page, Progress
-from connectors.salesforce.activities import DEALS, HISTORIES, SOURCES, Source
+from connectors.salesforce.activities import DEALS, EMAILS, HISTORIES, SOURCES, Source, addressees, from_email
 from connectors.salesforce.describe import FieldInfo, Objects
 from connectors.salesforce.mapping import DEAL, PERSON, ROLE, Fields, spelt
 from connectors.salesforce.soql import Where
 from connectors.salesforce.walk import Rows, Stand, Walks, stand_in
 from connectors.salesforce.wire import OPTIONAL, VENDOR
 from connectors.watermark import instant_in
-from leadbridge import clock
+from leadbridge import clock, logs
 from leadbridge.errors import FeatureMissing
 from leadbridge.types import Activity
+
+log = logs.logger(__name__)
+
+RELATION = "EmailMessageRelation"
 
 _COMMON = ("Id", "CreatedDate", "IsDeleted", "SystemModstamp")
 _PARENTS = {"Campaign": "Campaign", "Opportunity": "Opportunity"}
@@ -77,13 +81,17 @@ class Streams:
 
     def _page(self, stream: str, source: Source, page: Rows, progress: Progress) -> Page[Activity]:
         contacts = self._contacts([row["OpportunityId"] for row in page.rows]) if stream == DEALS else {}
+        people = self._addressees([row["Id"] for row in page.rows]) if stream == EMAILS else {}
         found: list[Activity] = []
         skipped: Counter[str] = Counter()
         for row in page.rows:
             if row.get("IsChild") == "true":
                 continue  # the same meeting once more, for another of the invited
-            about = contacts.get(row["OpportunityId"], ()) if stream == DEALS else self._read.get(stream, self._sources)
-            told = source.tell(row, about)
+            if stream == EMAILS:
+                told = from_email(row, people.get(row["Id"], {}))
+            else:
+                about = self._read.get(stream, self._sources)
+                told = source.tell(row, contacts.get(row["OpportunityId"], ()) if stream == DEALS else about)
             if isinstance(told, str):
                 skipped[told] += 1
             else:
@@ -107,6 +115,18 @@ class Streams:
                     if row[contact] not in found[row["Id"]]:
                         found[row["Id"]].append(row[contact])
         return found
+
+    def _addressees(self, emails: Sequence[str]) -> Mapping[str, Mapping[str, str]]:
+        """Whose the addresses of these e-mails are, where Salesforce says so; otherwise an address tells by itself."""
+        if not emails:
+            return {}
+        columns, live = ["EmailMessageId", "RelationId", "RelationAddress"], Where("IsDeleted", "=", False)
+        try:
+            pages = self._walks.of(f"{OPTIONAL}{RELATION}", RELATION, columns, "EmailMessageId", emails, live)
+            return addressees([row for rows in pages for row in rows])
+        except FeatureMissing as missing:
+            log.info("not read", vendor=VENDOR, object=RELATION, why=missing.problem)
+            return {}
 
     def _columns(self, source: Source) -> list[str]:
         """What the org has of the columns wanted. Raises FeatureMissing when it lacks the object or who it is about."""

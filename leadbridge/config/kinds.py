@@ -98,14 +98,14 @@ HubSpotTarget: TypeAlias = Annotated[
 """Vendor page, section 8.1."""
 
 _FIELD = r"[A-Za-z][A-Za-z0-9_]{0,79}"
-_SALESFORCE_PLACE = rf"((Lead|Contact|Account|Opportunity|Owner)\.)?{_FIELD}"
+_SALESFORCE_PLACE = rf"((Lead|Contact|Account|Opportunity|Owner|Individual)\.)?{_FIELD}"
 SalesforceSource: TypeAlias = Annotated[
     str,
     Shape(
         rf"{_SALESFORCE_PLACE}(\s*\|\s*{_SALESFORCE_PLACE})*",
         "is not a Salesforce field; write its API name (Title: on leads and contacts), with Lead. Contact. Account. "
-        "Opportunity. or Owner. in front where it is kept there, and | between places to look one after another: "
-        "Lead.NumberOfEmployees | Account.NumberOfEmployees",
+        "Opportunity. Owner. or Individual. in front where it is kept there, and | between places to look one after "
+        "another: Lead.NumberOfEmployees | Account.NumberOfEmployees",
     ),
 ]
 SalesforceTarget: TypeAlias = Annotated[

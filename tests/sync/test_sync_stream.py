@@ -17,7 +17,7 @@ import sqlalchemy as sa
 from connectors.salesforce.connector import Salesforce
 from leadbridge.run import Embedded
 from leadbridge.sandbox.server import Sandbox
-from leadbridge.store import gaps, inbox, leases, quarantine
+from leadbridge.store import gaps, inbox, leads, leases, quarantine
 from leadbridge.store import tables as stored
 from leadbridge.store.engine import Store
 from leadbridge.testing.stages import Skipping
@@ -210,6 +210,20 @@ def test_our_own_writes_cause_no_work(sandbox: Sandbox, store: Store) -> None:
         sandbox.salesforce.edit(one, {"Website": "https://acme.example"})
         until(lambda: waiting(store) == 1)
     assert events.work(store, parts.crms, owner="w1").done == 1
+
+
+def test_a_changed_account_changes_its_contacts_at_once(sandbox: Sandbox, store: Store) -> None:
+    parts, org = parts_of(sandbox, store), sandbox.salesforce
+    account = org.add("Account", {"Name": "Acme", "NumberOfEmployees": 10})
+    org.add("Contact", {"LastName": "C1", "Email": "c1@acme.example", "AccountId": account})
+    cycle.sync(parts)
+    with listening(store, room_of(sandbox)):
+        org.edit(account, {"NumberOfEmployees": 500})
+        until(lambda: waiting(store) == 1)
+    assert events.work(store, parts.crms, owner="w1").due == 1
+    with store.reading() as tx:
+        (person,) = leads.people(tx, leads.all_person_ids(tx, 0, 10)).values()
+    assert person.attributes["employees"] == 500
 
 
 def test_an_edit_in_the_org_becomes_a_score_in_the_org(sandbox: Sandbox, store: Store, store_url: str) -> None:

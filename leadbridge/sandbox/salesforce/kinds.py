@@ -229,6 +229,22 @@ FirstOpenedDate datetime fixed
 LastOpenedDate datetime fixed
 IsBounced boolean fixed
 """
+_EMAIL_RELATION = """
+EmailMessageId reference required create fixed >EmailMessage:EmailMessage
+RelationId reference create fixed >Contact,Lead,User:Relation
+RelationType picklist required create fixed
+RelationAddress string(320) create fixed
+"""
+_INDIVIDUAL = """
+LastName string(80) required fixed
+FirstName string(40) fixed
+Name string(121) ro fixed
+HasOptedOutTracking boolean fixed
+HasOptedOutProfiling boolean fixed
+HasOptedOutProcessing boolean fixed
+HasOptedOutSolicit boolean fixed
+ShouldForget boolean fixed
+"""
 _USER = """
 Username string(80) required fixed
 LastName string(80) required fixed
@@ -297,6 +313,7 @@ _VALUES: dict[tuple[str, str], tuple[str, ...]] = {
         "Business User", "Decision Maker", "Economic Buyer", "Economic Decision Maker", "Evaluator",
         "Executive Sponsor", "Influencer", "Technical Buyer", "Other",
     ),
+    ("EmailMessageRelation", "RelationType"): ("ToAddress", "CcAddress", "BccAddress", "FromAddress", "OtherAddress"),
     ("CampaignMember", "Status"): ("Sent", "Responded"),
     ("Task", "Status"): ("Not Started", "In Progress", "Completed", "Waiting on someone else", "Deferred"),
     ("Task", "Priority"): ("High", "Normal", "Low"),
@@ -354,6 +371,8 @@ KINDS: Mapping[str, Kind] = {
         Kind("Task", "00T", "Tasks", _TASK),
         Kind("Event", "00U", "Events", _EVENT),
         Kind("EmailMessage", "02s", "Email Messages", _EMAIL_MESSAGE),
+        Kind("EmailMessageRelation", "0Vc", "Email Message Relations", _EMAIL_RELATION),  # no prefix of its own, live
+        Kind("Individual", "0PK", "Individuals", _INDIVIDUAL),
         Kind("User", "005", "Users", _USER, recycles=False),
         Kind("Organization", "00D", "Organizations", _ORGANIZATION, recycles=False, replicates=False, writes=False),
         Kind("PermissionSet", "0PS", "Permission Sets", _PERMISSION_SET, recycles=False, replicates=False),

@@ -14,6 +14,7 @@ from leadbridge.sandbox import salesforce as stand_in
 from leadbridge.sandbox.server import Sandbox
 from leadbridge.sandbox.world import Fault
 from leadbridge.types import Lead, RecordRef
+from tests.helpers import rooms
 
 Rooms = Callable[..., Salesforce]
 LONG_AGO = timedelta(days=3)
@@ -197,6 +198,79 @@ def test_an_opt_out_is_read_as_one(room: Salesforce, org: stand_in.Salesforce) -
     left, stayed = a_lead(org, 1, HasOptedOutOfEmail=True), a_contact(org, 2)
     read = {lead.ref.record_id: lead.opted_out for lead in room.read_leads([ref(left), ref(stayed)]).found}
     assert read == {left: True, stayed: False}
+
+
+@pytest.mark.parametrize("box", ["HasOptedOutSolicit", "HasOptedOutProcessing", "ShouldForget"])
+def test_who_refuses_as_an_individual_is_opted_out_in_all_their_records(
+    room: Salesforce, org: stand_in.Salesforce, sandbox: Sandbox, box: str
+) -> None:
+    someone = org.add("Individual", {"LastName": "Doe"}, long_ago(sandbox))
+    theirs = [
+        a_lead(org, 1, long_ago(sandbox), IndividualId=someone),
+        a_contact(org, 2, long_ago(sandbox), IndividualId=someone),
+    ]
+    a_contact(org, 3, long_ago(sandbox), IndividualId=org.add("Individual", {"LastName": "Roe"}))
+    pages, progress = pulled(room, None)
+    assert not any(lead.opted_out for lead in found(pages).values())
+    org.edit(someone, {box: True})
+    behind = room.people_behind([RecordRef("salesforce", "Individual", someone)])
+    assert behind == sorted(map(ref, theirs))
+    assert [lead.opted_out for lead in room.read_leads(behind).found] == [True, True]
+    org.stamp_rows([someone], sandbox.world.clock.now() - timedelta(minutes=2))
+    pages, _ = pulled(room, progress)  # their own stamps stood still
+    assert {record_id for record_id, lead in found(pages).items() if lead.opted_out} == set(theirs)
+
+
+def test_a_field_of_the_individual_is_read_like_one_of_the_record(sandbox: Sandbox, org: stand_in.Salesforce) -> None:
+    fields = {"no_profile": {"salesforce": "Individual.HasOptedOutProfiling", "type": "boolean"}}
+    room = rooms.salesforce(rooms.configuration(sandbox.url, fields=rooms.FIELDS | fields))
+    someone = org.add("Individual", {"LastName": "Doe", "HasOptedOutProfiling": True})
+    one, other = a_lead(org, 1, IndividualId=someone), a_contact(org, 2)
+    read = {lead.ref.record_id: lead for lead in room.read_leads([ref(one), ref(other)]).found}
+    assert (read[one].attributes["no_profile"], read[one].opted_out) == (True, False)
+    assert read[other].attributes["no_profile"] is None
+
+
+def test_an_org_without_individuals_is_read_all_the_same(a_room: Rooms, org: stand_in.Salesforce) -> None:
+    org.settings.lacks = frozenset({"Individual"})
+    one = a_lead(org, 1)
+    assert set(found(a_room().pull_leads(None))) == {one}
+
+
+def test_an_account_a_deal_and_a_role_lead_to_the_contacts_behind_them(
+    room: Salesforce, org: stand_in.Salesforce
+) -> None:
+    account = org.add("Account", {"Name": "Acme"})
+    employed, dealing, left, _ = a_contact(org, 1, AccountId=account), *(a_contact(org, n) for n in (2, 3, 4))
+    deal = org.add("Opportunity", {"Name": "Deal", "StageName": "Prospecting", "CloseDate": "2026-12-01"})
+    org.add("OpportunityContactRole", {"OpportunityId": deal, "ContactId": dealing})
+    ended = org.add("OpportunityContactRole", {"OpportunityId": deal, "ContactId": left})
+
+    def behind(kind: str, record_id: str) -> list[RecordRef]:
+        return list(room.people_behind([RecordRef("salesforce", kind, record_id)]))
+
+    assert behind("Account", account) == [ref(employed)]
+    assert behind("Account", account[:15]) == [ref(employed)]
+    assert set(behind("Opportunity", deal)) == {ref(dealing), ref(left)}
+    org.delete(ended)
+    assert behind("OpportunityContactRole", ended) == [ref(left)]  # whom it no longer concerns
+    assert behind("Task", account) == behind("Account", "no id") == []
+    org.settings.lacks = frozenset({"OpportunityContactRole"})
+    assert behind("Opportunity", deal) == []
+
+
+def test_an_email_is_told_of_the_record_that_salesforce_relates_it_to(a_room: Rooms, org: stand_in.Salesforce) -> None:
+    one, at = a_contact(org, 1), "2026-11-20T10:00:00.000+0000"
+    about = {"Status": "3", "Incoming": False, "FromAddress": "us@shop.example", "MessageDate": at}
+    mail = org.add("EmailMessage", {**about, "ToAddress": "Old.Address@acme.example; other@acme.example"})
+    relation = {"EmailMessageId": mail, "RelationType": "ToAddress", "RelationAddress": "old.address@acme.example"}
+    org.add("EmailMessageRelation", {**relation, "RelationId": one})
+    rows = [row for page in a_room().pull_activities("emails", None) for row in page.rows]
+    assert {row.subject for row in rows} == {ref(one).key, "email:other@acme.example"}
+    org.settings.lacks = frozenset({"EmailMessageRelation"})
+    again = [row for page in a_room().pull_activities("emails", None) for row in page.rows]
+    assert {row.subject for row in again} == {"email:old.address@acme.example", "email:other@acme.example"}
+    assert {row.source_id for row in again} == {row.source_id for row in rows}  # the same facts, told once
 
 
 def test_ids_are_told_in_eighteen_letters_and_answered_as_they_were_asked(

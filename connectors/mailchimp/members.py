@@ -21,7 +21,8 @@ PAGE = 1000
 FEW = 20
 """So many contacts are asked for one by one without a thought; beyond that the size of the audience decides."""
 
-LEFT = ("unsubscribed", "cleaned")
+UNSUBSCRIBED = "unsubscribed"
+LEFT = (UNSUBSCRIBED, "cleaned")
 _A_MOMENT = timedelta(seconds=1)  # Mailchimp's clock shows whole seconds
 
 
@@ -107,6 +108,10 @@ class Members:
         One walk through each of the two statuses, in the order of change. The next page begins a second before the
         last change seen, not at an offset: an offset skips a row whenever an earlier one leaves the result. Only a
         page full of one single second goes on by offset.
+
+        Who unsubscribed since the last pull is asked for as such, in one question: a walk by change would bring back
+        everybody who left long ago and whose fields were written since. Once a day, and should they be too many for a
+        page, the walk brings them all the same.
         """
         at, started = instant_in(progress, "at"), instant_in(progress, "started")
         if progress is not None and started is not None:  # interrupted: end it, then bring it up to date
@@ -124,8 +129,10 @@ class Members:
             if one != status:
                 since, offset = (at - self._lookback if at is not None else None), 0
             more = True
+            walked = at is not None and at.date() == started.date() and not place
+            few = self._unsubscribed(since) if walked and since is not None and one == UNSUBSCRIBED else None
             while more:
-                page = self._changed(one, since, offset)
+                page = few or self._changed(one, since, offset)
                 rows = [found for raw in page.members if (found := row(MemberRow, raw)) is not None]
                 more = len(page.members) == PAGE
                 if more:
@@ -141,10 +148,18 @@ class Members:
                 found_out = [out for out in outs if isinstance(out, OptOut)]
                 yield Page(found_out, kept | stand if stand else done, +skipped)
 
+    def _unsubscribed(self, since: datetime) -> MembersPage | None:
+        """Who unsubscribed since then; None when they are too many for one page."""
+        page = self._members(UNSUBSCRIBED, 0, {"unsubscribed_since": since})
+        return page if len(page.members) < PAGE else None
+
     def _changed(self, status: str, since: datetime | None, offset: int) -> MembersPage:
-        fields = ("email_address", "status", "last_changed", "unsubscribe_reason")
         # A filter by a very old date hung even on small lists (section 3), so a first pull has none.
-        window = {"since_last_changed": since.isoformat(timespec="seconds")} if since is not None else {}
+        return self._members(status, offset, {"since_last_changed": since} if since is not None else {})
+
+    def _members(self, status: str, offset: int, window: Mapping[str, datetime]) -> MembersPage:
+        """A page of those who left, in the order of change."""
+        fields = ("email_address", "status", "last_changed", "unsubscribe_reason")
 
         def call(sdk: Sdk) -> Any:
             return sdk.lists.get_list_members_info(
@@ -155,7 +170,7 @@ class Members:
                 sort_field="last_changed",
                 sort_dir="ASC",
                 fields=[*(f"members.{name}" for name in fields), "total_items"],
-                **window,
+                **{name: at.isoformat(timespec="seconds") for name, at in window.items()},
             )
 
         return self._api.ask("members.list", MembersPage, call)

@@ -213,6 +213,26 @@ def test_where_journeys_stay_hidden_the_feed_of_each_contact_tells(sandbox: Sand
     assert kinds == [ActivityKind.EMAIL_CLICKED]
 
 
+@pytest.mark.parametrize("late", [False, True])
+def test_the_feeds_of_many_contacts_come_by_one_batch_or_one_by_one_when_it_is_late(
+    sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch, late: bool
+) -> None:
+    people = [f"m{n}@acme.example" for n in range(15)]
+    first, _ = campaigns(sandbox, 2, len(people))
+    monkeypatch.setattr(batches, "WAITS", () if late else (0.0,) * 20)
+    if late:
+        sandbox.mailchimp.settings.batch_seconds = 3600.0
+    monkeypatch.setattr("connectors.mailchimp.feeds.FEED_PAGE", 3)  # a page that is full may not be all: they did more
+    sandbox.mailchimp.add_campaign_activity(
+        first, people[0], "click", now() - timedelta(days=19), "https://acme.example"
+    )
+    one, before = room(sandbox), len(sandbox.world.journal)
+    pages = list(one.read_activities([*people, "nobody@acme.example"], now() - timedelta(days=30)))
+    assert len(set(keys(pages))) == len(keys(pages)) == 2 * len(people) + 1
+    singly = operations(sandbox)[before:].count("members.activity_feed")
+    assert singly == (len(people) + 2 if late else 2)  # of the one who did most, two pages
+
+
 def test_the_feed_and_the_report_tell_of_one_thing_once(sandbox: Sandbox) -> None:
     sandbox.mailchimp.add_member("dana@acme.example", "subscribed")
     campaign = sandbox.mailchimp.add_campaign("News", now() - timedelta(days=2))

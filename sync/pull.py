@@ -1,14 +1,16 @@
 """Pages to store. Progress is committed with the rows it covers, so a killed pull goes on where it stood (G12)."""
 
-from collections import Counter
+from collections import Counter, deque
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from functools import partial
+from typing import Any
 
 from sqlalchemy import Connection
 
-from connectors.base import Crm, EmailPlatform, Outcome, Reading, Settled
+from connectors.base import Crm, EmailPlatform, OptOut, Outcome, Page, Progress, Reading, Settled
 from connectors.watermark import instant_in
 from leadbridge import clock, logs
 from leadbridge.errors import FeatureMissing, NeedsOperator, VendorError
@@ -20,6 +22,7 @@ from leadbridge.types import Activity, Lead, RecordRef
 from sync import compare, identity, retry
 from sync.forget import activities_without_forgotten, without_forgotten
 from sync.holding import Lease, TakenOver, sole
+from sync.readers import Pages, Readers
 
 log = logs.logger(__name__)
 
@@ -51,10 +54,27 @@ class Pulled:
 
 @dataclass(frozen=True, slots=True)
 class _Source:
-    """One thing that is read in one go, by one worker at a time."""
+    """One thing that is read by one worker at a time: by pages beside others, or in one go when those are done."""
 
     name: str  # "hubspot:leads"
-    read: Callable[[Lease], None]
+    pages: Pages | None = None
+    keep: Callable[[Lease, Page[Any]], None] = lambda _lease, _page: None
+    read: Callable[[Lease], None] = lambda _lease: None
+    optional: str = ""  # what to call it where the account does not offer it; "": every account must
+
+
+@dataclass(frozen=True, slots=True)
+class _Reading:
+    """A source being read: under whose lease, since when."""
+
+    source: _Source
+    lease: Lease
+    began: datetime
+    end: ExitStack
+
+
+AT_ONCE = 6
+"""Sources read at the same time. The vendors' limits bound the calls; this bounds the threads and what they hold."""
 
 
 def pull(
@@ -67,7 +87,7 @@ def pull(
     every: float | None = None,
     tell: Callable[[str, int], None] = lambda _what, _count: None,
 ) -> Pulled:
-    """Bring in everything that changed at the vendors: leads first, then who left, then what they did.
+    """Bring in everything that changed at the vendors: leads, who left, and what they did, several at the same time.
 
     A source that cannot be read does not keep the others from being read; its VendorError is raised in the end. One
     that another worker is reading is passed over, and so is, with `every`, one that was read less than so many seconds
@@ -75,32 +95,98 @@ def pull(
     """
     pulled = Pulled()
     sources = _sources(store, crms, platform, pulled, full=full, tell=tell)
-    failed: list[VendorError] = []
-    for source in sources:
-        if every is not None and not _is_due(store, source, every):
-            continue
-        try:
-            with sole(store, f"pull:{source.name}", owner) as lease:
-                if lease is None:
-                    pulled.elsewhere.append(source.name)
-                    continue
-                began = clock.now()
-                retry.on_conflict(source.read)(lease)
-                with store.writing() as tx:
-                    lease.check(tx)
-                    watermarks.save_progress(tx, US, _note(source), {"began": began.isoformat()}, clock.now())
-        except TakenOver as other:
-            log.warning("pull ends", why=str(other))
-            pulled.elsewhere.append(source.name)
-        except VendorError as error:
-            log.warning("source not pulled", vendor=error.vendor, operation=error.operation, why=error.problem)
-            failed.append(error)
+    todo = [source for source in sources if every is None or _is_due(store, source, every)]
+    failed = _by_pages(store, pulled, owner, deque(one for one in todo if one.pages is not None))
+    for source in todo:
+        if source.pages is None:
+            failed += _alone(store, pulled, owner, source)
     if failed:
         raise next((error for error in failed if isinstance(error, NeedsOperator)), failed[0])
     with store.writing() as tx:
         if all(watermarks.progress(tx, US, _note(source)) is not None for source in sources):
             watermarks.save_progress(tx, US, COMPLETE, {}, clock.now())
     return pulled
+
+
+def _by_pages(store: Store, pulled: Pulled, owner: str, waiting: deque[_Source]) -> list[VendorError]:
+    """Read these at the same time and keep their pages as they come, one by one; the errors of those that failed."""
+    failed: list[VendorError] = []
+    reading: dict[str, _Reading] = {}
+    with ExitStack() as leases, Readers() as readers:
+        while waiting or reading:
+            while waiting and len(reading) < AT_ONCE:
+                source = waiting.popleft()
+                end = leases.enter_context(ExitStack())
+                lease = end.enter_context(sole(store, f"pull:{source.name}", owner))
+                if lease is None:
+                    pulled.elsewhere.append(source.name)
+                elif source.pages is not None:
+                    reading[source.name] = _Reading(source, lease, clock.now(), end)
+                    readers.start(source.name, source.pages)
+            if not reading:
+                break
+            name, found = readers.next()
+            one = reading[name]
+            try:
+                if isinstance(found, Page):
+                    retry.on_conflict(one.source.keep)(one.lease, found)
+                    continue
+                _ended(store, pulled, one, found)
+            except TakenOver as other:
+                _passed_on(pulled, one.source, other)
+                if isinstance(found, Page):
+                    readers.drop(name)
+            except VendorError as error:
+                _failed(failed, error)
+                if isinstance(found, Page):
+                    readers.drop(name)
+            del reading[name]
+            one.end.close()
+    return failed
+
+
+def _ended(store: Store, pulled: Pulled, one: _Reading, why: BaseException | None) -> None:
+    """Note that a source was read to its end, or raise what ended it before."""
+    if isinstance(why, FeatureMissing) and one.source.optional:
+        log.warning("source switched off", source=one.source.name, why=why.problem)
+        pulled.missing.append(one.source.optional)
+    elif why is not None:
+        raise why
+    _note_read(store, one.source, one.lease, one.began)
+
+
+def _alone(store: Store, pulled: Pulled, owner: str, source: _Source) -> list[VendorError]:
+    """Read one source in one go; the error, if it failed."""
+    failed: list[VendorError] = []
+    try:
+        with sole(store, f"pull:{source.name}", owner) as lease:
+            if lease is None:
+                pulled.elsewhere.append(source.name)
+                return failed
+            began = clock.now()
+            retry.on_conflict(source.read)(lease)
+            _note_read(store, source, lease, began)
+    except TakenOver as other:
+        _passed_on(pulled, source, other)
+    except VendorError as error:
+        _failed(failed, error)
+    return failed
+
+
+def _note_read(store: Store, source: _Source, lease: Lease, began: datetime) -> None:
+    with store.writing() as tx:
+        lease.check(tx)
+        watermarks.save_progress(tx, US, _note(source), {"began": began.isoformat()}, clock.now())
+
+
+def _passed_on(pulled: Pulled, source: _Source, why: TakenOver) -> None:
+    log.warning("pull ends", why=str(why))
+    pulled.elsewhere.append(source.name)
+
+
+def _failed(failed: list[VendorError], error: VendorError) -> None:
+    log.warning("source not pulled", vendor=error.vendor, operation=error.operation, why=error.problem)
+    failed.append(error)
 
 
 def _sources(
@@ -112,34 +198,50 @@ def _sources(
     full: bool,
     tell: Callable[[str, int], None],
 ) -> list[_Source]:
-    """Everything there is to read, in the order in which it is read."""
+    """Everything there is to read, in the order in which it is begun."""
 
     def leads(crm: Crm) -> _Source:
+        began = clock.now()
         return _Source(
-            f"{crm.vendor}:{LEADS}", lambda lease: _pull_leads(store, crm, pulled, lease, full=full, tell=tell)
+            f"{crm.vendor}:{LEADS}",
+            pages=lambda: crm.pull_leads(_progress(store, crm, LEADS), full=full),
+            keep=lambda lease, page: _keep_leads(store, crm, pulled, began, lease, page, tell=tell),
         )
 
     def stream(room: Crm | EmailPlatform, name: str) -> _Source:
-        return _Source(f"{room.vendor}:{name}", lambda lease: _pull_stream(store, room, name, pulled, lease, tell=tell))
+        return _Source(
+            f"{room.vendor}:{name}",
+            pages=lambda: room.pull_activities(name, _progress(store, room, name)),
+            keep=lambda lease, page: _keep_activities(store, room, name, pulled, lease, page, tell=tell),
+            optional=f"{room.vendor}.{name}",
+        )
+
+    def left(platform: EmailPlatform) -> _Source:
+        return _Source(
+            f"{platform.vendor}:{OPT_OUTS}",
+            pages=lambda: platform.pull_opt_outs(_progress(store, platform, OPT_OUTS)),
+            keep=lambda lease, page: _keep_opt_outs(store, platform, pulled, lease, page, tell=tell),
+        )
 
     began = clock.now() if full else None
 
     def compared(crm: Crm) -> _Source:
-        return _Source(f"{crm.vendor}:{compare.COMPARED}", partial(_compare, store, crm, pulled, began, tell=tell))
+        read = partial(_compare, store, crm, pulled, began, tell=tell)
+        return _Source(f"{crm.vendor}:{compare.COMPARED}", read=read)
 
     found = [leads(crm) for crm in crms]
     last = [compared(crm) for crm in crms]
     if platform:
-        found.append(
-            _Source(
-                f"{platform.vendor}:{OPT_OUTS}",
-                lambda lease: _pull_opt_outs(store, platform, pulled, lease, tell=tell),
-            )
-        )
+        found.append(left(platform))
         followed = partial(_follow_enrolled, store, platform, pulled, tell=tell)
-        last.append(_Source(f"{platform.vendor}:{FOLLOWED}", followed))
+        last.append(_Source(f"{platform.vendor}:{FOLLOWED}", read=followed))
     rooms: list[Crm | EmailPlatform] = [*crms, *([platform] if platform else [])]
     return [*found, *(stream(room, name) for room in rooms for name in room.streams()), *last]
+
+
+def _progress(store: Store, room: Crm | EmailPlatform, stream: str) -> Progress | None:
+    with store.reading() as tx:
+        return watermarks.progress(tx, room.vendor, stream)
 
 
 def _note(source: _Source) -> str:
@@ -178,31 +280,34 @@ def complete(store: Store) -> bool:
         return watermarks.progress(tx, US, COMPLETE) is not None
 
 
-def _pull_leads(
-    store: Store, crm: Crm, pulled: Pulled, lease: Lease, *, full: bool, tell: Callable[[str, int], None]
+def _keep_leads(
+    store: Store,
+    crm: Crm,
+    pulled: Pulled,
+    began: datetime,
+    lease: Lease,
+    page: Page[Lead],
+    *,
+    tell: Callable[[str, int], None],
 ) -> None:
-    with store.reading() as tx:
-        progress = watermarks.progress(tx, crm.vendor, LEADS)
-    began = clock.now()
-    for page in crm.pull_leads(progress, full=full):
-        before = read_former_holders(store, crm, page.rows)
-        now = clock.now()
-        with store.writing() as tx:
-            lease.check(tx)
-            leads = without_forgotten(tx, store, page.rows)
-            counted = _counted(tx, crm, leads)
-            changed = identity.take_in(tx, _welcome(tx, store, before), now)
-            changed |= identity.absorb(tx, leads, now)
-            changed |= activity_store.add_activities(tx, counted, now).people
-            changed |= identity.retire(tx, page.gone, now)
-            due.mark_due(tx, changed, now, due.Lane.NORMAL)
-            watermarks.save_progress(tx, crm.vendor, LEADS, page.progress, now)
-            if page.missed:
-                compare.ask_for(tx, crm.vendor, began)
-        pulled.leads += len(page.rows)
-        pulled.changed += len(changed)
-        pulled.skipped.update(page.skipped)
-        tell("leads", pulled.leads)
+    before = read_former_holders(store, crm, page.rows)
+    now = clock.now()
+    with store.writing() as tx:
+        lease.check(tx)
+        leads = without_forgotten(tx, store, page.rows)
+        counted = _counted(tx, crm, leads)
+        changed = identity.take_in(tx, _welcome(tx, store, before), now)
+        changed |= identity.absorb(tx, leads, now)
+        changed |= activity_store.add_activities(tx, counted, now).people
+        changed |= identity.retire(tx, page.gone, now)
+        due.mark_due(tx, changed, now, due.Lane.NORMAL)
+        watermarks.save_progress(tx, crm.vendor, LEADS, page.progress, now)
+        if page.missed:
+            compare.ask_for(tx, crm.vendor, began)
+    pulled.leads += len(page.rows)
+    pulled.changed += len(changed)
+    pulled.skipped.update(page.skipped)
+    tell("leads", pulled.leads)
 
 
 def _compare(
@@ -220,31 +325,25 @@ def _compare(
         tell("compared", pulled.compared)
 
 
-def _pull_stream(
+def _keep_activities(
     store: Store,
     room: Crm | EmailPlatform,
     stream: str,
     pulled: Pulled,
     lease: Lease,
+    page: Page[Activity],
     *,
     tell: Callable[[str, int], None],
 ) -> None:
-    with store.reading() as tx:
-        progress = watermarks.progress(tx, room.vendor, stream)
-    try:
-        for page in room.pull_activities(stream, progress):
-            now = clock.now()
-            with store.writing() as tx:
-                lease.check(tx)
-                added = activity_store.add_activities(tx, activities_without_forgotten(tx, store, page.rows), now)
-                due.mark_due(tx, added.people, now, due.Lane.NORMAL)
-                watermarks.save_progress(tx, room.vendor, stream, page.progress, now)
-            pulled.activities += added.new
-            pulled.skipped.update(page.skipped)
-            tell("activities", pulled.activities)
-    except FeatureMissing as missing:
-        log.warning("source switched off", vendor=room.vendor, stream=stream, why=missing.problem)
-        pulled.missing.append(f"{room.vendor}.{stream}")
+    now = clock.now()
+    with store.writing() as tx:
+        lease.check(tx)
+        added = activity_store.add_activities(tx, activities_without_forgotten(tx, store, page.rows), now)
+        due.mark_due(tx, added.people, now, due.Lane.NORMAL)
+        watermarks.save_progress(tx, room.vendor, stream, page.progress, now)
+    pulled.activities += added.new
+    pulled.skipped.update(page.skipped)
+    tell("activities", pulled.activities)
 
 
 def _follow_enrolled(
@@ -274,21 +373,23 @@ def _follow_enrolled(
         watermarks.save_progress(tx, platform.vendor, FOLLOWED, {"at": now.isoformat()}, now)
 
 
-def _pull_opt_outs(
-    store: Store, platform: EmailPlatform, pulled: Pulled, lease: Lease, *, tell: Callable[[str, int], None]
+def _keep_opt_outs(
+    store: Store,
+    platform: EmailPlatform,
+    pulled: Pulled,
+    lease: Lease,
+    page: Page[OptOut],
+    *,
+    tell: Callable[[str, int], None],
 ) -> None:
-    with store.reading() as tx:
-        progress = watermarks.progress(tx, platform.vendor, OPT_OUTS)
-    for page in platform.pull_opt_outs(progress):
-        now = clock.now()
-        with store.writing() as tx:
-            lease.check(tx)
-            suppressions.suppress(
-                tx, store.vault, [(row.email, row.reason, platform.vendor, row.at) for row in page.rows], now
-            )
-            watermarks.save_progress(tx, platform.vendor, OPT_OUTS, page.progress, now)
-        pulled.opt_outs += len(page.rows)
-        tell("opt-outs", pulled.opt_outs)
+    now = clock.now()
+    with store.writing() as tx:
+        lease.check(tx)
+        rows = [(row.email, row.reason, platform.vendor, row.at) for row in page.rows]
+        suppressions.suppress(tx, store.vault, rows, now)
+        watermarks.save_progress(tx, platform.vendor, OPT_OUTS, page.progress, now)
+    pulled.opt_outs += len(page.rows)
+    tell("opt-outs", pulled.opt_outs)
 
 
 def reread(

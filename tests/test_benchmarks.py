@@ -55,3 +55,12 @@ def test_a_batch_of_changed_people_is_measured_in_its_parts() -> None:
         parts = [details[f"{size}_{part}_ms"] for part in ("load", "score", "plan")]
         assert details[f"{size}_load_score_plan_ms"] == pytest.approx(sum(parts), abs=0.05)
         assert details[f"{size}_store_ms"] > 0
+
+
+@pytest.mark.slow
+def test_a_pull_with_the_limit_on_brings_everything_and_is_never_refused() -> None:
+    details = run("pull")["details"]
+    assert details["missing_by_source"] == {}
+    assert details["refused"] == 0
+    assert details["peak_mb"] < 500
+    assert details["calls"] > 2 * details["our_limit_per_10s"]  # so that the limit had a say

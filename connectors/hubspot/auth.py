@@ -26,7 +26,7 @@ from leadbridge.errors import NeedsOperator, VendorError
 
 S = TypeVar("S", bound=Shape)
 
-CONNECTIONS = 10
+CONNECTIONS = 20
 """Connections kept open; more threads than this at once open short-lived ones."""
 
 MARGIN = timedelta(seconds=60)

@@ -4,9 +4,12 @@ Two ways of reading: *parts* (event types, forms, lists, spans of time), each pa
 one start; and the walk through what changed, for what people log as CRM records (`logged.py`).
 """
 
+import json
 import threading
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, replace
+from collections import deque
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -29,11 +32,19 @@ EVENTS_LATE = timedelta(days=1)
 """Events may arrive this late, so each pull reads this far back (section 9)."""
 
 EMAIL_LATE = timedelta(hours=1)
-EMAIL_SPAN = timedelta(days=30)
-"""One question for e-mail events covers this long, so that a first pull stores its progress often."""
+
+SPAN = timedelta(days=30)
+"""One question for events and e-mail events covers this long: a first pull reads several spans at the same time."""
 
 LISTS_REST = timedelta(days=1)
 """Lists say nothing of what is new on them, so each is read whole, and not more often than this."""
+
+AT_ONCE = 10
+"""Parts read at the same time. HubSpot's limit bounds the calls; one at a time, its distance would."""
+
+ENOUGH = 1000
+"""Rows that are handed over together once they are here: what the store does once a page is spread over more of them,
+and what it does a row keeps nobody waiting for long."""
 
 CONTACTS = "0-1"  # object type id
 BY_PARTS = (EVENTS, FORMS, EMAIL, LISTS)
@@ -72,21 +83,22 @@ class _Place:
 
     started: datetime
     low: datetime
-    part: str = ""
-    after: str = ""
+    begun: str = ""  # the last part begun, in their order; "": none
+    open: Mapping[str, str] = field(default_factory=dict)  # of those begun, the ones not yet read to their end: the
+    # token of the page to read next, "" for the first
 
     def progress(self, at: datetime | None) -> Progress:
         texts = {"started": self.started, "low": self.low, "at": at}
         found = {name: value.isoformat() for name, value in texts.items() if value is not None}
-        return found | {"part": self.part, "after": self.after}
+        return found | {"begun": self.begun, "open": json.dumps(dict(self.open))}
 
 
 def _place_in(progress: Progress | None) -> _Place | None:
     """The place that a stored progress stands at in the middle of a round, or None."""
     started, low = instant_in(progress, "started"), instant_in(progress, "low")
-    if progress is None or started is None or low is None:
+    if progress is None or started is None or low is None or "open" not in progress:
         return None
-    return _Place(started, low, progress.get("part", ""), progress.get("after", ""))
+    return _Place(started, low, progress.get("begun", ""), json.loads(progress["open"]))
 
 
 @dataclass(frozen=True, slots=True)
@@ -124,7 +136,7 @@ class Streams:
             case "forms":
                 return self._forms(progress)
             case "email_events":
-                return self._by_parts(progress, EMAIL_LATE, self._email_spans, self._email_events)
+                return self._by_parts(progress, EMAIL_LATE, _spans, self._email_events)
             case "lists":
                 return self._lists(progress)
         if stream in OBJECTS:
@@ -171,22 +183,37 @@ class Streams:
     def _round(
         self, place: _Place, at: datetime | None, parts: Sequence[str], fetch: Fetch
     ) -> Iterator[Page[Activity]]:
-        """The parts from `place` on. Until all are read, progress holds `at`, the start of the last whole round."""
-        todo = [part for part in parts if part >= place.part]
+        """The parts from `place` on, several at the same time, each page by page: pages come as they are answered.
+
+        Until all are read, progress holds `at`, the start of the last whole round.
+        """
+        todo = deque(
+            [*(part for part in parts if part in place.open), *(part for part in sorted(parts) if part > place.begun)]
+        )
+        standing, begun = {part: token for part, token in place.open.items() if part in parts}, place.begun
         whole: Progress = {"at": place.started.isoformat()}
-        for n, part in enumerate(todo):
-            following = todo[n + 1] if n + 1 < len(todo) else None
-            after: str | None = place.after if part == place.part else ""
-            while after is not None:
-                found = self._page(fetch, part, after, place.low)
-                after = found.after or None
-                if after is not None:
-                    stand = replace(place, part=part, after=after).progress(at)
-                else:
-                    stand = whole if following is None else replace(place, part=following, after="").progress(at)
-                yield page_of(found.rows, stand)
+        asked: dict[Future[_Rows], str] = {}
         if not todo:
             yield Page((), whole)
+        with ThreadPoolExecutor(AT_ONCE, thread_name_prefix="read") as pool:
+            while todo or asked:
+                while todo and len(asked) < AT_ONCE:
+                    part = todo.popleft()
+                    begun = max(begun, part)
+                    asked[pool.submit(self._page, fetch, part, standing.setdefault(part, ""), place.low)] = part
+                rows: list[Activity | str] = []
+                for answered in sorted(wait(asked, return_when=FIRST_COMPLETED).done, key=asked.__getitem__):
+                    part, found = asked.pop(answered), answered.result()
+                    rows += found.rows
+                    if found.after:
+                        standing[part] = found.after
+                        asked[pool.submit(self._page, fetch, part, found.after, place.low)] = part
+                    else:
+                        del standing[part]
+                    if len(rows) >= ENOUGH:
+                        break  # the others come with the next page
+                here = replace(place, begun=begun, open=standing)
+                yield page_of(rows, here.progress(at) if todo or standing else whole)
 
     def _page(self, fetch: Fetch, part: str, after: str, low: datetime) -> _Rows:
         try:
@@ -196,14 +223,24 @@ class Streams:
                 raise
             return fetch(part, "", low)  # the token is not known any more: begin this part anew, repeats do no harm
 
-    def _event_types(self, _: _Place) -> Sequence[str]:
-        """The account's event types, without those another source tells."""
+    def _event_types(self, place: _Place) -> Sequence[str]:
+        """The account's event types, without those another source tells, by spans."""
         types = self._api.ask("events.types", EventTypes).types
-        return sorted(one for one in types if not activities.events_left_out(one, self._sources))
+        told = sorted(one for one in types if not activities.events_left_out(one, self._sources))
+        return [f"{one} {span}" for one in told for span in _spans(place)]
 
-    def _events(self, event_type: str, after: str, low: datetime) -> _Rows:
-        query = [("eventType", event_type), ("occurredAfter", _iso(low)), ("limit", "100")]
-        listing = self._api.ask("events.list", Listing, query=[*query, *([("after", after)] if after else [])])
+    def _events(self, part: str, after: str, _: datetime) -> _Rows:
+        event_type, span = part.rsplit(" ", 1)
+        begin = datetime.fromisoformat(span)
+        until = begin + SPAN + timedelta(milliseconds=1)  # whichever of the two ends HubSpot leaves out
+        query = [
+            ("eventType", event_type),
+            ("occurredAfter", _iso(begin)),
+            ("occurredBefore", _iso(until)),
+            ("limit", "100"),
+            *([("after", after)] if after else []),
+        ]
+        listing = self._api.ask("events.list", Listing, query=query)
         events = [row(activities.Event, raw) for raw in listing.results]
         return _Rows([activities.from_event(one) if one else "unreadable event" for one in events], listing.after)
 
@@ -276,20 +313,11 @@ class Streams:
         rows = self.lists_of_contacts()
         return {one.id: one.name for one in rows if not wanted or {one.id, one.name.casefold()} & wanted}
 
-    def _email_spans(self, place: _Place) -> Sequence[str]:
-        """Starts of the spans from `low` to the start of the pull."""
-        spans: list[str] = []
-        at = place.low
-        while at < place.started or not spans:
-            spans.append(_iso(at))
-            at += EMAIL_SPAN
-        return spans
-
     def _email_events(self, span: str, after: str, _: datetime) -> _Rows:
         begin = datetime.fromisoformat(span)
         query = [
             ("startTimestamp", _ms(begin)),
-            ("endTimestamp", _ms(begin + EMAIL_SPAN)),
+            ("endTimestamp", _ms(begin + SPAN)),
             ("limit", "1000"),
             *([("offset", after)] if after else []),
         ]
@@ -301,6 +329,16 @@ class Streams:
 
 class EventTypes(Shape):
     types: list[str] = Field(alias="eventTypes")
+
+
+def _spans(place: _Place) -> list[str]:
+    """Starts of the spans from `low` to the start of the pull."""
+    spans: list[str] = []
+    at = place.low
+    while at < place.started or not spans:
+        spans.append(_iso(at))
+        at += SPAN
+    return spans
 
 
 def _iso(at: datetime) -> str:

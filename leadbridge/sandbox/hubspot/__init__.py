@@ -12,7 +12,7 @@ from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
 from leadbridge.sandbox.hubspot import properties as definitions_api
-from leadbridge.sandbox.hubspot.activity import add_email_event, add_event, add_form, add_submission
+from leadbridge.sandbox.hubspot.activity import add_email_event, add_event, add_form, add_submission, all_events
 from leadbridge.sandbox.hubspot.acts import Acts
 from leadbridge.sandbox.hubspot.answers import fault_body, iso, to_ms
 from leadbridge.sandbox.hubspot.app import App
@@ -85,6 +85,11 @@ class HubSpot:
         self._app = App(
             world, Account(self._store, self._acts, self.tokens, self._limits, Searches(), self.settings, portal_id)
         )
+
+    @property
+    def state(self) -> State:
+        """Everything the account holds, for whoever makes one too large to be seeded row by row."""
+        return self._store.state
 
     @property
     def app(self) -> WSGIApplication:
@@ -306,7 +311,7 @@ class HubSpot:
                     list_id: {"name": row["name"], "members": sorted(state.members[list_id], key=int)}
                     for list_id, row in state.lists.items()
                 },
-                "events": [row for _, _, row in state.events],
+                "events": [row for _, _, row in all_events(state)],
                 "forms": {guid: row["name"] for guid, row in sorted(state.forms.items())},
                 "submissions": {guid: [row for _, _, row in rows] for guid, rows in sorted(state.submissions.items())},
                 "email_events": [row for _, _, row in state.email_events],

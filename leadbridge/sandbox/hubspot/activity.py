@@ -1,6 +1,7 @@
 """What people did, over HTTP: event occurrences, forms, submissions, e-mail events (vendor page, section 9)."""
 
 from datetime import datetime
+from heapq import merge
 from typing import Any
 from uuid import UUID, uuid5
 
@@ -8,7 +9,7 @@ from leadbridge.sandbox.hubspot.answers import NOT_FOUND, Refused, Reply, iso, p
 from leadbridge.sandbox.hubspot.call import ApiCall, page_of
 from leadbridge.sandbox.hubspot.kinds import KINDS
 from leadbridge.sandbox.hubspot.store import State
-from leadbridge.sandbox.hubspot.timeline import ALWAYS, add, page
+from leadbridge.sandbox.hubspot.timeline import ALWAYS, Entry, add, page
 from leadbridge.sandbox.hubspot.values import instant_ms
 
 _SANDBOX = UUID("5a6d0bcf-0f5c-4c05-9a0d-4e2f7e1f5b11")  # so that the same story gives the same ids
@@ -38,7 +39,7 @@ def add_event(state: State, contact_id: str, event_type: str, at: datetime, prop
         "id": event_id,
         "properties": dict(properties),
     }
-    add(state.events, ms, number, row)
+    add(state.events.setdefault(event_type, []), ms, number, row)
     return event_id
 
 
@@ -158,14 +159,15 @@ def _window(call: ApiCall, low: str, high: str) -> tuple[int, int]:
 def events(call: ApiCall) -> Reply:
     """Occurrences by time; newest first unless ``sort=occurredAt``. Enterprise accounts only."""
     _need_enterprise(call)
-    wanted = {name: call.text(name) for name in ("eventType", "objectId") if call.text(name)}
+    wanted = {"objectId": call.text("objectId")} if call.text("objectId") else {}
     if call.text("objectType"):
         wanted["objectType"] = call.text("objectType").upper()
     if call.text("objectProperty.email"):
         contact = call.table(KINDS["contacts"]).find("email", call.text("objectProperty.email"))
         wanted["objectId"] = contact.id if contact else ""
     by_property = {n.removeprefix("property."): v[0] for n, v in call.query.items() if n.startswith("property.")}
-    entries = call.state.events
+    of_type = call.text("eventType")
+    entries = call.state.events.get(of_type, []) if of_type else all_events(call.state)
     if by_property:
         entries = [e for e in entries if all(e[2]["properties"].get(n) == v for n, v in by_property.items())]
     rows, after = page(
@@ -179,10 +181,14 @@ def events(call: ApiCall) -> Reply:
     return Reply(200, {"results": rows, **paging(after)})
 
 
+def all_events(state: State) -> list[Entry]:
+    """Events of every type in the order of their instants."""
+    return list(merge(*state.events.values()))
+
+
 def event_types(call: ApiCall) -> Reply:
     _need_enterprise(call)
-    seen = {row["eventType"] for _, _, row in call.state.events}
-    return Reply(200, {"eventTypes": sorted({*EVENT_TYPES, *seen})})
+    return Reply(200, {"eventTypes": sorted({*EVENT_TYPES, *call.state.events})})
 
 
 def forms(call: ApiCall) -> Reply:

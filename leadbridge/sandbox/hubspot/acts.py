@@ -226,7 +226,8 @@ class Acts:
         addresses = unique_values(replace(record, archived_ms=None), "email")
         self._unlink_all(kind, record.id, act)
         self._store.table(kind).drop(record.id, self._store.due(act, self._settings.index_delay))
-        state.events = [e for e in state.events if e[2]["objectId"] != record.id]
+        for event_type, entries in state.events.items():
+            state.events[event_type] = [e for e in entries if e[2]["objectId"] != record.id]
         state.email_events = [e for e in state.email_events if e[2]["recipient"].lower() not in addresses]
         for members in state.members.values():
             members.pop(record.id, None)

@@ -183,7 +183,7 @@ class State:
     owners: list[dict[str, Any]] = field(default_factory=list)
     lists: dict[str, dict[str, Any]] = field(default_factory=dict)
     members: dict[str, dict[str, int]] = field(default_factory=dict)  # list -> record -> joined, ms
-    events: list[Entry] = field(default_factory=list)
+    events: dict[str, list[Entry]] = field(default_factory=dict)  # by type
     forms: dict[str, dict[str, Any]] = field(default_factory=dict)
     submissions: dict[str, list[Entry]] = field(default_factory=dict)
     email_events: list[Entry] = field(default_factory=list)
@@ -197,7 +197,7 @@ class State:
             list(self.owners),
             dict(self.lists),
             {name: dict(members) for name, members in self.members.items()},
-            list(self.events),
+            {event_type: list(entries) for event_type, entries in self.events.items()},
             dict(self.forms),
             {guid: list(entries) for guid, entries in self.submissions.items()},
             list(self.email_events),

@@ -9,6 +9,7 @@ refused (429), the peak memory of the puller, and how long it took.
 """
 
 import argparse
+import base64
 import json
 import multiprocessing
 import os
@@ -59,7 +60,7 @@ def pull_all(url: str, store: str, ours: int, pipe: Connection) -> None:
     """Pull everything, as `leadbridge pull` does; tells what it took."""
     from sync import pull, wiring
 
-    os.environ["LEADBRIDGE_KEY"] = __import__("base64").b64encode(KEY).decode()
+    os.environ["LEADBRIDGE_KEY"] = base64.b64encode(KEY).decode()
     parts = wiring.build(configuration(url, store, ours))
     began, busy = time.perf_counter(), time.process_time()
     pulled = pull.pull(parts.store, parts.crms, parts.platform, owner="benchmark")

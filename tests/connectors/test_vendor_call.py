@@ -203,11 +203,12 @@ def test_no_window_ever_holds_more_calls_than_allowed() -> None:
 def test_however_long_calls_are_on_their_way_no_window_of_the_vendors_holds_more_than_allowed() -> None:
     """The vendor counts a call at any moment between its leaving and its answer."""
     chance, now = random.Random(5), [0.0]
-    rate, flying = RatePerSpan((7, 10.0), ticks=lambda: now[0]), []
+    rate = RatePerSpan((7, 10.0), ticks=lambda: now[0])
+    flying: list[float] = []
     counted: list[float] = []
     while len(counted) < 700:
         if wait := rate.take(0):
-            now[0] = min(now[0] + wait, *flying, now[0] + wait)
+            now[0] = min([now[0] + wait, *flying])
         else:
             way = chance.choice((0.01, 0.4, 9.0)) * chance.random()
             counted.append(now[0] + way * chance.random())

@@ -211,7 +211,7 @@ class Leads:
             questions.append((ROLE, "ContactId", "OpportunityId", asked.get(DEAL)))
             questions.append((ROLE, "ContactId", "Id", asked.get(ROLE)))
         accounts = list(asked.get(ACCOUNT, ())) if self._fields.reads_accounts else []
-        if self._persons(DEAL) and asked.get(DEAL):  # their deals need no role
+        if CONTACT in self._fields.objects and asked.get(DEAL) and self._persons(DEAL):  # their deals need no role
             deals = self._walks.of(f"{OPTIONAL}{DEAL}", DEAL, ["AccountId"], "Id", asked[DEAL])
             accounts += [row["AccountId"] for rows in deals for row in rows if "AccountId" in row]
         questions.append((CONTACT, "Id", "AccountId", accounts))

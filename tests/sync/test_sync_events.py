@@ -197,13 +197,17 @@ def test_a_subscription_frees_nobody(made: Stage) -> None:
     assert made.entered() == {}
 
 
-def test_a_merge_unites_two_people_and_their_mail(made: Stage) -> None:
+@pytest.mark.parametrize("told", ["the merge", "deletions of the losers after it", "deletions of the losers before it"])
+def test_a_merge_unites_two_people_and_their_mail(made: Stage, told: str) -> None:
+    """Whether HubSpot also tells of the losers' deletion is not documented; records are read again either way."""
     first, second = made.lead("ada@acme.example"), made.lead("eda@acme.example")
     made.sync()
     assert made.states() == {EnrolmentState.DONE: 2}
     new = made.sandbox.hubspot.merge(first, second)
     merged = {"primaryObjectId": int(first), "mergedObjectIds": [int(second)], "newObjectId": int(new)}
-    made.event({"subscriptionType": "contact.merge", "objectId": int(first)} | merged)
+    merge = {"subscriptionType": "contact.merge", "objectId": int(first)} | merged
+    losers = [change(one, "deletion") for one in (first, second) if told != "the merge"]
+    made.event(*([*losers, merge] if "before" in told else [merge, *losers]))
     made.sync()
     assert made.person(first) == made.person(second) == made.person(new)
     assert made.held(new)["leadbridge_score"] == "15"

@@ -2,7 +2,8 @@
 
 Reads one JSON object per line, answers with one. `{"url", "rounds"}`: a writer of batches of ten rows, SIGKILL at a
 random moment of each round. `{"url", "statements": [N, ...]}`: migrations, SIGKILL just before the N-th statement.
-`{"url", "claimers"}`: so many processes that claim due people until none is left.
+`{"url", "rotation": [N, ...], "key", "old"}`: rotations of the key, likewise. `{"url", "claimers"}`: so many processes
+that claim due people until none is left.
 """
 
 import itertools
@@ -21,6 +22,7 @@ import sqlalchemy as sa
 
 import leadbridge.store.migrations
 from leadbridge.store import due, open_store
+from leadbridge.store import rotation as rotating
 from leadbridge.store.engine import insert_all
 from leadbridge.store.tables import persons
 from tests.helpers.databases import KEY
@@ -98,6 +100,23 @@ def migrations(url: str, statements: list[int]) -> dict[str, list[str | None]]:
     return {"stamps": stamps}
 
 
+def rotations(url: str, rotation: list[int], key: str, old: str) -> dict[str, int]:
+    """How many of these rotations to a new key, a row at a time, were killed just before their N-th statement."""
+    killed = 0
+    for kill_before in rotation:
+        child = os.fork()
+        if child == 0:
+            rotating.AT_ONCE = 1
+            store = open_store(url, key=bytes.fromhex(key), also=(bytes.fromhex(old),))
+            left = itertools.count(kill_before - 1, -1)
+            sa.event.listen(store._engine, "before_cursor_execute", partial(_die_at_last, left))
+            rotating.rotate(store, "olga")
+            os._exit(0)
+        _, status = os.waitpid(child, 0)
+        killed += os.waitstatus_to_exitcode(status) == -signal.SIGKILL
+    return {"killed": killed}
+
+
 def claimers(url: str, claimers: int) -> dict[str, list[list[int]]]:
     """The people each process claimed."""
     gate, go = os.pipe()
@@ -136,7 +155,9 @@ def claimers(url: str, claimers: int) -> dict[str, list[list[int]]]:
     return {"claimed": claimed}
 
 
-JOBS: dict[str, Callable[..., Any]] = {"rounds": writers, "statements": migrations, "claimers": claimers}
+JOBS: dict[str, Callable[..., Any]] = {
+    "rounds": writers, "statements": migrations, "claimers": claimers, "rotation": rotations,
+}  # fmt: skip
 
 if __name__ == "__main__":
     for line in sys.stdin:

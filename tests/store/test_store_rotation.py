@@ -1,8 +1,9 @@
 """The key exchanged while everybody works, killed at any row; a stolen file tells no secret (G26, fault 44)."""
 
-from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import pytest
 import sqlalchemy as sa
@@ -66,26 +67,18 @@ def test_the_old_key_is_worth_nothing_after_a_rotation_and_the_new_one_everythin
         whole(swapped)
 
 
-def test_killed_at_any_row_both_keys_open_and_the_next_rotation_ends_it(
-    store: Store, store_url: str, monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize("before", [(4, 9, 14), pytest.param(tuple(range(1, 30)), marks=pytest.mark.slow)])
+def test_killed_at_any_statement_both_keys_open_and_the_next_rotation_ends_it(
+    store: Store, store_url: str, processes: Callable[..., dict[str, Any]], before: Sequence[int]
 ) -> None:
     fill(store, 2)
-    monkeypatch.setattr(rotation, "AT_ONCE", 1)
-    for steps in range(1, 9):
-        with opened(store_url, NEW, KEY) as both:
-            left = steps
-
-            def die(_what: str, _count: int) -> None:
-                nonlocal left
-                left -= 1
-                if not left:
-                    raise KeyboardInterrupt
-
-            with suppress(KeyboardInterrupt):
-                rotation.rotate(both, "olga", die)
-            whole(both)
-        with opened(store_url, KEY, NEW) as swapped:
-            whole(swapped)
+    for statement in before:
+        done = processes(url=store_url, rotation=[statement], key=NEW.hex(), old=KEY.hex())
+        if statement == before[0]:
+            assert done == {"killed": 1}
+        for first, second in ((NEW, KEY), (KEY, NEW)):
+            with opened(store_url, first, second) as both:
+                whole(both)
     with opened(store_url, NEW, KEY) as both:
         rotation.rotate(both, "olga")
     with opened(store_url, NEW) as new:

@@ -35,7 +35,7 @@ from leadbridge.store.tables import activities, records
 KEY = bytes(range(32))
 FULL = Size(people=100_000, events=1_000_000, mail=900_000, submissions=50_000, members=50_000)
 QUICK = Size(people=1_000, events=17_000, mail=6_000, submissions=300, members=300)
-LIMIT, QUICK_LIMIT = 190, 80
+LIMIT, QUICK_LIMIT = 190, 50
 SPAN = 10.0
 BOUND, MOST_MB = 0.95, 500
 

@@ -98,7 +98,8 @@ def plan_journeys(
         offered=offers.of(tx, people) if any(journey.offers for journey in nurture.journeys) else {},
         only_low=_only_low(tx, scorer, people),
     )
-    address_of = {person: addresses.canonical(loaded.rows[person].email) for person in people}
+    rows_of = ((person, loaded.rows[person]) for person in people)
+    address_of = {person: row.canonical or addresses.canonical(row.email) for person, row in rows_of}
     at_address = enrolments.at_addresses(tx, sorted({one for one in address_of.values() if one}))
     plan = Plan(paused={outlook.person_id: PAUSED for outlook in outlooks if outlook.paused})
     plan.paused |= hand_off.paused(tx, scorer.config.hand_off, people, at)

@@ -64,3 +64,12 @@ def test_a_pull_with_the_limit_on_brings_everything_and_is_never_refused() -> No
     assert details["refused"] == 0
     assert details["peak_mb"] < 500
     assert details["calls"] > 2 * details["our_limit_per_10s"]  # so that the limit had a say
+
+
+@pytest.mark.slow
+def test_everybody_planned_has_a_place_and_the_calls_are_the_least_there_are() -> None:
+    details = run("enrol")["details"]
+    for what in ("entries", "kept out", "exits", "may not be contacted"):
+        assert details[f"planned: {what}"] > 0
+    assert details["carried out: entered"] > 100
+    assert details["carried out: calls in units of the least"] <= 1.02

@@ -1,0 +1,226 @@
+"""Who enters which journey, for a whole audience, and the calls that carrying it out takes.
+
+The figure is the processor time to match and plan 100,000 scored people: what the store knows of them is read
+(suppressions, addresses, the whole ledger, who is kept out, what was offered), every journey of both tracks is decided
+for each of them, with the reason for each that is not entered, and the entries and exits that follow are planned. Two
+people in three have a past in the ledger, some of it still running; journeys have priority, rest, re-entry, variants
+and hold-outs. Nothing is scored within the time.
+
+Then a smaller number is carried out against a sandbox over real HTTP, and its journal is counted: one call for each
+start, which nobody can share, and one for each thousand members whose status is read just before.
+
+    python -m benchmarks.enrol [--quick] [--json] [--people N]
+"""
+
+import argparse
+import base64
+import json
+import os
+import sys
+import tempfile
+import time
+from collections import Counter
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+from sqlalchemy import select
+
+from benchmarks import audience
+from benchmarks.micro_batch import AT
+from leadbridge import clock
+from leadbridge.config.catalogue import Asset
+from leadbridge.config.connections import MailchimpConnection
+from leadbridge.config.guards import Guards
+from leadbridge.config.nurture import Nurture
+from leadbridge.config.schema import Config
+from leadbridge.sandbox.server import Sandbox
+from leadbridge.store import due, suppressions
+from leadbridge.store.engine import insert_all
+from leadbridge.store.tables import enrolments as ledger
+from leadbridge.store.tables import holdouts, persons
+from leadbridge.types import EnrolmentState, SuppressionReason
+from sync import enrol, rescore, wiring
+from sync.intents import plan_journeys
+from sync.outlook import load
+
+BOUND_SECONDS = 5.0
+WHOLE = 100_000
+MOST_CALLS = 1.02
+"""Calls carried out, in units of the least that the vendor allows."""
+
+ACTIVITIES = 5
+BATCH = rescore.BATCH
+MEMBERS_A_PAGE = 1000
+
+
+def config(url: str, mailchimp: str = "https://us1.api.mailchimp.com/3.0") -> Config:
+    """The scores of `audience.config`, and eight journeys in two tracks with everything that matching looks at."""
+
+    def journey(name: str, when: dict[str, Any], **more: Any) -> dict[str, Any]:
+        how = {} if "variants" in more else {"mailchimp": {"tag": f"lb-{name}", "exit_tag": f"lb-{name}-out"}}
+        return {"name": name, "when": when, **how, **more}
+
+    forms = [{"name": form, "share": 0.5, "mailchimp": {"tag": f"lb-{form}"}} for form in ("short", "long")]
+    journeys = [
+        journey("win back", {"lifecycle_stage": "customer"}, priority=9),
+        journey("demo", {"stage": "sql"}, priority=5, phase="decision", holdout=0.1),
+        journey("cases", {"stage": "mql"}, variants=forms, holdout=0.1, rest="14d", offers=["cases"]),
+        journey("guides", {"score.lead": {"at_least": 10}}, re_enter="new_reason", holdout=0.2, offers=["basics"]),
+        journey("basics", {"score.lead": {"below": 10}}, re_enter_after="90d", phase="awareness"),
+        journey("webinar", {"score.lead": {"at_least": 30}}, track="events", holdout=0.1),
+        journey("fair", {"budget": {"at_least": 20_000}}, track="events", re_enter="after_exit"),
+        journey("news", {"job_title": {"present": True}}, track="events", re_enter_after="30d"),
+    ]
+    plain = audience.config(url)
+    account = {
+        "api_key": "sandbox-mailchimp-key-us1",
+        "audience": "a36b032126",
+        "base_url": mailchimp,
+        "activities": [],
+    }
+    caps = {"per_hour": [10**6, "100%"], "per_day": [10**6, "100%"], "surge": 10**6, "loosened_on_purpose": True,
+            "canary": {"people": [10**6, "100%"]}, "all_alike_from": 10**6}  # fmt: skip
+    return plain.model_copy(
+        update={
+            "connections": plain.connections.model_copy(
+                update={"mailchimp": MailchimpConnection.model_validate(account)}
+            ),
+            "catalogue": {name: Asset.model_validate({"title": name, "type": "guide"}) for name in ("cases", "basics")},
+            "nurture": Nurture.model_validate({"journeys": journeys}),
+            "guards": Guards.model_validate(caps),
+        }
+    )
+
+
+@contextmanager
+def filled(people: int, mailchimp: str = "https://us1.api.mailchimp.com/3.0") -> Iterator[wiring.Parts]:
+    """A store with so many people, and the parts over it, at `micro_batch.AT`."""
+    with tempfile.TemporaryDirectory(prefix="leadbridge-") as folder:
+        url = audience.sqlite_url(Path(folder))
+        audience.fill(url, audience.Audience(people, ACTIVITIES))
+        os.environ["LEADBRIDGE_KEY"] = base64.b64encode(audience.KEY).decode()
+        clock.set_source(lambda: AT)
+        parts = wiring.build(config(url, mailchimp), migrate=False)
+        try:
+            yield parts
+        finally:
+            parts.close()
+            clock.set_source(None)
+
+
+def with_past(parts: wiring.Parts, people: int) -> None:
+    """Of three people one has been in a journey, one is in one, one has no past; a few were kept out, or have left."""
+    with parts.store.reading() as tx:
+        found = tx.execute(select(persons.c.id, persons.c.email_canonical))
+        addresses = {row.id: row.email_canonical for row in found}
+    rows = []
+    for person in (n for n in range(1, people + 1) if n % 3):
+        at = AT - timedelta(days=100 if person % 3 == 1 else 3)
+        name, track = [("guides", "main"), ("news", "events"), ("basics", "main")][person % 7 % 3]
+        instants = dict.fromkeys(("created_at", "state_at", "called_at", "due_at", "expires_at"), at)
+        rows.append(
+            {
+                "person_id": person, "journey": name, "entry": 1, "state": EnrolmentState.DONE, "vendor": "mailchimp",
+                "address": addresses[person], "trigger": f"lb-{name}", "reason_in": "title vp +3", "track": track,
+                "grounds": ["title vp", "title head"], "stage": "mql", **instants,
+            }
+        )  # fmt: skip
+    left = [(addresses[n], SuppressionReason.UNSUBSCRIBED, "benchmark", AT) for n in range(1, people + 1, 50)]
+    with parts.store.writing() as tx:
+        insert_all(tx, ledger, rows)
+        insert_all(tx, holdouts, [{"person_id": n, "journey": "webinar", "at": AT} for n in range(1, people + 1, 11)])
+        suppressions.suppress(tx, parts.store.vault, left, AT)
+
+
+def plan_everybody(people: int) -> tuple[float, Counter[str]]:
+    """Seconds of processor time to match and plan everybody, and what was planned."""
+    found: Counter[str] = Counter()
+    spent = 0.0
+    with filled(people) as parts:
+        with_past(parts, people)
+        for first in range(1, people + 1, rescore.BATCH):
+            ids = list(range(first, min(first + rescore.BATCH, people + 1)))
+            with parts.store.reading() as tx:
+                loaded = load(tx, parts.scorer, ids, AT)
+            outlooks = parts.scorer.outlook(loaded.people, loaded.activities, loaded.stages, AT)
+            begin = time.process_time()
+            with parts.store.reading() as tx:
+                plan = plan_journeys(tx, parts.store, parts.scorer, loaded, outlooks, AT)
+            spent += time.process_time() - begin
+            found["entries"] += len(plan.intents)
+            found["kept out"] += len(plan.held_out)
+            found["exits"] += len(plan.exits)
+            found["may not be contacted"] += len(plan.barred)
+            found["are to enter none, each journey with its reason"] += sum(
+                len(why) == len(parts.config.nurture.journeys) for why in plan.why_not.values()
+            )
+    return spent, found
+
+
+def carry_out(people: int) -> dict[str, int]:
+    """Calls made, and the least possible, to put so many people of an audience into their journeys at a sandbox."""
+    with Sandbox() as sandbox, filled(people, f"{sandbox.url}/3.0") as parts:
+        for name, way in parts.config.nurture.ways.items():
+            assert way.mailchimp is not None  # noqa: S101 - all of these are
+            sandbox.mailchimp.add_journey(len(name) * 1000 + ord(name[0]), name, tag=way.mailchimp.tag)
+        with parts.store.reading() as tx:
+            for address in tx.execute(select(persons.c.email_canonical)).scalars():
+                sandbox.mailchimp.add_member(address, "subscribed")
+        with parts.store.writing() as tx:
+            due.mark_due(tx, range(1, people + 1), AT)
+        rescore.rescore(parts.store, parts.scorer, parts.crms, parts.platform, owner=parts.owner)
+        if parts.platform is None:
+            raise RuntimeError("the configuration has no e-mail platform")
+        done = enrol.enrol(parts.store, parts.platform, parts.config, owner=parts.owner)
+        calls = [call.operation for call in sandbox.world.journal]
+        entered = sum(effect.kind == "journey_entered" for call in sandbox.world.journal for effect in call.effects)
+    if not entered or entered != done.enrolled or done.uncertain or done.refused or done.paused:
+        raise RuntimeError(f"{entered} entered; noted was {done}")
+    batches = -(-done.enrolled // enrol.BATCH)
+    pages = batches * -(-people // MEMBERS_A_PAGE)
+    return {"entered": entered, "calls": len(calls), "least calls": entered + pages}
+
+
+def measure(quick: bool, people: int | None) -> dict[str, Any]:
+    count = people or (5000 if quick else WHOLE)
+    spent, found = plan_everybody(count)
+    carried = carry_out(200 if quick else 2000)
+    figure = spent * WHOLE / count
+    share = carried["calls"] / carried["least calls"]
+    return {
+        "name": "enrol",
+        "figure": round(figure, 2),
+        "unit": "s for 100,000 people",
+        "bound": BOUND_SECONDS,
+        "holds": figure < BOUND_SECONDS and share <= MOST_CALLS,
+        "details": {
+            "people": count,
+            "journeys": len(config("sqlite://").nurture.journeys),
+            "microseconds a person": round(1e6 * spent / count, 1),
+            **{f"planned: {what}": number for what, number in found.items()},
+            **{f"carried out: {what}": number for what, number in carried.items()},
+            "carried out: calls in units of the least": round(share, 3),
+        },
+    }
+
+
+def main() -> int:
+    arguments = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    arguments.add_argument("--quick", action="store_true", help="end within a minute")
+    arguments.add_argument("--json", action="store_true", help="one JSON object instead of a table")
+    arguments.add_argument("--people", type=int, help=f"match and plan so many (default {WHOLE:,})")
+    given = arguments.parse_args()
+    found = measure(given.quick, given.people)
+    if given.json:
+        print(json.dumps(found))
+    else:
+        rows = [(key, value) for key, value in found.items() if key != "details"] + list(found["details"].items())
+        print("\n".join(f"{key:<60}{value}" for key, value in rows))
+    return 0 if found["holds"] else 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -9,9 +9,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from leadbridge.columns import Numbers
+from leadbridge.conditions import holds, prepare
 from leadbridge.config.load import load
 from leadbridge.config.schema import Config
-from leadbridge.types import Value
+from leadbridge.types import LifecycleStage, Value
 from scoring.frames import activities_frame, people_frame
 from sync.outlook import Outlook, Scorer
 from tests.helpers.config_files import ENVIRONMENT
@@ -114,6 +116,24 @@ def test_the_model_for_b2b_software_has_a_journey_for_each_time_of_a_customers_l
         [],
     ]  # nothing is sold to who waits for help
     assert not any(one.journeys["how-to guides"] for one in found[:5])
+
+
+def test_the_model_for_b2b_software_calls_for_somebody_before_a_customer_leaves_and_minds_what_sales_says() -> None:
+    config = model("b2b_saas")
+    customer: dict[str, Value] = {"lifecycle_stage": "customer", "customer_since": OLD}
+    leaving, content = outlook(
+        config,
+        [customer, customer],
+        {0: [("survey_answered", hours(50), {"score": 3})], 1: [("survey_answered", hours(50), {"score": 10})]},
+    )
+    assert "customer_may_leave" in leaving.asked.calls
+    assert "customer_may_leave" not in content.asked.calls
+    until = config.stages[LifecycleStage.SQL].until
+    assert until is not None
+    said: list[Value] = ["rejected", "lost", "touched", None]
+    facts = people_frame(range(4), [{"hand_off": one, "created_at": OLD} for one in said], Scorer(config).types).facts
+    scored = facts.adding({"score.lead": Numbers(np.full(4, 80.0))})
+    assert holds(prepare(until), scored, AT).tolist() == [True, True, False, False]
 
 
 def test_the_model_for_a_shop_cares_for_new_customers_and_offers_regulars_what_goes_with_it() -> None:

@@ -23,6 +23,7 @@ from webhooks.base import MAX_BODY, Answer
 from webhooks.dashboard import page
 from webhooks.doors import add_doors, respond, route
 from webhooks.health import Health, Report
+from webhooks.held import Held
 from webhooks.refusals import Refusals
 from webhooks.space import Space
 from webhooks.writer import Doorbell, Writer
@@ -120,9 +121,16 @@ def _add_habits(app: Flask) -> None:
             response.headers.setdefault(name, value)
         # The route, not the path: a path may hold a secret, and what a stranger asks for is no text of ours.
         route = request.url_rule.rule if request.url_rule else "(none)"
-        tell = log.warning if response.status_code >= 500 else log.info if response.status_code >= 400 else log.debug
-        tell("request", method=request.method, route=route, status=response.status_code,
-             ms=round((time.monotonic() - g.began) * 1000, 1))  # fmt: skip
+        method, began = request.method, g.began
+
+        def told(status: int) -> None:
+            tell = log.warning if status >= 500 else log.info if status >= 400 else log.debug
+            tell("request", method=method, route=route, status=status, ms=round((time.monotonic() - began) * 1000, 1))
+
+        if isinstance(response, Held):
+            response.told = told
+        else:
+            told(response.status_code)
         return response
 
     def http_error(error: HTTPException) -> Response:

@@ -15,7 +15,7 @@ from leadbridge import logs
 from leadbridge.errors import WebhookRefused
 from leadbridge.metrics import WEBHOOK_REFUSED, WEBHOOK_UNAVAILABLE
 from webhooks.signatures import Headers
-from webhooks.writer import Raw, Unavailable, Writer
+from webhooks.writer import Keeping, Raw, Unavailable, Writer
 
 if TYPE_CHECKING:
     from webhooks.refusals import Refusals
@@ -77,10 +77,11 @@ class Receiver(ABC):
         """What a sender takes for success."""
         return Answer(204)
 
-    def receive(self, delivery: Delivery) -> Answer:
-        """`accepted` once the delivery is committed and synced; 4xx when it is not genuine or readable; 503 for us.
+    def receive(self, delivery: Delivery) -> Answer | Keeping:
+        """What to answer: 4xx when it is not genuine or readable, 503 for a fault of ours, `accepted` for no events.
 
-        Never raises, never answers 410 (Mailchimp would switch the webhook off), never 4xx for a fault of ours.
+        A delivery that is being committed comes back as its `Keeping`, for `settled` to answer. Never raises, never
+        answers 410 (Mailchimp would switch the webhook off), never 4xx for a fault of ours.
         """
         try:
             check_limits(delivery, self.packed)
@@ -92,7 +93,7 @@ class Receiver(ABC):
                 raise
             raw = self.read(delivery)
             if raw.events:
-                self._writer.keep(self.vendor, raw)
+                return self._writer.put(self.vendor, raw)
         except WebhookRefused as refused:
             return self.refuse(refused)
         except Unavailable as why:
@@ -102,6 +103,14 @@ class Receiver(ABC):
             place = _place(error)
             log.error("delivery not handled", vendor=self.vendor, kind=type(error).__name__, place=place)  # noqa: TRY400
             return self.unavailable("internal")
+        return self.accepted()
+
+    def settled(self, keeping: Keeping) -> Answer:
+        """The answer to a delivery of which it is known how it ended."""
+        try:
+            keeping.result()
+        except Unavailable as why:
+            return self.unavailable(why.reason)
         return self.accepted()
 
     def refuse(self, refused: WebhookRefused) -> Answer:

@@ -1,10 +1,11 @@
 """The doors as routes: which receiver answers where. A vendor without a secret has no door."""
 
 from collections.abc import Callable, Sequence
+from functools import lru_cache, partial
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
-from flask import Flask, Response, jsonify, request
+from flask import Flask, Response, request
 from pydantic import SecretStr
 from werkzeug.exceptions import HTTPException, RequestEntityTooLarge
 
@@ -17,13 +18,14 @@ from leadbridge.store import grants
 from leadbridge.store.engine import Store
 from sync import accounts
 from webhooks.base import Answer, Delivery, Receiver
+from webhooks.held import Held
 from webhooks.hubspot import HubSpotReceiver
 from webhooks.intake import KINDS, IntakeReceiver
 from webhooks.mailchimp import MailchimpReceiver
 from webhooks.refusals import Refusals
 from webhooks.salesforce import CalloutReceiver, OutboundReceiver
 from webhooks.signatures import signed_address
-from webhooks.writer import Unavailable, Writer
+from webhooks.writer import Keeping, Unavailable, Writer
 
 if TYPE_CHECKING:
     from _typeshed.wsgi import WSGIEnvironment
@@ -116,6 +118,7 @@ class _Doors:
     def taking(self, receiver: Receiver, kind: str = "") -> Callable[..., Response]:
         """The view that hands a request to this receiver."""
         receiver.refusals = self._refusals
+        public = lru_cache(maxsize=4)(partial(public_address, self._config))  # by the port, which is always one
 
         def view(secret: str = "") -> Response:
             try:
@@ -129,10 +132,16 @@ class _Doors:
                 return respond(receiver.refuse(WebhookRefused("too_large", 413)))
             except HTTPException:  # the sender left in the middle
                 return respond(receiver.refuse(WebhookRefused("bad_request", 400)))
-            address = signed_address(public_address(self._config, request.environ["SERVER_PORT"]), target)
-            return respond(receiver.receive(Delivery(request.method, address, request.headers, body, secret, kind)))
+            address = signed_address(public(request.environ["SERVER_PORT"]), target)
+            found = receiver.receive(Delivery(request.method, address, request.headers, body, secret, kind))
+            return respond(found) if isinstance(found, Answer) else _held(receiver, found)
 
         return view
+
+
+def _held(receiver: Receiver, keeping: Keeping) -> Response:
+    """What leaves when the delivery is stored, or the refusal when it is not."""
+    return respond(receiver.accepted(), partial(Held, keeping, lambda: respond(receiver.settled(keeping))))
 
 
 def raw_target(environ: "WSGIEnvironment") -> str:
@@ -185,13 +194,15 @@ def route(app: Flask, rule: str, name: str, view: Callable[..., Response], *meth
     app.add_url_rule(rule, name, view, methods=methods, provide_automatic_options=False)
 
 
-def respond(answer: Answer) -> Response:
+def respond(answer: Answer, make: Callable[..., Response] = Response) -> Response:
     """The answer as HTTP. A refusal is a JSON object with its code."""
+    status = answer.status
     if answer.body:
-        response = Response(answer.body, content_type=answer.content_type)
+        response = make(answer.body, status, content_type=answer.content_type)
+    elif answer.reason:  # Flask's jsonify wants a request, which may be over
+        response = make(f'{{"error":"{answer.reason}"}}\n', status, content_type="application/json")
     else:
-        response = jsonify(error=answer.reason) if answer.reason else Response()
-    response.status_code = answer.status
+        response = make(status=status)
     if answer.retry_after is not None:
         response.headers["Retry-After"] = str(answer.retry_after)
     return response

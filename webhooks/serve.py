@@ -9,9 +9,11 @@ import json
 import socket
 import threading
 import time
-from collections.abc import Callable
+from collections import deque
+from collections.abc import Callable, Iterable
 from contextlib import suppress
-from typing import Any
+from functools import partial
+from typing import TYPE_CHECKING, Any
 
 from flask import Flask
 from waitress import wasyncore
@@ -27,6 +29,11 @@ from leadbridge import logs
 from leadbridge.metrics import WEBHOOK_REFUSED
 from webhooks.app import running
 from webhooks.base import MAX_BODY
+from webhooks.held import Later
+from webhooks.writer import Keeping, Writer
+
+if TYPE_CHECKING:
+    from _typeshed.wsgi import StartResponse, WSGIApplication, WSGIEnvironment
 
 log = logs.logger(__name__)
 
@@ -50,6 +57,9 @@ _REFUSALS = {  # waitress's code: our answer. A coding we do not speak is the se
     431: ("431 Request Header Fields Too Large", "headers_too_large"),
     501: ("400 Bad Request", "bad_request"),
 }
+
+
+_SAID = "leadbridge.said"
 
 
 class _Parser(HTTPRequestParser):
@@ -86,7 +96,22 @@ class _Refusal(ErrorTask):
 
 
 class _Task(WSGITask):
-    """An answer without a body leaves the connection open, as HTTP/1.1 has it; waitress would close after each."""
+    """A request that may be answered in two steps: `begin` asks the application, `service` sends what it said.
+
+    An answer without a body leaves the connection open, as HTTP/1.1 has it; waitress would close after each.
+    """
+
+    def begin(self, app: "WSGIApplication") -> Keeping | None:
+        """Ask the application. What its answer waits for, if it is to wait for a commit."""
+        environ = self.get_environment()
+        heard: list[Any] = []
+        try:
+            found = app(environ, lambda *words: heard.append(words))  # type: ignore[arg-type]
+        except Exception as error:  # noqa: BLE001 - waitress answers it, as if asked by itself
+            environ[_SAID] = partial(_raise, error)
+            return None
+        environ[_SAID] = found.held.leave if isinstance(found, Later) else partial(_repeat, heard, found)
+        return found.held.keeping if isinstance(found, Later) else None
 
     def build_response_header(self) -> bytes:
         asked = self.request.headers.get("CONNECTION", "").lower()  # type: ignore[attr-defined]
@@ -98,13 +123,50 @@ class _Task(WSGITask):
         return header
 
 
+def _said(environ: "WSGIEnvironment", start_response: "StartResponse") -> Iterable[bytes]:
+    """The application as waitress knows it: what was said when a request was begun."""
+    answer: Iterable[bytes] = environ[_SAID](environ, start_response)
+    return answer
+
+
+def _raise(error: Exception, *_asked: Any) -> Iterable[bytes]:
+    raise error
+
+
+def _repeat(
+    heard: list[Any], answer: Iterable[bytes], _environ: object, start_response: "StartResponse"
+) -> Iterable[bytes]:
+    for words in heard:
+        start_response(*words)
+    return answer
+
+
 class _Channel(HTTPChannel):
     """One connection. Notes when the request that is arriving began."""
 
-    task_class = _Task
     parser_class = _Parser
     error_task_class = _Refusal
     arriving_since: float | None = None  # monotonic
+    begun: _Task
+
+    def task_class(self, *_of: object) -> _Task:  # type: ignore[override]
+        return self.begun
+
+    def service(self) -> None:
+        """Answer a request. Where the answer waits for a commit, this thread is free, and another will answer."""
+        request = self.requests[0]
+        if request.error is None:
+            self.begun = _Task(self, request)  # type: ignore[arg-type] # as waitress itself calls it
+            keeping = self.begun.begin(self.server.app) if self.connected else None  # type: ignore[attr-defined]
+            self.server.writer.came(self)  # type: ignore[attr-defined]
+            if keeping is not None:
+                keeping.when_known(lambda: self.server.answers.add(self))  # type: ignore[attr-defined]
+                return
+        super().service()
+
+    def answer(self) -> None:
+        """Send what the commit was waited for."""
+        super().service()
 
     def received(self, data: bytes) -> bool:
         if self.request is None:
@@ -115,9 +177,59 @@ class _Channel(HTTPChannel):
         return taken
 
 
+class _Answers:
+    """Sends the answers that a commit made ready, one after the other: a task like that of a request."""
+
+    def __init__(self, listener: "_Listener") -> None:
+        self._listener = listener
+        self._ready: deque[_Channel] = deque()
+        self._called = False
+        self._threads: set[int] = set()
+
+    def add(self, channel: _Channel) -> None:
+        """Have this channel's answer sent soon, by a thread of the dispatcher."""
+        self._ready.append(channel)
+        if not self._called:
+            self._called = True
+            self._listener.task_dispatcher.add_task(self)  # type: ignore[arg-type] # it has what is asked of one
+
+    def at_work(self) -> bool:
+        """Is this thread just sending them?"""
+        return threading.get_ident() in self._threads
+
+    def service(self) -> None:
+        self._called = False
+        self._threads.add(threading.get_ident())
+        try:
+            while self._ready:
+                with suppress(IndexError):  # another thread took the last
+                    self._ready.popleft().answer()
+        finally:
+            self._threads.discard(threading.get_ident())
+            self._listener.pull_trigger()
+
+    def cancel(self) -> None:
+        """The server ends, and with it the connections."""
+
+
 class _Listener(TcpWSGIServer):
     channel_class = _Channel
     slowest = SLOWEST
+    app: "WSGIApplication"
+    writer: Writer
+
+    def __init__(self, *given: Any, **options: Any) -> None:
+        super().__init__(*given, **options)
+        self.answers = _Answers(self)
+
+    def add_task(self, task: Any) -> None:
+        if task.requests[0].error is None:
+            self.writer.expect(task)
+        super().add_task(task)
+
+    def pull_trigger(self) -> None:
+        if not self.answers.at_work():  # which wakes the serving thread once, when it has sent all
+            super().pull_trigger()
 
     def maintenance(self, now: int) -> None:
         super().maintenance(now)
@@ -132,6 +244,7 @@ class Server:
 
     def __init__(self, app: Flask, listening: socket.socket, threads: int, slowest: float) -> None:
         self._app = app
+        self._writer = running(app).writer
         self._socket = listening
         self.host: str
         self.port: int
@@ -155,7 +268,7 @@ class Server:
         )
         name = self._socket.getsockname()
         self._listener = _Listener(
-            app,
+            _said,
             self._map,
             _start=False,
             _sock=self._socket,
@@ -164,6 +277,8 @@ class Server:
             sockinfo=(self._socket.family, self._socket.type, self._socket.proto, name),
             bind_socket=False,
         )
+        self._listener.app = app.wsgi_app
+        self._listener.writer = self._writer
         self._listener.slowest = slowest
         self._thread: threading.Thread | None = None
         self._serving: int | None = None  # identity of the thread that serves
@@ -191,7 +306,7 @@ class Server:
             while not self._stopping.is_set():
                 if not wanted():
                     self.stop()
-                wasyncore.poll2(1.0, self._map)
+                self._turn(0.5)
             self._drain()
         finally:
             self._close()
@@ -215,7 +330,11 @@ class Server:
         self._listener.del_channel(self._map)
         self._socket.close()
         while time.monotonic() < self._deadline and any(self._busy()):
-            wasyncore.poll2(0.05, self._map)
+            self._turn(0.05)
+
+    def _turn(self, seconds: float) -> None:
+        wasyncore.poll2(seconds, self._map)
+        self._writer.expire()
 
     def _busy(self) -> list[bool]:
         channels = self._listener.active_channels.values()  # type: ignore[attr-defined]

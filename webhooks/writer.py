@@ -7,9 +7,9 @@ one (DESIGN section 11, "Door"). Every request waits for the commit of its own d
 
 import threading
 import time
-from collections import deque
+from collections import Counter, deque
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 from leadbridge import clock, logs
 from leadbridge.errors import LeadbridgeError, StoreError
@@ -25,6 +25,12 @@ PATIENCE = 4.0
 
 MOST_WAITING = 512
 """Deliveries that may wait for the writer; one more is turned away at once (503), so that memory stays bounded."""
+
+FULL = 16
+"""Deliveries that are worth a commit though more are on their way: the next are checked while these are synced."""
+
+FILL = 0.005
+"""Seconds the first of them waits for those on their way. Where none is, none waits."""
 
 MOST_BYTES = 4_000_000
 """Of bodies in one transaction, so that none keeps the store for long."""
@@ -47,20 +53,66 @@ class Unavailable(LeadbridgeError):
         self.reason = reason
 
 
-def _shut() -> threading.Lock:
-    gate = threading.Lock()
-    gate.acquire()
-    return gate
+class Keeping:
+    """One delivery on its way into the store. How it ended is known once, and never again otherwise.
 
+    Whoever asked either waits, or asks to be called: then no thread stands still for it.
+    """
 
-@dataclass(slots=True)
-class _Waiting:
-    """One request and its delivery. The gate is a bare lock: a Future costs five times as much."""
+    __slots__ = ("_calls", "_gate", "_once", "delivery", "error", "patience", "until")
 
-    delivery: inbox.Delivery
-    gate: threading.Lock = field(default_factory=_shut)  # opened by the writer, once it is known how it ended
-    error: Exception | None = None
-    left: bool = False  # the request has given up
+    def __init__(self, delivery: inbox.Delivery, patience: float) -> None:
+        self.delivery = delivery
+        self.patience = patience
+        self.until = time.monotonic() + patience  # then whoever asked is told that the store is busy
+        self.error: Exception | None = None
+        self._once = threading.Lock()  # taken by whoever settles
+        self._gate = threading.Lock()  # open once it is settled; a Future costs five times as much
+        self._gate.acquire()
+        self._calls: list[Callable[[], None]] = []
+
+    @property
+    def known(self) -> bool:
+        """Is it known how it ended?"""
+        return not self._gate.locked()
+
+    def settle(self, error: Exception | None = None) -> None:
+        """It is stored, or not for this reason. Only the first word counts."""
+        if self._once.acquire(blocking=False):
+            self.error = error
+            self._gate.release()
+            self._call()
+
+    def when_known(self, call: Callable[[], None]) -> None:
+        """Have `call` called once, by whoever settles, or at once when that is done. It must not block."""
+        self._calls.append(call)
+        if self.known:
+            self._call()
+
+    def wait(self) -> None:
+        """For a thread that has nothing else to do: return when it is stored, raise Unavailable when it is not."""
+        if self._gate.acquire(timeout=self.patience):
+            self._gate.release()
+        else:
+            self.settle(Unavailable("busy"))
+        self.result()
+
+    def result(self) -> None:
+        """Raises Unavailable when it is not stored."""
+        if isinstance(self.error, Unavailable):
+            raise self.error
+        if self.error is not None:
+            raise Unavailable("store_failed") from self.error
+
+    def _call(self) -> None:
+        try:
+            call = self._calls.pop()  # of two threads that come here at once, one gets it
+        except IndexError:
+            return
+        try:
+            call()
+        except Exception as error:  # noqa: BLE001 - the others that were committed with it must hear of it too
+            log.error("an answer could not be given", kind=type(error).__name__)  # noqa: TRY400 - no values
 
 
 class Writer:
@@ -81,22 +133,23 @@ class Writer:
         self._on_new = on_new
         self._patience = patience
         self._most_waiting = most_waiting
-        self._waiting: deque[_Waiting] = deque()
+        self._waiting: deque[Keeping] = deque()
+        self._committing: list[Keeping] = []
+        self._expected: set[object] = set()
         self._changed = threading.Condition()
         self._thread: threading.Thread | None = None
         self._idle = False
         self._stopping = False
         self._busy_since: float | None = None  # monotonic
 
-    def keep(self, vendor: str, raw: Raw) -> None:
-        """Return once the delivery is committed and synced.
+    def put(self, vendor: str, raw: Raw) -> Keeping:
+        """Have the delivery committed and synced soon; what is returned tells when, or that it did not come about.
 
-        Raises Unavailable when that did not happen within the patience, or cannot. What was already being committed
-        may still arrive; the vendor's next try is then a repeat.
+        Raises Unavailable when it cannot. With nobody in `Keeping.wait`, `expire` must be called now and then.
         """
         if self._space is not None and self._space.low:
             raise Unavailable("disk_low")
-        mine = _Waiting(inbox.Delivery(vendor, raw.account, raw.body, raw.events))
+        mine = Keeping(inbox.Delivery(vendor, raw.account, raw.body, raw.events), self._patience)
         with self._changed:
             if self._stopping:
                 raise Unavailable("stopping")
@@ -104,15 +157,39 @@ class Writer:
                 raise Unavailable("busy")
             self._waiting.append(mine)
             self._ensure_thread()
-            if self._idle:
+            if self._idle and (len(self._expected) <= 1 or len(self._waiting) in (1, FULL)):
                 self._changed.notify()
-        if not mine.gate.acquire(timeout=self._patience):
-            mine.left = True
-            raise Unavailable("busy")
-        if isinstance(mine.error, Unavailable):
-            raise mine.error
-        if mine.error is not None:
-            raise Unavailable("store_failed") from mine.error
+        return mine
+
+    def expect(self, request: object) -> None:
+        """A request has arrived and may bring a delivery: worth a short wait, to share a commit with it."""
+        self._expected.add(request)
+
+    def came(self, request: object) -> None:
+        """What was expected is here, or is none."""
+        self._expected.discard(request)
+        if not self._expected and self._waiting and self._idle:
+            with self._changed:
+                self._changed.notify()
+
+    def keep(self, vendor: str, raw: Raw) -> None:
+        """Return once the delivery is committed and synced.
+
+        Raises Unavailable when that did not happen within the patience, or cannot. What was already being committed
+        may still arrive; the vendor's next try is then a repeat.
+        """
+        self.put(vendor, raw).wait()
+
+    def expire(self) -> None:
+        """Tell those that have waited longer than the patience that the store is busy. Cheap; to be called often."""
+        now = time.monotonic()
+        with self._changed:
+            oldest = self._committing or self._waiting
+            if not oldest or oldest[0].until > now:
+                return
+            overdue = [one for one in (*self._committing, *self._waiting) if one.until <= now]
+        for one in overdue:
+            one.settle(Unavailable("busy"))
 
     @property
     def alive(self) -> bool:
@@ -146,26 +223,36 @@ class Writer:
             try:
                 self._commit(group)
             finally:
-                self._busy_since = None
+                self._busy_since, self._committing = None, []
 
-    def _next_group(self) -> list[_Waiting]:
+    def _next_group(self) -> list[Keeping]:
         """All that is waiting, up to the size of one transaction; empty only when stopping."""
         with self._changed:
             while True:
-                group: list[_Waiting] = []
+                self._fill()
+                group: list[Keeping] = []
                 size = 0
                 while self._waiting and (not group or size + len(self._waiting[0].delivery.body) <= MOST_BYTES):
                     one = self._waiting.popleft()
-                    if not one.left:
+                    if not one.known:
                         group.append(one)
                         size += len(one.delivery.body)
                 if group or self._stopping:
+                    self._committing = group
                     return group
-                self._idle = True
-                self._changed.wait()
-                self._idle = False
 
-    def _commit(self, group: list[_Waiting]) -> None:
+    def _fill(self) -> None:
+        """Wait for something to commit, and a little for more where more is on its way."""
+        self._idle = True
+        self._changed.wait_for(lambda: self._waiting or self._stopping)
+        enough = time.monotonic() + FILL
+        while self._expected and len(self._waiting) < FULL and not self._stopping:
+            if (left := enough - time.monotonic()) <= 0:
+                break
+            self._changed.wait(left)
+        self._idle = False
+
+    def _commit(self, group: list[Keeping]) -> None:
         try:
             with self._store.writing() as tx:
                 inbox.keep_deliveries(tx, self._store.vault, [one.delivery for one in group], clock.now())
@@ -175,17 +262,16 @@ class Writer:
                 why = str(error) if isinstance(error, StoreError) else type(error).__name__
                 log.error("deliveries not stored", deliveries=len(group), why=why)  # noqa: TRY400 - no values
                 for one in group:
-                    one.error = error
-                    one.gate.release()
+                    one.settle(error)
                 return
             log.warning("group not stored, trying one by one", deliveries=len(group), kind=type(error).__name__)
             for one in group:
                 self._commit([one])
             return
+        for vendor, many in Counter(one.delivery.vendor for one in group).items():
+            WEBHOOK_DELIVERIES.add(many, vendor=vendor)
         for one in group:
-            one.gate.release()
-        for one in group:
-            WEBHOOK_DELIVERIES.add(vendor=one.delivery.vendor)
+            one.settle()
         self._on_new()
 
 

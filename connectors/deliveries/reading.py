@@ -13,6 +13,8 @@ from dataclasses import dataclass
 from itertools import islice
 from typing import Any
 
+from pydantic_core import from_json
+
 from leadbridge.errors import WebhookRefused
 
 MAX_DEPTH = 32
@@ -54,18 +56,19 @@ _GLANCE = json.JSONDecoder(parse_int=float)  # int() refuses what is longer than
 
 
 def glance(body: bytes, *, max_depth: int = MAX_DEPTH) -> Any:
-    """The JSON value as it is roughly: enough to refuse what nobody can read, at a tenth of the cost of `items`.
+    """The JSON value as it is roughly: enough to refuse what nobody can read, at a fraction of the cost of `items`.
 
     Numbers may be inexact and repeated names swallowed. Raises WebhookRefused: bad_encoding, bad_json, too_deep (400).
     """
-    try:
-        text = body.decode()
-    except UnicodeDecodeError:
-        raise WebhookRefused("bad_encoding", 400) from None
     if body.count(b"[") + body.count(b"{") > max_depth and _is_deeper(body, max_depth):
+        _text(body)
         raise WebhookRefused("too_deep", 400)
     try:
-        return _GLANCE.decode(text)
+        return from_json(body, allow_inf_nan=False, cache_strings="keys")  # takes less than Python's own, only faster
+    except ValueError:
+        pass
+    try:
+        return _GLANCE.decode(_text(body))
     except ValueError:
         raise WebhookRefused("bad_json", 400) from None
 
@@ -88,10 +91,7 @@ def items(body: bytes, *, max_items: int = MAX_ITEMS, max_depth: int = MAX_DEPTH
 
     Raises WebhookRefused: bad_encoding, bad_json, not_an_array, too_deep (400), too_many_events (413).
     """
-    try:
-        text = body.decode()
-    except UnicodeDecodeError:
-        raise WebhookRefused("bad_encoding", 400) from None
+    text = _text(body)
     if _is_deeper(body, max_depth):  # first, so that nothing below can recurse without end
         raise WebhookRefused("too_deep", 400)
     if not text.startswith("[", _skip(text, 0)):
@@ -100,6 +100,13 @@ def items(body: bytes, *, max_items: int = MAX_ITEMS, max_depth: int = MAX_DEPTH
     if len(found) > max_items:
         raise WebhookRefused("too_many_events", 413)
     return found
+
+
+def _text(body: bytes) -> str:
+    try:
+        return body.decode()
+    except UnicodeDecodeError:
+        raise WebhookRefused("bad_encoding", 400) from None
 
 
 def _is_json(text: str) -> bool:

@@ -141,7 +141,9 @@ class Store:
         if self._turn is not None and not self._turn.acquire(timeout=WAIT_SECONDS):
             raise StoreError(f"the store is busy: another write has not ended within {WAIT_SECONDS} s")
         try:
-            with _store_errors(), self._writers.execution_options(**options).begin() as tx:
+            # Options make an engine, which costs a door more than the rest of beginning.
+            writers = self._writers.execution_options(**options) if options else self._writers
+            with _store_errors(), writers.begin() as tx:
                 yield tx
         finally:
             if self._turn is not None:

@@ -77,10 +77,15 @@ class Door:
     woken: list[float] = field(default_factory=list)
 
     def ask(
-        self, method: str, target: str, body: bytes | None = None, headers: Mapping[str, str] | None = None
+        self,
+        method: str,
+        target: str,
+        body: bytes | None = None,
+        headers: Mapping[str, str] | None = None,
+        timeout: float = 20,
     ) -> Reply:
         parts = urlsplit(self.server.url)
-        connection = http.client.HTTPConnection(parts.hostname or "", parts.port, timeout=20)
+        connection = http.client.HTTPConnection(parts.hostname or "", parts.port, timeout=timeout)
         try:
             connection.request(method, target, body, dict(headers or {}))
             answer = connection.getresponse()
@@ -97,11 +102,12 @@ class Door:
         target: str = "/webhooks/hubspot",
         public: str = PUBLIC,
         headers: Mapping[str, str] | None = None,
+        timeout: float = 20,
     ) -> Reply:
         """One delivery as HubSpot makes it; `headers` replaces some after signing, an empty one is left out."""
         at = int(time.time() * 1000) if at is None else at
         sent = signers.hubspot_headers(secret, public + target, body, at) | dict(headers or {})
-        return self.ask("POST", target, body, {name: value for name, value in sent.items() if value})
+        return self.ask("POST", target, body, {name: value for name, value in sent.items() if value}, timeout)
 
     def mailchimp(
         self, fields: Mapping[str, str], *, path: str = MAILCHIMP_PATH, headers: Mapping[str, str] | None = None
@@ -139,6 +145,7 @@ class Seam:
         self.vault = store.vault
         self.reading = store.reading
         self.is_current = store.is_current
+        self.free_space = store.free_space
         self.go = threading.Event()
         self.go.set()
         self.fault: Exception | None = None

@@ -13,7 +13,7 @@ from leadbridge.errors import StoreError
 from leadbridge.store.engine import Store
 from leadbridge.store.tables import deliveries
 from tests.webhooks.conftest import Seam, on_sqlite
-from webhooks.writer import MOST_BYTES, Doorbell, Raw, Unavailable, Writer
+from webhooks.writer import FULL, MOST_BYTES, Doorbell, Raw, Unavailable, Writer
 
 MakeWriter = Callable[..., Writer]
 POISON = Raw(cast("bytes", "text"))  # no vault can seal it
@@ -202,6 +202,70 @@ def test_a_commit_that_hangs_fails_those_who_wait_and_then_everyone_at_once(
     writer.keep("hubspot", raw("after"))
     assert "key-after" in kept(store)
     assert "key-later" not in kept(store)
+
+
+@on_sqlite
+def test_those_who_wait_in_no_thread_are_told_once_when_the_patience_ends_or_the_commit_does(
+    seam: Seam, store: Store, make_writer: MakeWriter
+) -> None:
+    writer = make_writer(patience=0.2)
+    seam.go.clear()
+    told: list[str] = []
+    waiting = []
+    for name in ("first", "second"):
+        waiting.append(writer.put("hubspot", raw(name)))
+        waiting[-1].when_known(lambda name=name: told.append(name))  # type: ignore[misc]
+        until(lambda: seam.begun == 1)
+    writer.expire()
+    assert told == []
+
+    def both_told() -> bool:
+        writer.expire()
+        return len(told) == 2
+
+    until(both_told)
+    for one in waiting:
+        with pytest.raises(Unavailable, match="busy"):
+            one.result()
+    seam.go.set()
+    until(lambda: "key-first" in kept(store))  # its commit was under way; the vendor's next try is then a repeat
+    until(lambda: writer.alive)
+    third = writer.put("hubspot", raw("third"))
+    until(lambda: third.known)
+    third.result()
+    third.when_known(lambda: told.append("late to ask"))
+    assert told == ["first", "second", "late to ask"]
+    assert kept(store) == ["key-first", "key-third"]  # the second was not begun
+
+
+@on_sqlite
+def test_a_commit_waits_a_moment_for_deliveries_on_their_way_and_not_at_all_where_none_is(
+    seam: Seam, make_writer: MakeWriter, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("webhooks.writer.FILL", 5.0)
+    writer = make_writer()
+    began = time.monotonic()
+    writer.keep("hubspot", raw("alone"))
+    for request in ("a", "b", "a page"):
+        writer.expect(request)
+    waiting = []
+    for request in ("a", "b"):
+        waiting.append(writer.put("hubspot", raw(request)))
+        writer.came(request)
+    time.sleep(0.05)
+    assert not any(one.known for one in waiting)
+    writer.came("a page")
+    until(lambda: all(one.known for one in waiting))
+    assert time.monotonic() - began < 5
+    assert seam.begun == 2
+
+    writer.expect("never comes")
+    many = [writer.put("hubspot", raw(number)) for number in range(FULL)]
+    until(lambda: all(one.known for one in many))  # enough for a commit
+    monkeypatch.setattr("webhooks.writer.FILL", 0.05)
+    few = writer.put("hubspot", raw("few"))
+    until(lambda: few.known)
+    assert time.monotonic() - began < 5
 
 
 def test_another_writer_on_the_real_store_is_waited_for(

@@ -1,0 +1,99 @@
+"""Deliveries that wait for their commit hold no thread, and are answered however it ends (reliability G1, G2, G6)."""
+
+import threading
+import time
+from concurrent.futures import ThreadPoolExecutor
+
+import pytest
+
+from leadbridge.config.schema import Config
+from leadbridge.errors import StoreError
+from leadbridge.metrics import WEBHOOK_UNAVAILABLE
+from leadbridge.store.engine import Store
+from tests.helpers.signers import hubspot_body, hubspot_change, hubspot_headers
+from tests.webhooks.conftest import HUBSPOT_SECRET, PUBLIC, Door, OpenDoor, Seam, on_sqlite, settings
+from webhooks.app import HEADERS, create_app, running
+
+pytestmark = on_sqlite
+
+
+def body(number: int) -> bytes:
+    return hubspot_body(hubspot_change(number))
+
+
+def test_more_deliveries_than_threads_wait_for_a_commit_and_the_server_goes_on_answering(
+    open_door: OpenDoor, store: Store
+) -> None:
+    seam = Seam(store)
+    door = open_door(over=seam)  # with 8 threads
+    seam.go.clear()
+    with ThreadPoolExecutor(20) as pool:
+        waiting = [pool.submit(door.hubspot, body(number)) for number in range(20)]
+        writer = running(door.server._app).writer
+        deadline = time.monotonic() + 10
+        while len(writer._waiting) + len(writer._committing) < 20:
+            assert time.monotonic() < deadline
+            time.sleep(0.002)
+        began = time.monotonic()
+        assert door.ask("GET", "/no/such/page").status == 404
+        assert time.monotonic() - began < 1
+        assert not any(one.done() for one in waiting)
+        seam.go.set()
+        assert {one.result(10).status for one in waiting} == {204}
+    assert door.count() == 20
+
+
+def test_a_commit_that_hangs_is_answered_503_in_time_and_what_comes_after_it_is_kept(
+    open_door: OpenDoor, store: Store
+) -> None:
+    seam = Seam(store)
+    door = open_door(over=seam)
+    running(door.server._app).writer._patience = 0.2
+    seam.go.clear()
+    began = time.monotonic()
+    answer = door.hubspot(body(1))
+    assert time.monotonic() - began < 2
+    assert (answer.status, answer.error, answer.headers["Retry-After"]) == (503, "busy", "30")
+    assert {name: answer.headers[name] for name in HEADERS} == HEADERS
+    assert WEBHOOK_UNAVAILABLE.value(vendor="hubspot", reason="busy") == 1
+    seam.go.set()
+    while door.hubspot(body(2)).status != 204:
+        assert time.monotonic() - began < 10
+    assert door.count() == 2  # the first arrived all the same
+
+
+def test_a_sender_that_leaves_before_its_commit_harms_nobody(open_door: OpenDoor, store: Store) -> None:
+    seam = Seam(store)
+    door = open_door(over=seam)
+    seam.go.clear()
+
+    def leave(number: int) -> None:
+        with pytest.raises(TimeoutError):
+            door.hubspot(body(number), timeout=0.2)
+
+    threads = [threading.Thread(target=leave, args=(number,)) for number in range(3)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    seam.go.set()
+    assert door.hubspot(body(3)).status == 204
+    assert door.count() == 4
+
+
+@pytest.mark.parametrize(("fault", "status"), [(None, 204), (StoreError("full"), 503)])
+def test_under_any_other_wsgi_server_the_answer_waits_too(store: Store, fault: Exception | None, status: int) -> None:
+    seam = Seam(store)
+    seam.fault = fault
+    app = create_app(Config.model_validate(settings()), seam, wake=lambda: None)  # type: ignore[arg-type]
+    try:
+        headers = hubspot_headers(HUBSPOT_SECRET, f"{PUBLIC}/webhooks/hubspot", body(1), int(time.time() * 1000))
+        answer = app.test_client().post(
+            "/webhooks/hubspot", data=body(1), headers=headers,
+            environ_base={"REQUEST_URI": "/webhooks/hubspot", "SERVER_PORT": "443"},
+        )  # fmt: skip
+        assert answer.status_code == status
+        assert {name: answer.headers[name] for name in HEADERS} == HEADERS
+    finally:
+        running(app).stop()
+    assert Door(store, None, Config.model_validate(settings())).count() == (fault is None)  # type: ignore[arg-type]

@@ -162,7 +162,7 @@ def from_store(people: int, sizes: Sequence[int], runs: int) -> dict[str, Any]:
     from leadbridge.store import due
     from leadbridge.store import leads as lead_store
     from sync import rescore, wiring, wishes
-    from sync.outlook import load
+    from sync.loading import load
 
     found: dict[str, Any] = {}
     with tempfile.TemporaryDirectory(prefix="leadbridge-") as folder:
@@ -191,7 +191,7 @@ def from_store(people: int, sizes: Sequence[int], runs: int) -> dict[str, Any]:
                 ]
                 marks.append(time.process_time())
                 with parts.store.writing() as tx:
-                    held = due.seize(tx, {**dict.fromkeys(ids), **due.standing(tx, ids)}, owner="benchmark")
+                    held = due.seize(tx, {**dict.fromkeys(ids), **due.standing(tx, ids)})
                     rescore.save(tx, parts.store, scorer, crms, None, loaded, outlooks, held, AT, rescore.Rescored())
                 marks.append(time.process_time())
                 if len(planned) != size or len(held) != size:

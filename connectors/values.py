@@ -4,6 +4,7 @@ import math
 from collections.abc import Mapping, Sequence
 from datetime import UTC, date, datetime
 from decimal import ROUND_HALF_UP, Decimal, InvalidOperation
+from functools import lru_cache
 
 from leadbridge.types import Value
 
@@ -106,6 +107,7 @@ def kept(told: Mapping[str, str | float | int | bool | None]) -> dict[str, str |
 # --- back to text ----------------------------------------------------------------------------------------------------
 
 
+@lru_cache(maxsize=4096, typed=True)  # scores are few numbers
 def number_text(value: float) -> str | None:
     """A number with at most one decimal, half up, no exponent: the same number is the same text. None if unusable."""
     if isinstance(value, bool) or not math.isfinite(value) or abs(value) > LARGEST:

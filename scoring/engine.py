@@ -44,20 +44,15 @@ Memory beside the frames is about 2 kB a person with 40 rules and 20 activities:
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from leadbridge.columns import Coded, Column, Mask, Numbers, micros
-from leadbridge.conditions import Prepared
 from leadbridge.types import Contribution, Score
-from scoring.compile import UNIT, CompiledModel, CompiledRule
-from scoring.frames import FIRST_OF_MACHINES, KIND_CODES, Activities, People
-
-Units = NDArray[np.int64]
-
-_WORTH_MAX = 1e9 * UNIT  # of one activity; keeps every sum finite whatever number `each` meets
+from scoring.compile import UNIT, CompiledModel
+from scoring.frames import Activities, People
+from scoring.rules import Matching, Units, contribution
 
 
 @dataclass(frozen=True, eq=False)
@@ -74,6 +69,13 @@ class Contributions:
     @property
     def points(self) -> NDArray[np.float64]:
         return self.units / UNIT
+
+    def of(self, rows: NDArray[np.intp]) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
+        """Places in the table of the lines of some rows, given in rising order; and how many each row has."""
+        begins, ends = np.searchsorted(self.person, rows), np.searchsorted(self.person, rows, "right")
+        lengths = ends - begins
+        stops = np.cumsum(lengths)
+        return np.arange(stops[-1] if len(rows) else 0) + np.repeat(begins - stops + lengths, lengths), lengths
 
 
 @dataclass(frozen=True, eq=False)
@@ -115,21 +117,18 @@ class ScoreFrame:
         They become Python values all at once, at a fraction of the cost of one by one.
         """
         table, names = self.contributions, self.model.lines
-        begins, ends = np.searchsorted(table.person, rows), np.searchsorted(table.person, rows, "right")
-        lengths = ends - begins
-        stops = np.cumsum(lengths)
-        taken = np.arange(stops[-1] if len(rows) else 0) + np.repeat(begins - stops + lengths, lengths)
-        lines = [
-            Contribution(names[line][0], names[line][1], points)
-            for line, points in zip(table.line[taken].tolist(), (table.units[taken] / UNIT).tolist(), strict=True)
-        ]
+        taken, lengths = table.of(rows)
+        line, points_of = table.line[taken].tolist(), (table.units[taken] / UNIT).tolist()
+        category, rule = [category for category, _ in names], [rule for _, rule in names]
+        parts = zip([category[one] for one in line], [rule[one] for one in line], points_of, strict=True)
+        lines = tuple(map(Contribution._make, parts))
         letters: list[str | None] = [*(letter for letter, _ in self.model.grades), None]  # -1 finds the last
         cells: list[str | None] = [*self.cells, None]
         columns = (self.ids, self.applies, self.value, self.grade, self.cell, *self.categories.values())
         found: list[Score | None] = []
         start = 0
         for stop, person, applies, value, grade, cell, *points in zip(
-            stops.tolist(), *(column[rows].tolist() for column in columns), strict=True
+            np.cumsum(lengths).tolist(), *(column[rows].tolist() for column in columns), strict=True
         ):
             found.append(
                 Score(
@@ -138,7 +137,7 @@ class ScoreFrame:
                     value=value,
                     grade=letters[grade],
                     categories=dict(zip(self.categories, points, strict=True)),
-                    contributions=tuple(lines[start:stop]),
+                    contributions=lines[start:stop],
                     model=self.model.hash,
                     at=self.at,
                     scale=self.model.scale,
@@ -181,7 +180,7 @@ def rule_points(model: CompiledModel, people: People, activities: Activities, t:
         activities = activities.in_order()
     matching = Matching(activities, t)
     for index, rule in enumerate(model.rules):
-        table[index] = _contribution(rule, people, matching, t)
+        table[index] = contribution(rule, people, matching, t)
 
 
 def combined(model: CompiledModel, table: Units) -> tuple[dict[str, Units], NDArray[np.int64]]:
@@ -211,19 +210,6 @@ def combined(model: CompiledModel, table: Units) -> tuple[dict[str, Units], NDAr
     return categories, value
 
 
-def counted(rule: CompiledRule, activities: Activities, at: datetime) -> NDArray[np.intp]:
-    """The activities behind a rule's points, as rows of a frame that is in order; of silence, those that break it."""
-    matching = Matching(activities, micros(at))
-    rows = matching.rows(rule) if rule.sort == "silence" else _chosen(rule, matching)[0]
-    return np.sort(rows.row)
-
-
-def points_of(rule: CompiledRule, people: People, activities: Activities, at: datetime) -> Units:
-    """What one rule by itself gives each person, in units; the activities are in order."""
-    t = micros(at)
-    return _contribution(rule, people, Matching(activities, t), t)
-
-
 def score_facts(frames: Iterable[ScoreFrame]) -> dict[str, Column]:
     """Columns for conditions: score.NAME, score.NAME.CATEGORY, grade.NAME, matrix.NAME (`schema.known_facts`).
 
@@ -239,205 +225,6 @@ def score_facts(frames: Iterable[ScoreFrame]) -> dict[str, Column]:
         facts[f"grade.{frame.model.name}"] = Coded(frame.grade.astype(np.int32), letters)
         facts[f"matrix.{frame.model.name}"] = Coded(frame.cell, frame.cells)
     return facts
-
-
-# --- rules ---------------------------------------------------------------------------------------------------------
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class _Rows:
-    """Some of the activities, up to t: rows in the frame, whose they are, and how old."""
-
-    row: NDArray[np.intp]
-    person: NDArray[np.int32]
-    age: NDArray[np.int64]
-
-    def at(self, index: NDArray[np.intp] | slice) -> "_Rows":
-        return _Rows(self.row[index], self.person[index], self.age[index])
-
-    def where(self, mask: Mask) -> "_Rows":
-        return self.at(np.flatnonzero(mask))
-
-
-class Matching:
-    """Which activities a rule sees. They are put in order of kind once, so that a rule's kind is a slice."""
-
-    def __init__(self, activities: Activities, t: int) -> None:
-        self._documents = activities.documents
-        self._t = t
-        past = np.flatnonzero(activities.at <= t)
-        kind = activities.kind[past]
-        order = np.argsort(kind, kind="stable")  # within a kind, the order of the frame stays
-        row = past[order]
-        self._past = _Rows(row, activities.person[row], t - activities.at[row])
-        self._ends = np.searchsorted(kind[order], np.arange(len(KIND_CODES) + 1)).tolist()
-        by_people = self._past.at(slice(0, self._ends[FIRST_OF_MACHINES]))
-        self._of_kinds: dict[frozenset[int] | None, _Rows] = {None: by_people}
-
-    def rows(self, rule: CompiledRule) -> _Rows:
-        """Activities of the rule's kinds, in its period, that pass its `where`; of a kind, in the frame's order."""
-        found = self._kinds(rule.kinds)
-        if rule.within is not None and not rule.first_only:
-            found = found.where(found.age < rule.within)
-        found = self._passing(found, rule.where, rule.where_keys)
-        if rule.then is not None and len(found.row):
-            then = self._passing(self._kinds(rule.then.kinds), rule.then.where, rule.then.where_keys)
-            found = found.where(_followed(found, then, rule.then.within))
-        return found
-
-    def _passing(self, rows: _Rows, where: Prepared | None, keys: frozenset[str]) -> _Rows:
-        if where is None:
-            return rows
-        passing = where.check(self._documents.columns(keys), self._t)
-        return rows.where(passing[self._documents.codes[rows.row]])
-
-    def values(self, key: str, rows: NDArray[np.intp]) -> NDArray[np.int32]:
-        """A code per distinct value of an attribute, as its text compares; -1 where there is none."""
-        column = self._documents.column(key)
-        seen: dict[str, int] = {}
-        codes = [-1 if reading is None else seen.setdefault(reading[1], len(seen)) for reading in column.readings]
-        found: NDArray[np.int32] = column.spread(codes, -1)[self._documents.codes[rows]].astype(np.int32)
-        return found
-
-    def numbers(self, key: str, rows: NDArray[np.intp]) -> NDArray[np.float64]:
-        """A numeric attribute of these rows; NaN where it has none."""
-        return self._documents.column(key).numbers[self._documents.codes[rows]]
-
-    def _kinds(self, kinds: frozenset[int] | None) -> _Rows:
-        if kinds is not None and kinds not in self._of_kinds:
-            slices = [slice(self._ends[kind], self._ends[kind + 1]) for kind in sorted(kinds)]
-            if len(slices) == 1:
-                self._of_kinds[kinds] = self._past.at(slices[0])
-            else:
-                mixed = np.concatenate([self._past.row[part] for part in slices])
-                order = np.argsort(mixed)  # back into the order of the frame
-                places = np.concatenate([np.arange(part.start, part.stop) for part in slices])
-                self._of_kinds[kinds] = self._past.at(places[order])
-        return self._of_kinds[kinds]
-
-
-def _contribution(rule: CompiledRule, people: People, matching: Matching, t: int) -> Units:
-    """What the rule gives each person, in units."""
-    n = len(people)
-    if rule.sort == "attribute":
-        given = np.full(n, rule.points) if rule.each is None else _multiplied(rule, people)
-    elif rule.sort == "silence":
-        given = np.full(n, rule.points)
-        given[matching.rows(rule).person] = 0
-    else:
-        given = _activity_points(rule, people, matching, t)
-    if rule.when is not None:
-        given = np.where(rule.when.check(people.facts, t), given, 0)
-    return given
-
-
-def _multiplied(rule: CompiledRule, people: People) -> Units:
-    """The points times a number of the person's own; nothing where it is unknown."""
-    column = people.facts.by_name.get(str(rule.each))
-    if not isinstance(column, Numbers):
-        return np.zeros(len(people), np.int64)
-    each = np.where(column.known, column.values, 0.0)
-    with np.errstate(over="ignore", under="ignore"):
-        return _clipped(np.rint(_clipped(rule.points * each, _WORTH_MAX)), rule.bound).astype(np.int64)
-
-
-def _activity_points(rule: CompiledRule, people: People, matching: Matching, t: int) -> Units:
-    n = len(people)
-    rows, each = _chosen(rule, matching)
-    if rule.at_least is not None:
-        sums = np.where(np.bincount(rows.person, minlength=n) >= rule.at_least, float(rule.points), 0.0)
-    else:
-        pause = None if rule.decay is None else rule.decay.pause
-        sums = _sums(rule, rows, each, n, None if pause is None else pause.check(people.facts, t))
-    return _clipped(sums, rule.bound).astype(np.int64)
-
-
-def _chosen(rule: CompiledRule, matching: Matching) -> tuple[_Rows, NDArray[np.float64] | None]:
-    """The activities that count, with the number each is multiplied by."""
-    rows = matching.rows(rule)
-    each = None
-    if rule.each is not None:
-        each = matching.numbers(rule.each, rows.row)
-        rows, each = rows.where(known := np.isfinite(each)), each[known]
-    if rule.first_only or rule.distinct is not None:
-        chosen = _first(rule, rows, each) if rule.first_only else _distinct(rule, rows, each, matching)
-        rows, each = rows.where(chosen), None if each is None else each[chosen]
-    if rule.at_most is not None and rule.at_least is None:
-        if each is not None:
-            order = np.lexsort((each, -rows.age, rows.person))
-            rows, each = rows.at(order), each[order]
-        newest = _newest(rows.person, rule.at_most)
-        rows, each = rows.where(newest), None if each is None else each[newest]
-    return rows, each
-
-
-def _first(rule: CompiledRule, rows: _Rows, each: NDArray[np.float64] | None) -> Mask:
-    """The oldest row of each person, if it is in the rule's period; of equally old ones that with the largest value."""
-    first = _last_of_run((rows.age, rows.person), each)
-    return first if rule.within is None else first & (rows.age < rule.within)
-
-
-def _distinct(rule: CompiledRule, rows: _Rows, each: NDArray[np.float64] | None, matching: Matching) -> Mask:
-    """The newest row of each person and value; of equally new ones that with the largest value of `each`."""
-    value = matching.values(str(rule.distinct), rows.row)
-    return _last_of_run((-rows.age, value, rows.person), each) & (value >= 0)
-
-
-def _last_of_run(keys: tuple[NDArray[Any], ...], each: NDArray[np.float64] | None) -> Mask:
-    """In order of the keys, the last most important, and then of `each`: the last row of each run of equals.
-
-    All keys but the first make a run.
-    """
-    order = np.lexsort(keys if each is None else (each, *keys))
-    last = np.ones(len(order), np.bool_)
-    if len(order):
-        last[:-1] = np.logical_or.reduce([key[order[1:]] != key[order[:-1]] for key in keys[1:]])
-    found = np.zeros(len(order), np.bool_)
-    found[order[last]] = True
-    return found
-
-
-def _followed(rows: _Rows, then: _Rows, within: int) -> Mask:
-    """Which rows did the same person follow by one of `then`, later and less than `within` later?"""
-    n, both = len(rows.row), len(rows.row) + len(then.row)
-    person, age = np.concatenate([rows.person, then.person]), np.concatenate([rows.age, then.age])
-    follows = np.arange(both) >= n
-    order = np.lexsort((~follows, -age, person))  # of one instant, what follows comes first, so that it is never next
-    place = np.where(follows[order], np.arange(both), both)
-    after = np.minimum.accumulate(place[::-1])[::-1]  # place of the next that follows, in this order
-    some = after < both
-    later = order[np.where(some, after, 0)]
-    found = np.zeros(both, np.bool_)
-    found[order] = some & (person[later] == person[order]) & (age[order] - age[later] < within)
-    return found[:n]
-
-
-def _clipped(values: NDArray[np.float64], bound: float) -> NDArray[np.float64]:
-    return np.minimum(np.maximum(values, -bound), bound)  # np.clip takes three times as long on a few values
-
-
-def _newest(person: NDArray[np.int32], count: int) -> Mask:
-    """The last `count` rows of each person; rows are in order of (person, at)."""
-    keep = np.ones(len(person), np.bool_)
-    keep[:-count] = person[count:] != person[:-count]  # the row `count` later is already another person's
-    return keep
-
-
-def _sums(
-    rule: CompiledRule, rows: _Rows, each: NDArray[np.float64] | None, n: int, paused: Mask | None
-) -> NDArray[np.float64]:
-    """Worth of all these activities by person: whole units, so their sum is exact in any order (up to 2^53).
-
-    `paused`: of which people nothing decays.
-    """
-    points = float(rule.points)
-    if rule.decay is None and each is None:
-        return np.multiply(np.bincount(rows.person, minlength=n), points, dtype=np.float64)
-    with np.errstate(over="ignore", under="ignore"):
-        worth = np.full(len(rows.row), points) if each is None else _clipped(points * each, _WORTH_MAX)
-        if rule.decay is not None:
-            worth *= rule.decay.share(rows.age, None if paused is None else paused[rows.person])
-    return np.bincount(rows.person, np.rint(worth), minlength=n).astype(np.float64)  # of nobody's, integers
 
 
 def _keep_largest(table: Units, group: tuple[int, ...]) -> None:

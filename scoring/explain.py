@@ -6,13 +6,19 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 
+import numpy as np
+from numpy.typing import NDArray
+
 from leadbridge.types import BOUND_LINE, Contribution
+from scoring.engine import ScoreFrame
 
 _UNSAFE = re.compile(r'[<>{}|"`\\;]')
 """What HTML, merge tags (*|NAME|*), HubL and other templates are made of; and our own separator."""
 
 _FORMULA = "=+-@'*#% "
 """What a spreadsheet may take for the beginning of a formula, or a mail program for markup."""
+
+_NEARLY = 1e-9
 
 
 def reasons(contributions: Iterable[Contribution], limit: int = 3, width: int = 250) -> str:
@@ -30,18 +36,38 @@ def reasons(contributions: Iterable[Contribution], limit: int = 3, width: int = 
         for place, (_, rule, exact) in enumerate(contributions)
         if (exact >= 0.49 or exact <= -0.49) and (points := _half_up(exact)) and not _is_bound(rule)
     ]
-    largest = sorted(whole)
-    text = ""
-    for _, _, rule, points in largest[:limit]:
-        label = _label(rule)
-        end = f" {points:+d}"
-        if not text and len(label) + len(end) > width:
-            label = label[: max(width - len(end) - 1, 0)] + "…"
-        longer = f"{text}; {label}{end}" if text else f"{label}{end}"
-        if len(longer) > width:
-            break
-        text = longer
-    return text
+    return _fitting([(_label(rule), points) for _, _, rule, points in sorted(whole)[:limit]], width)
+
+
+def reasons_of(frame: ScoreFrame, rows: NDArray[np.intp], limit: int = 3, width: int = 250) -> list[str]:
+    """The reasons of many, given as rising rows of a frame: what `reasons` says of the contributions of each."""
+    table, lines = frame.contributions, frame.model.lines
+    taken, lengths = table.of(rows)
+    whole = np.abs(table.points[taken]) + (0.5 + _NEARLY)
+    points = whole.astype(np.int64) * np.sign(table.units[taken])
+    named = ~np.array([_is_bound(rule) for _, rule in lines], np.bool_)
+    some = np.flatnonzero((points != 0) & named[table.line[taken]])
+    owner, line, points = np.repeat(np.arange(len(rows)), lengths)[some], table.line[taken][some], points[some]
+    order = np.lexsort((-np.abs(points), owner))  # equals stay in the order of the contributions
+    owner, line, points = owner[order], line[order], points[order]
+    begins = np.searchsorted(owner, np.arange(len(rows)))
+    ends = np.minimum(np.searchsorted(owner, np.arange(len(rows)), "right"), begins + limit)
+    label = [_label(rule) for _, rule in lines]
+    said = [(label[code], one) for code, one in zip(line.tolist(), points.tolist(), strict=True)]
+    return [_fitting(said[begin:end], width) for begin, end in zip(begins.tolist(), ends.tolist(), strict=True)]
+
+
+def _fitting(largest: Sequence[tuple[str, int]], width: int) -> str:
+    """Labels with their points, as many as fit."""
+    text = "; ".join([f"{label} {points:+d}" for label, points in largest])
+    if len(text) <= width:
+        return text
+    label, points = largest[0]
+    end = f" {points:+d}"
+    if len(label) + len(end) > width:
+        text = f"{label[: max(width - len(end) - 1, 0)]}…{end}"
+        return text if len(text) <= width else ""
+    return _fitting(largest[:-1], width)
 
 
 def joined(names: Iterable[str], width: int = 250) -> str:
@@ -83,7 +109,7 @@ def lines(contributions: Sequence[Contribution]) -> list[Line]:
 
 def _half_up(points: float) -> int:
     """Nearest whole number; halves away from zero, so that +0.5 and -0.5 look alike."""
-    return int(abs(points) + 0.5 + 1e-9) * (1 if points > 0 else -1)
+    return int(abs(points) + (0.5 + _NEARLY)) * (1 if points > 0 else -1)
 
 
 @lru_cache(maxsize=4096)

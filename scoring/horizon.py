@@ -23,8 +23,9 @@ from leadbridge.config.conditions import Condition, FieldTest, Not, Test
 from leadbridge.config.schema import Config, conditions_of
 from scoring.behaviour import CompiledBehaviour, CompiledCount, counted_rows
 from scoring.compile import UNIT, CompiledModel, units
-from scoring.engine import Matching, ScoreFrame
+from scoring.engine import ScoreFrame
 from scoring.frames import Activities, People
+from scoring.rules import Matching
 
 DAY = 86_400 * MICROS
 NEVER = np.iinfo(np.int64).max

@@ -12,7 +12,7 @@ from leadbridge.config.conditions import fields_of
 from leadbridge.config.scores import Rule, ScoreModel
 from leadbridge.machines import EVIDENCE
 from leadbridge.types import ActivityKind, Value
-from scoring import engine, explain
+from scoring import engine, explain, rules
 from scoring.compile import CompiledModel, CompiledRule
 from scoring.frames import FIRST_OF_MACHINES, Activities, People
 
@@ -46,7 +46,7 @@ def evidence(
     for rule, compiled in zip(config.rules, model.rules, strict=True):
         told = list(_values(rule, people))
         if compiled.sort != "attribute":
-            rows = engine.counted(compiled, activities, at)
+            rows = rules.counted(compiled, activities, at)
             told += _acts(activities, rows, at) if compiled.sort == "activity" else [_silence(compiled, activities, at)]
         found[rule.name] = "; ".join(told)
     return found
@@ -107,14 +107,14 @@ def _one_more(
 ) -> Iterator[tuple[str, int]]:
     compiled = model.rules[index]
     kind = " or ".join(kind.value.replace("_", " ") for kind in rule.activity or ())
-    rows = engine.counted(compiled, activities, at)
+    rows = rules.counted(compiled, activities, at)
     if compiled.at_least is not None:
         if (missing := compiled.at_least - len(rows)) > 0:
             yield f"with {missing} more: {kind}", compiled.points
     elif not (compiled.first_only and len(rows)):
         if compiled.at_most is not None and len(rows) >= compiled.at_most:  # the oldest of them makes room for it
             single = replace(compiled, at_most=compiled.at_most - 1) if compiled.at_most > 1 else None
-            given = 0 if single is None else int(engine.points_of(single, people, activities, at)[0])
+            given = 0 if single is None else int(rules.points_of(single, people, activities, at)[0])
         yield f"with one more: {kind}", given + compiled.points
 
 
@@ -143,7 +143,7 @@ def _act(activities: Activities, row: int, at: datetime) -> str:
 
 
 def _silence(compiled: CompiledRule, activities: Activities, at: datetime) -> str:
-    ever = engine.counted(replace(compiled, within=None), activities, at)
+    ever = rules.counted(replace(compiled, within=None), activities, at)
     return f"last: {_act(activities, int(ever[-1]), at)}" if len(ever) else "nothing of it ever done"
 
 

@@ -14,7 +14,8 @@ from leadbridge.store.engine import Store
 from leadbridge.types import ActivityKind, PersonId
 from nurture.hand_off import HAND_OFF, SALES, Interaction, Person, body, interesting, subject
 from sync.hand_off import care_of
-from sync.outlook import Outlook, Scorer, load
+from sync.loading import load
+from sync.outlook import Outlook, Scorer
 
 REMEMBERED = timedelta(days=180)
 """How far back the receiver is told what the person did."""

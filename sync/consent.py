@@ -18,7 +18,8 @@ from leadbridge.store import leads as lead_store
 from leadbridge.store.engine import Store, exclusive
 from leadbridge.types import PersonId, Value
 from sync import bounds, verdicts
-from sync.outlook import Loaded, Scorer
+from sync.loading import Loaded
+from sync.outlook import Scorer
 from sync.verdicts import Asked
 
 log = logs.logger(__name__)

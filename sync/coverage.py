@@ -10,7 +10,8 @@ from leadbridge.store import leads as lead_store
 from leadbridge.store.engine import Store
 from leadbridge.types import PersonId
 from sync.intents import plan_journeys
-from sync.outlook import Scorer, load
+from sync.loading import load
+from sync.outlook import Scorer
 
 BATCH = 500
 

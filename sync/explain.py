@@ -13,7 +13,8 @@ from leadbridge.types import BuyerJourney, LifecycleStage, PersonId, Score, Valu
 from nurture.hand_off import told
 from scoring import reading
 from scoring.frames import People
-from sync.outlook import Loaded, Scorer, facts_of, load
+from sync.loading import Loaded, facts_of, load
+from sync.outlook import Scorer
 
 
 @dataclass(frozen=True, slots=True)

@@ -20,7 +20,8 @@ from leadbridge.store import scores as score_store
 from leadbridge.store.engine import Store
 from leadbridge.types import LifecycleStage, PersonId, Value
 from sync import day
-from sync.outlook import Outlook, Scorer, facts_of, load
+from sync.loading import facts_of, load
+from sync.outlook import Outlook, Scorer
 from sync.wishes import MEMBERS_AT_ONCE, wishes
 
 BATCH = 2000

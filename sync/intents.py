@@ -19,7 +19,8 @@ from nurture import catalogue, gate
 from nurture.holdout import held_out, variant
 from nurture.journeys import Candidate, Match, Past, endings, is_in, match
 from sync import hand_off
-from sync.outlook import Loaded, Outlook, Scorer
+from sync.loading import Loaded
+from sync.outlook import Outlook, Scorer
 
 PAUSED = "`nurture.pause_while` holds"
 

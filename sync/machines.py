@@ -8,7 +8,8 @@ from leadbridge import clock
 from leadbridge.store import machine_events
 from leadbridge.store.engine import Store
 from leadbridge.types import ActivityKind, LifecycleStage
-from sync.outlook import Scorer, load
+from sync.loading import load
+from sync.outlook import Scorer
 
 BATCH = 500
 

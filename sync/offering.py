@@ -12,7 +12,8 @@ from leadbridge.store.text import from_micros
 from leadbridge.types import ActivityKind, PersonId, Value
 from nurture import catalogue
 from scoring.frames import KIND_CODES
-from sync.outlook import Loaded, Outlook, Scorer
+from sync.loading import Loaded
+from sync.outlook import Outlook, Scorer
 
 NEXT = ("next_asset", "next_asset_url", "next_asset_code", "next_asset_reason")
 """Values that write-back may show."""

@@ -1,6 +1,6 @@
 """All that follows for a person from what is stored: scores, stage, phase, journeys that fit. Pure but for `load`."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from functools import cached_property
@@ -8,28 +8,22 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from sqlalchemy import Connection
 
-from leadbridge import addresses
 from leadbridge.columns import MICROS, Column, Columns, Mask, coded, micros, taken, values_of
 from leadbridge.conditions import Prepared, holds, prepare
 from leadbridge.config.conditions import AnyOf, Condition, FieldTest, Not, Test, fields_of
 from leadbridge.config.schema import BUILT_IN_FIELDS, Config, conditions_of
-from leadbridge.store import activities as activity_store
-from leadbridge.store import consents, hand_offs, history, offers
-from leadbridge.store import leads as lead_store
-from leadbridge.store import scores as score_store
 from leadbridge.types import BuyerJourney, LifecycleStage, PersonId, Score, Value
 from nurture import buyer_journey
-from nurture.hand_off import HAND_OFF, Asked, Judged, Readiness
+from nurture.hand_off import Asked, Judged, Readiness
 from nurture.segments import expand
 from scoring import engine, horizon
 from scoring import explain as words
 from scoring.behaviour import compile_behaviour, measured
-from scoring.company import Companies, companies, of_others, together
+from scoring.company import Companies, companies, together
 from scoring.compile import CompiledModel, compile_model, in_order
 from scoring.confidence import confidence
-from scoring.frames import KIND_CODES, Activities, Documents, People, people_frame
+from scoring.frames import Activities, People
 from scoring.lifecycle import Stay, cause, stages
 from scoring.personas import PersonaFrame, compile_personas, nearness
 from scoring.questions import Answers, answered, compile_questions
@@ -39,9 +33,6 @@ OBJECTS = "objects_to_profiling"
 
 STANDING = ("hand_off", "hand_off_reason", "hand_off_to")
 """Built-in fields: where the hand-off stands, why it ended, who received it (`hand_offs.standing`)."""
-
-EDUCATION = "education"
-"""Built-in field: share, in per cent, of the assets that teach which the person took up; unknown without any."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -265,100 +256,124 @@ class Scorer:
     def outlooks(self, view: View, rows: NDArray[np.intp] | None = None) -> list[Outlook]:
         """What is in view of these rows (rising; default: of all), person by person."""
         rows = np.arange(len(view.ids)) if rows is None else rows
-        behaviour = {
-            name: [_shown(value) for value in values_of(taken(column, rows))] for name, column in view.behaviour.items()
-        }
-        fits = {name: mask[rows].tolist() for name, mask in view.fits.items()}
-        until = {name: mask[rows].tolist() for name, mask in view.until.items()}
-        inside = {name: mask[rows].tolist() for name, mask in view.inside.items()}
-        handed = {
-            name: values_of(taken(view.facts.by_name[name], rows))
-            for name in STANDING
-            if name in self.config.write_back
-        }
-        paused = [False] * len(rows) if view.paused is None else view.paused[rows].tolist()
-        meant = {name: mask[rows].tolist() for name, mask in view.meant.items()}
+        places = rows.tolist()
+        columns = [frame.of(rows) for frame in view.frames]
+        reasons = [words.reasons_of(frame, rows) for frame in view.frames]
+        by_person = list(zip(*columns, strict=True)) or [()] * len(places)
+        texts_of = list(zip(*reasons, strict=True)) or [()] * len(places)
+        inside = _names_held(view.inside, rows)
+        wanted = self._wanted(view, rows, columns, reasons, inside)
         crm = values_of(taken(view.facts.by_name["lifecycle_stage"], rows))
-        scores = [frame.of(rows) for frame in view.frames]
-        known = {
-            frame.model.name: confidence(frame.model, view.facts)[rows].tolist()
-            for frame in view.frames
-            if self._shows_confidence
-        }
-        unchanged = view.unchanged_until
+        called = bool(view.judged.ready)
         return [
-            self._one(
+            Outlook(
                 person,
-                tuple(found for of in scores if (found := of[place]) is not None),
-                view.current[row],
-                view.stages[row],
-                crm[place],
+                scores,
+                stage := view.stages[row],
+                _cause(view.current[row], stage, scores, told),
                 view.phases[row],
-                view.companies.key(row),
-                {name: shares[place] for name, shares in known.items()},
-                {name: held[place] for name, held in fits.items()},
-                {name: held[place] for name, held in until.items()},
-                tuple(name for name, held in inside.items() if held[place]),
-                {
-                    **view.near.values(row),
-                    **view.answers.values(row),
-                    **{name: values[place] for name, values in (behaviour | handed).items()},
-                },
-                view.near.persona(row),
-                view.judged.of(row),
-                unchanged[row],
-                paused[place],
-                tuple(name for name, held in meant.items() if not held[place]),
+                fits,
+                until,
+                segments,
+                texts,
+                dict(zip(self.config.write_back, shown, strict=True)),
+                view.near.persona(row) if view.near.personas else None,
+                view.judged.of(row) if called else _NOBODY,
+                unchanged,
+                view.companies.key(row) if view.companies.keys else None,
+                paused,
+                not_for,
             )
-            for place, (row, person) in enumerate(zip(rows.tolist(), view.ids[rows].tolist(), strict=True))
+            for row, person, scores, told, fits, until, segments, texts, shown, unchanged, paused, not_for in zip(
+                places,
+                view.ids[rows].tolist(),
+                [tuple(score for score in each if score is not None) for each in by_person],
+                crm,
+                _held(view.fits, rows),
+                _held(view.until, rows),
+                inside,
+                [
+                    {score.name: text for score, text in zip(each, texts, strict=True) if score is not None}
+                    for each, texts in zip(by_person, texts_of, strict=True)
+                ],
+                wanted,
+                [view.unchanged_until[row] for row in places],
+                [False] * len(places) if view.paused is None else view.paused[rows].tolist(),
+                _names_held({name: ~mask for name, mask in view.meant.items()}, rows),
+                strict=True,
+            )
         ]
 
-    def _one(
+    def _wanted(
         self,
-        person: PersonId,
-        scores: tuple[Score, ...],
-        stay: Stay | None,
-        stage: LifecycleStage | None,
-        crm: Value,
-        phase: BuyerJourney | None,
-        company: str | None,
-        known: Mapping[str, int],
-        journeys: Mapping[str, bool],
-        until: Mapping[str, bool],
-        segments: tuple[str, ...],
-        more: Mapping[str, Value],
-        persona: str | None,
-        asked: Asked,
-        unchanged: datetime | None,
-        paused: bool,
-        not_for: tuple[str, ...],
-    ) -> Outlook:
-        wanted: dict[str, Value] = {"stage": stage, "buyer_journey": phase, "segments": "; ".join(segments), **more}
-        reasons = {score.name: words.reasons(score.contributions) for score in scores}
-        for score in scores:
-            for name, read in self._shows[score.name].items():
-                wanted[name] = read(score, reasons[score.name], known.get(score.name))
-        shown = {name: wanted.get(name) for name in self.config.write_back}
-        told = {score.name: score.value for score in scores} | {"lifecycle_stage": crm}
-        why = cause(None if stay is None else stay.stage, stage, told)
-        return Outlook(
-            person,
-            scores,
-            stage,
-            why,
-            phase,
-            journeys,
-            until,
-            segments,
-            reasons,
-            shown,
-            persona,
-            asked,
-            unchanged,
-            company,
-            paused,
-            not_for,
-        )
+        view: View,
+        rows: NDArray[np.intp],
+        scores: Sequence[Sequence[Score | None]],
+        reasons: Sequence[Sequence[str]],
+        inside: Sequence[tuple[str, ...]],
+    ) -> Sequence[tuple[Value, ...]]:
+        """What is to be shown of each of these rows: a value for each name in `write_back`."""
+        places = rows.tolist()
+        columns: dict[str, Sequence[Value]] = {
+            "stage": [view.stages[row] for row in places],
+            "buyer_journey": [view.phases[row] for row in places],
+            "segments": ["; ".join(names) for names in inside],
+        }
+        for name, column in view.behaviour.items():
+            columns[name] = [_shown(value) for value in values_of(taken(column, rows))]
+        for name in STANDING:
+            if name in self.config.write_back:
+                columns[name] = values_of(taken(view.facts.by_name[name], rows))
+        for frame, found, texts in zip(view.frames, scores, reasons, strict=True):
+            known: Sequence[int | None] = [None] * len(places)
+            if self._shows_confidence:
+                known = confidence(frame.model, view.facts)[rows].tolist()
+            for name, read in self._shows[frame.model.name].items():
+                columns[name] = [
+                    None if score is None else read(score, text, share)
+                    for score, text, share in zip(found, texts, known, strict=True)
+                ]
+        if view.near.personas or view.answers.questions:
+            more = [view.near.values(row) | view.answers.values(row) for row in places]
+            columns |= {name: [one[name] for one in more] for name in (more[0] if more else ())}
+        unknown: Sequence[Value] = [None] * len(places)
+        shown = [columns.get(name, unknown) for name in self.config.write_back]
+        return list(zip(*shown, strict=True)) if shown else [()] * len(places)
+
+
+_NOBODY = Asked({})
+_NOTHING: Mapping[str, bool] = {}
+
+
+def _held(masks: Mapping[str, Mask], rows: NDArray[np.intp]) -> Sequence[Mapping[str, bool]]:
+    """By row: which of these hold?"""
+    if not masks:
+        return [_NOTHING] * len(rows)
+    return [dict(zip(masks, each, strict=True)) for each in _each(masks, rows)]
+
+
+def _each(masks: Mapping[str, Mask], rows: NDArray[np.intp]) -> Iterator[tuple[bool, ...]]:
+    return zip(*(mask[rows].tolist() for mask in masks.values()), strict=True)
+
+
+def _names_held(masks: Mapping[str, Mask], rows: NDArray[np.intp]) -> Sequence[tuple[str, ...]]:
+    """By row: the names of those that hold; equal ones are one object."""
+    if not masks:
+        return [()] * len(rows)
+    names: dict[tuple[bool, ...], tuple[str, ...]] = {}
+    found = []
+    for each in _each(masks, rows):
+        if each not in names:
+            names[each] = tuple(name for name, held in zip(masks, each, strict=True) if held)
+        found.append(names[each])
+    return found
+
+
+def _cause(stay: Stay | None, stage: LifecycleStage | None, scores: Sequence[Score], crm: Value) -> str:
+    before = None if stay is None else stay.stage
+    if before is stage:
+        return ""
+    return cause(before, stage, {score.name: score.value for score in scores} | {"lifecycle_stage": crm})
 
 
 _Read = Callable[[Score, str, int | None], Value]
@@ -410,93 +425,3 @@ def _dated(condition: Condition) -> bool:
         case Not():
             return _dated(condition.part)
     return any(_dated(part) for part in condition.parts)
-
-
-@dataclass(slots=True)
-class Loaded:
-    """What is stored of a batch of people."""
-
-    rows: dict[PersonId, lead_store.PersonRow]
-    people: People
-    activities: Activities
-    stages: list[Stay | None]
-
-
-def load(
-    tx: Connection,
-    scorer: Scorer,
-    ids: Sequence[PersonId],
-    at: datetime,
-    pretend: Mapping[str, Value] | None = None,
-    *,
-    past: bool = False,
-) -> Loaded:
-    """What is stored of these people; `pretend` replaces attributes of all of them.
-
-    With `past`, what was known of them at `at`, as far as the store remembers; of whom nothing was known is left out.
-    """
-    rows = _rows_at(tx, ids, at) if past else lead_store.people(tx, ids)
-    known = [person for person in ids if person in rows]
-    noted = noted_facts(tx, scorer, known)
-    facts: dict[PersonId, dict[str, Value]] = {person: {**facts_of(rows[person]), **noted[person]} for person in known}
-    if scorer.config.hand_off is not None:
-        for person, found_at in hand_offs.standing(tx, known, HAND_OFF, at).items():
-            facts[person] |= zip(STANDING, found_at, strict=True)
-    people = people_frame(known, [{**facts[person], **(pretend or {})} for person in known], scorer.types)
-    since = None if scorer.reach is None else at - scorer.reach
-    found = activity_store.activities_of(tx, known, since)
-    codes, documents = found.documents
-    activities = Activities.by_id(
-        people,
-        np.array(found.person_id, np.int64),
-        np.array([KIND_CODES[kind] for kind in found.kind], np.int8),
-        np.array(found.micros, np.int64),
-        Documents(np.array(codes, np.int32), documents),
-    )
-    stages = history.stages_at(tx, known, at) if past else score_store.stages_of(tx, known)
-    stays = [Stay(*stages[person]) if person in stages else None for person in known]
-    return Loaded(rows, with_colleagues(tx, scorer, people, at), activities, stays)
-
-
-def with_colleagues(tx: Connection, scorer: Scorer, people: People, at: datetime) -> People:
-    """These people, with what the scores of their colleagues who are not among them amount to, as stored now."""
-    company = scorer.config.company
-    if company is None:
-        return people
-    found = scorer.companies(people.facts, at)
-    stored = score_store.company_scores(tx, sorted(found.keys), list(company.scores), people.ids.tolist())
-    return replace(people, facts=people.facts.adding(of_others(found, stored)))
-
-
-def _rows_at(tx: Connection, ids: Sequence[PersonId], at: datetime) -> dict[PersonId, lead_store.PersonRow]:
-    return {
-        person: lead_store.PersonRow(person, known.email, known.attributes, known.opted_out, valid_from=known.since)
-        for person, known in history.known_at(tx, ids, at).items()
-    }
-
-
-def noted_facts(tx: Connection, scorer: Scorer, ids: Sequence[PersonId]) -> dict[PersonId, dict[str, Value]]:
-    """What conditions may look at beside a person's own fields: their objection, and what they learned already."""
-    objecting = consents.objecting(tx, ids)
-    teaching = [name for name, asset in scorer.config.catalogue.items() if asset.teaches]
-    learned = offers.took_up(tx, ids, teaching) if teaching else {}
-    return {
-        person: {
-            OBJECTS: person in objecting,
-            EDUCATION: 100 * learned.get(person, 0) / len(teaching) if teaching else None,
-        }
-        for person in ids
-    }
-
-
-def facts_of(row: lead_store.PersonRow) -> dict[str, Value]:
-    """What conditions may look at of a person: mapped fields and built-in ones."""
-    return facts(row.attributes, row.email, row.canonical, row.opted_out)
-
-
-def facts(
-    attributes: Mapping[str, Value], email: str | None, canonical: str | None, opted_out: bool
-) -> dict[str, Value]:
-    """The same from the parts of a row; the canonical address may be None while it has yet to be found."""
-    domain = canonical.rpartition("@")[2] if canonical else addresses.domain_of(email)
-    return {**attributes, "email": email, "email_domain": domain, "opted_out": opted_out}

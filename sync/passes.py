@@ -16,7 +16,7 @@ import math
 import multiprocessing
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 
 import numpy as np
@@ -40,7 +40,8 @@ from scoring.lifecycle import Stay
 from sync import rescore, wiring
 from sync.counting import add
 from sync.holding import renewed
-from sync.outlook import STANDING, Loaded, Scorer, View, facts, noted_facts, with_colleagues
+from sync.loading import Loaded, facts, noted_facts, with_colleagues
+from sync.outlook import STANDING, Scorer, View
 from sync.wiring import Parts
 
 log = logs.logger(__name__)
@@ -136,14 +137,11 @@ def step(parts: Parts, done: rescore.Rescored, *, tell: Tell = lambda _what, _co
 
 @dataclass(frozen=True, slots=True)
 class _Inputs:
-    """What tells whether a person changed, or was marked, between reading and storing."""
+    """What tells whether people changed, or were marked, between reading and storing; by person."""
 
-    changed_at: datetime | None
-    note: int | None
-    due: tuple[int, datetime] | None
-
-    def same_as(self, before: "_Inputs") -> bool:
-        return (self.changed_at, self.note) == (before.changed_at, before.note)
+    changed_at: Mapping[PersonId, int]
+    notes: Mapping[PersonId, int]
+    due: Mapping[PersonId, tuple[int, int]]
 
 
 def _go_through(parts: Parts, span: int, done: rescore.Rescored, tell: Tell) -> None:
@@ -157,8 +155,9 @@ def _go_through(parts: Parts, span: int, done: rescore.Rescored, tell: Tell) -> 
             view = scorer.view(loaded.people, loaded.activities, loaded.stages, at)
             rows = moved(view, bulk.current_scores(tx, first, last), standings)
             ids = view.ids[rows].tolist()
-            inputs = _inputs(tx, ids)
-            loaded.rows = lead_store.people(tx, ids)
+            inputs = _Inputs(
+                lead_store.changed_at(tx, ids), activity_store.noted_changes(tx, ids), due.standing(tx, ids)
+            )
     except LeadbridgeError:
         raise  # the store: nothing can be worked now
     except Exception:
@@ -182,7 +181,7 @@ def _save_all(
     loaded: Loaded,
     view: View,
     rows: NDArray[np.intp],
-    inputs: Mapping[PersonId, _Inputs],
+    inputs: _Inputs,
     at: datetime,
     done: rescore.Rescored,
     tell: Tell,
@@ -205,17 +204,22 @@ def _save(
     loaded: Loaded,
     view: View,
     batch: NDArray[np.intp],
-    inputs: Mapping[PersonId, _Inputs],
+    inputs: _Inputs,
     at: datetime,
     done: rescore.Rescored,
 ) -> None:
     """Store a batch of those who moved; who changed meanwhile, or is held by another worker, is left to that."""
     outlooks = parts.scorer.outlooks(view, batch)
+    ids = view.ids[batch].tolist()
     with parts.store.writing() as tx:
-        lead_store.hold(tx, [outlook.person_id for outlook in outlooks])
-        now = _inputs(tx, [outlook.person_id for outlook in outlooks])
-        before = {person: inputs[person].due for person, found in now.items() if found.same_as(inputs[person])}
-        held = due.seize(tx, before, owner=parts.owner)
+        changed, notes = lead_store.hold(tx, ids), activity_store.noted_changes(tx, ids)
+        same = [
+            person
+            for person, when in changed.items()
+            if when == inputs.changed_at.get(person) and notes.get(person) == inputs.notes.get(person)
+        ]
+        held = due.seize(tx, {person: inputs.due.get(person) for person in same})
+        loaded = replace(loaded, rows=lead_store.People(tx, ids))
         rescore.save(
             tx, parts.store, parts.scorer, parts.crms, parts.platform, loaded, outlooks, held, at, done
         )  # fmt: skip
@@ -234,11 +238,6 @@ def _one_by_one(parts: Parts, people: Sequence[PersonId], at: datetime) -> int:
         with parts.store.writing() as tx:
             due.mark_due(tx, people[start : start + rescore.BATCH], at, due.Lane.BACKGROUND)
     return len(people)
-
-
-def _inputs(tx: Connection, ids: Sequence[PersonId]) -> dict[PersonId, _Inputs]:
-    changed, notes, marks = lead_store.changed_at(tx, ids), activity_store.noted_changes(tx, ids), due.standing(tx, ids)
-    return {person: _Inputs(at, notes.get(person), marks.get(person)) for person, at in changed.items()}
 
 
 # --- in columns ----------------------------------------------------------------------------------------------------

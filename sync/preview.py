@@ -11,7 +11,7 @@ from leadbridge.store import leads as lead_store
 from sync import pull, wishes
 from sync.cycle import Tell, quiet
 from sync.intents import plan_journeys
-from sync.outlook import load
+from sync.loading import load
 from sync.wiring import Parts
 
 BATCH = 500

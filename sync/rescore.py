@@ -23,8 +23,9 @@ from sync import hand_off, retry, wishes
 from sync.consent import record_consents
 from sync.counting import add
 from sync.intents import showing_journeys, want_journeys
+from sync.loading import Loaded, load
 from sync.offering import note_used, with_next_asset
-from sync.outlook import Loaded, Outlook, Scorer, load
+from sync.outlook import Outlook, Scorer
 
 log = logs.logger(__name__)
 
@@ -249,8 +250,9 @@ def _unscore(tx: Connection, scorer: Scorer, outlooks: Sequence[Outlook], at: da
     """End the scores that do not apply to a person (any more)."""
     gone: set[PersonId] = set()
     for model in scorer.models:
-        out = [o.person_id for o in outlooks if all(score.name != model.name for score in o.scores)]
-        gone |= score_store.unscore(tx, [(person, model.name) for person in out], model.hash, at)
+        out = [o.person_id for o in outlooks if model.name not in o.reasons]
+        if out:
+            gone |= score_store.unscore(tx, [(person, model.name) for person in out], model.hash, at)
     return gone
 
 

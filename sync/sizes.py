@@ -7,8 +7,9 @@ from datetime import date, datetime
 from leadbridge import clock
 from leadbridge.store import leads as lead_store
 from leadbridge.store.engine import Store
+from sync.loading import load
 from sync.outcomes import month_ends
-from sync.outlook import Scorer, load
+from sync.outlook import Scorer
 
 BATCH = 500
 

@@ -8,6 +8,7 @@ drift goes along.
 
 from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta
+from functools import lru_cache
 
 from sqlalchemy import Connection
 
@@ -34,10 +35,16 @@ RIDING = ("confidence", "scored_at", "model")
 
 def changes(room: Crm | EmailPlatform, wanted: Mapping[str, Value], current: Mapping[str, str]) -> dict[str, str]:
     """What a record does not show yet and has to be written; nothing when only values of `RIDING` differ."""
-    telling = {name: value for name, value in wanted.items() if name.partition(".")[0] not in RIDING}
-    if len(telling) == len(wanted):
-        return room.changes(wanted, current)
-    return room.changes(wanted, current) if room.changes(telling, current) else {}
+    found = room.changes(wanted, current)
+    if not found or not any(map(_rides, wanted)):
+        return found
+    telling = {name: value for name, value in wanted.items() if not _rides(name)}
+    return found if room.changes(telling, current) else {}
+
+
+@lru_cache(maxsize=1024)
+def _rides(name: str) -> bool:
+    return name.partition(".")[0] in RIDING
 
 
 def wishes(

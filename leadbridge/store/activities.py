@@ -16,7 +16,7 @@ from sqlalchemy import BigInteger, Connection, Text, case, func, select, type_co
 from leadbridge import machines
 from leadbridge.store import machine_events
 from leadbridge.store.columns import from_json
-from leadbridge.store.engine import among, upsert
+from leadbridge.store.engine import among, tuples, upsert
 from leadbridge.store.tables import activities, activity_changes, person_keys
 from leadbridge.store.text import clean_key, from_micros
 from leadbridge.types import Activity, ActivityKind
@@ -120,7 +120,7 @@ def note_changes(tx: Connection, person_ids: Collection[int]) -> None:
 def noted_changes(tx: Connection, person_ids: Collection[int]) -> dict[int, int]:
     """Versions of the notes there are of these people."""
     query = select(activity_changes.c.person_id, activity_changes.c.version)
-    return dict(tx.execute(query.where(among(tx, activity_changes.c.person_id, sorted(person_ids)))).all())
+    return dict(tuples(tx, query.where(among(tx, activity_changes.c.person_id, sorted(person_ids)))))
 
 
 def adopt(tx: Connection, keys: Collection[str] | None = None) -> set[int]:
@@ -175,7 +175,6 @@ def activities_of(tx: Connection, person_ids: Sequence[int], since: datetime | N
     )
     if since is not None:
         query = query.where(columns.at >= since)
-    with tx.execute(query) as result:  # past SQLAlchemy's rows, which would double the time
-        found = result.cursor.fetchall()
+    found = tuples(tx, query)
     people, kinds, at, raw, ids = map(list, zip(*found, strict=True)) if found else ([], [], [], [], [])
     return ActivityRows(people, kinds, at, raw, ids)

@@ -60,6 +60,12 @@ class Key(TypeDecorator[str]):
         return None if value is None else clean_key(value)
 
 
+class Encoded(str):
+    """JSON text that `to_json` made, or whoever does as it does."""
+
+    __slots__ = ()
+
+
 class Json(TypeDecorator[Any]):
     """A value of ours as JSON text. Not the databases' own types: they disagree on numbers, order and NUL."""
 
@@ -67,7 +73,7 @@ class Json(TypeDecorator[Any]):
     cache_ok = True
 
     def process_bind_param(self, value: Any, dialect: Dialect) -> str | None:
-        return None if value is None else to_json(value)
+        return value if value is None or isinstance(value, Encoded) else to_json(value)
 
     def process_result_value(self, value: str | None, dialect: Dialect) -> Any:
         return None if value is None else from_json(value)

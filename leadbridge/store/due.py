@@ -11,9 +11,9 @@ from datetime import datetime
 from enum import IntEnum
 from typing import Any
 
-from sqlalchemy import Connection, Row, case, delete, func, select, update
+from sqlalchemy import BigInteger, Connection, Row, case, delete, func, select, type_coerce, update
 
-from leadbridge.store.engine import among, database_now, upsert
+from leadbridge.store.engine import among, database_now, tuples, upsert
 from leadbridge.store.leases import SECONDS, SUSPECT, UNHELD, claim_rows, held_ids, renew_rows
 from leadbridge.store.tables import due
 
@@ -51,11 +51,14 @@ def mark_due(tx: Connection, person_ids: Iterable[int], at: datetime, lane: int 
 
 def mark_due_each(tx: Connection, at: Mapping[int, datetime], lane: int = Lane.NORMAL) -> None:
     """The same, for each person an instant of their own."""
-    rows = [_row(person, at[person], lane) for person in sorted(at)]
+    people = sorted(at)
+    if not people:
+        return
+    shared = {"lane": [int(lane)] * len(people), "version": [1] * len(people)}
     upsert(
         tx,
         due,
-        rows,
+        {"person_id": people, "due_at": [at[person] for person in people], **shared},
         key=["person_id"],
         change=lambda new: {
             "version": due.c.version + 1,
@@ -63,10 +66,6 @@ def mark_due_each(tx: Connection, at: Mapping[int, datetime], lane: int = Lane.N
             "lane": case((new.lane < due.c.lane, new.lane), else_=due.c.lane),
         },
     )
-
-
-def _row(person_id: int, at: datetime, lane: int) -> dict[str, Any]:
-    return {"person_id": person_id, "due_at": at, "lane": int(lane), "version": 1}
 
 
 def claim_due(
@@ -101,45 +100,51 @@ def _claim(row: Row[Any]) -> Claim:
     return Claim(row.person_id, row.version, row.lease_token, Lane(row.lane), row.attempts)
 
 
-def standing(tx: Connection, person_ids: Collection[int]) -> dict[int, tuple[int, datetime]]:
-    """(version, when) of the due rows of these people: what `seize` compares with."""
-    query = select(due.c.person_id, due.c.version, due.c.due_at)
-    rows = tx.execute(query.where(among(tx, due.c.person_id, sorted(person_ids))))
-    return {row.person_id: (row.version, row.due_at) for row in rows}
+def standing(tx: Connection, person_ids: Collection[int]) -> dict[int, tuple[int, int]]:
+    """(version, when in microseconds since 1970) of the due rows of these people: what `seize` compares with."""
+    query = select(due.c.person_id, due.c.version, type_coerce(due.c.due_at, BigInteger))
+    rows = tuples(tx, query.where(among(tx, due.c.person_id, sorted(person_ids))))
+    return {person: (version, at) for person, version, at in rows}
 
 
-def seize(tx: Connection, before: Mapping[int, tuple[int, datetime] | None], *, owner: str) -> list[Claim]:
-    """Claim people, due or not, in the transaction that stores work on them.
+def seize(tx: Connection, before: Mapping[int, tuple[int, int] | None]) -> list[Claim]:
+    """Claim people, due or not, until the transaction ends that stores work on them.
 
     `before` says how their due rows stood (`standing`; None: no row) when the work was begun. Left out is whoever was
-    marked since, or is held by another: they are looked at anyway.
+    marked since, or is held by another: they are looked at anyway. Whoever is marked from here on stays due.
     """
-    now = database_now(tx)
-    upsert(tx, due, [_row(person, now, Lane.BACKGROUND) for person in sorted(before)], key=["person_id"])
-    rows = claim_rows(
-        tx, due, [among(tx, due.c.person_id, sorted(before))], [due.c.person_id],
-        limit=len(before), owner=owner, seconds=SECONDS, now=now,
-    )  # fmt: skip
-    ours: list[Claim] = []
-    others: list[Claim] = []
-    for row in rows:
-        as_before = (row.version, row.due_at) == (before[row.person_id] or (1, now))
-        (ours if as_before else others).append(Claim(row.person_id, row.version, row.lease_token, Lane(row.lane)))
-    release_due(tx, others)
-    return ours
+    people = sorted(before)
+    there = standing(tx, people)
+    same = [person for person in people if there.get(person) == before[person]]
+    query = select(due.c.person_id, due.c.version, type_coerce(due.c.due_at, BigInteger), due.c.lease_token, due.c.lane)
+    asked = [person for person in same if person in there]
+    free = query.where(among(tx, due.c.person_id, asked), due.c.lease_until <= database_now(tx))
+    rows = tuples(tx, free.order_by(due.c.person_id).with_for_update(skip_locked=True)) if asked else []
+    claims = [Claim(person, 0, _NO_ROW, Lane.BACKGROUND) for person in same if person not in there]
+    claims += [
+        Claim(person, version, token, Lane(lane))
+        for person, version, at, token, lane in rows
+        if (version, at) == before[person]
+    ]
+    return claims
+
+
+_NO_ROW = -1
+"""Token of a claim on somebody who was not due: there is nothing to settle."""
 
 
 def still_held(tx: Connection, claims: Sequence[Claim]) -> list[Claim]:
     """Those of the claims nobody has taken over. First in the transaction that stores the work, it fences the rest:
     on PostgreSQL the rows stay locked until the transaction ends, on SQLite no one else writes anyway."""
-    ids = held_ids(tx, due, claims)
-    return [claim for claim in claims if claim.person_id in ids]
+    stored = [claim for claim in claims if claim.token != _NO_ROW]
+    ids = held_ids(tx, due, stored) if stored else set()
+    return [claim for claim in claims if claim.person_id in ids or claim.token == _NO_ROW]
 
 
 def settle_due(tx: Connection, claims: Sequence[Claim]) -> None:
     """The work is done: these are no longer due. Who was marked meanwhile stays due, and free to be claimed."""
     by_claim = defaultdict(list)
-    for claim in still_held(tx, claims):
+    for claim in still_held(tx, [claim for claim in claims if claim.token != _NO_ROW]):
         by_claim[claim.token, claim.version].append(claim.person_id)
     for (token, version), people in by_claim.items():
         mine = (among(tx, due.c.person_id, people), due.c.lease_token == token)

@@ -5,7 +5,6 @@ that has returned is on stable storage (reliability G1, G9, pattern 17).
 """
 
 import hashlib
-import json
 import os
 import secrets
 import shutil
@@ -16,7 +15,9 @@ from contextlib import contextmanager
 from datetime import UTC, datetime
 from functools import lru_cache
 from importlib import import_module
+from itertools import chain
 from pathlib import Path
+from types import NoneType
 from typing import Any
 
 import sqlalchemy as sa
@@ -284,7 +285,6 @@ def _sqlite_engine(path: Path) -> Engine:
     def _settings(connection: sqlite3.Connection, _record: object) -> None:
         with _closed_on_error(connection):
             connection.isolation_level = None  # transactions begin below, not when Python's driver thinks fit
-            connection.create_function("leadbridge_from_hex", 1, _from_hex, deterministic=True)
             run = connection.execute
             if run("PRAGMA journal_mode=WAL").fetchone()[0] != "wal":
                 raise StoreError(
@@ -313,11 +313,8 @@ def _sqlite_engine(path: Path) -> Engine:
             connection.info[_MODE] = (writing, migrating)
         connection.exec_driver_sql("BEGIN IMMEDIATE" if writing else "BEGIN")
 
+    event.listen(engine, "before_cursor_execute", _with_given, retval=True)
     return engine
-
-
-def _from_hex(text: str | None) -> bytes | None:  # SQLite has its own from 3.41 on
-    return None if text is None else bytes.fromhex(text)
 
 
 # --- PostgreSQL ----------------------------------------------------------------------------------------------------
@@ -356,6 +353,7 @@ def _postgresql_engine(url: URL) -> Engine:
                     f"store: PostgreSQL runs with {found}, which could lose or change what was stored; set {cure}"
                 )
 
+    event.listen(engine, "before_cursor_execute", _with_given, retval=True)
     return engine
 
 
@@ -421,6 +419,12 @@ def exclusive(tx: Connection, name: str) -> None:
         tx.execute(sa.select(sa.func.pg_advisory_xact_lock(number)))
 
 
+def tuples(tx: Connection, query: sa.Select[Any]) -> list[tuple[Any, ...]]:
+    """The rows of a query as the driver gives them, which takes half the time: ask for plain types (`type_coerce`)."""
+    with tx.execute(query) as result:
+        return list(result.cursor.fetchall())
+
+
 def in_pieces(tx: Connection, query: sa.Select[Any], size: int) -> Iterator[Sequence[Any]]:
     """The rows of a query as plain tuples, at most `size` in memory at a time, on PostgreSQL too.
 
@@ -440,10 +444,17 @@ def in_pieces(tx: Connection, query: sa.Select[Any], size: int) -> Iterator[Sequ
             yield rows
 
 
+Rows = Sequence[Mapping[str, Any]] | Mapping[str, Sequence[Any]]
+"""Rows that name the same columns; or, where there are many, a column of each, of one length that is not zero."""
+
+_GIVEN = "leadbridge_given"
+_AT_ONCE = 256  # rows; SQLite takes 32,766 values in one statement
+
+
 def upsert(
     tx: Connection,
     table: Table,
-    rows: Sequence[Mapping[str, Any]],
+    rows: Rows,
     *,
     key: Sequence[str],
     change: Callable[[Any], Mapping[str, Any]] | None = None,
@@ -457,7 +468,7 @@ def upsert(
     """
     if not rows:
         return []
-    statement = _insertion(tx.dialect.name, table, tuple(rows[0]))
+    statement = _insertion(tx.dialect.name, table, _names(rows))
     if change is None:
         statement = statement.on_conflict_do_nothing(index_elements=list(key))
     else:
@@ -469,114 +480,129 @@ def upsert(
 
 
 def insert_all(
-    tx: Connection, table: Table, rows: Sequence[Mapping[str, Any]], *, returning: Sequence[ColumnElement[Any]] = ()
+    tx: Connection, table: Table, rows: Rows, *, returning: Sequence[ColumnElement[Any]] = ()
 ) -> list[Row[Any]]:
-    """Insert rows that name the same columns."""
-    return _run(tx, _insertion(tx.dialect.name, table, tuple(rows[0])), table, rows, returning) if rows else []
+    """Insert rows."""
+    return _run(tx, _insertion(tx.dialect.name, table, _names(rows)), table, rows, returning) if rows else []
 
 
-def insert_bodies(tx: Connection, table: Table, rows: Sequence[Mapping[str, Any]]) -> None:
-    """Insert a few rows that name the same columns, as one statement of plain parameters.
-
-    For rows with large bodies, which the document of the others would double; and one statement, unlike one for each
-    row, lets go of the interpreter once, which a busy door feels.
-    """
-    if not rows:
-        return
-    names = tuple(rows[0])
-    kinds = [table.c[name].type.dialect_impl(tx.dialect).bind_processor(tx.dialect) for name in names]
-    parameters = tuple(
-        settle(row[name]) if settle else row[name]
-        for row in rows
-        for name, settle in zip(names, kinds, strict=True)
-    )  # fmt: skip
-    tx.exec_driver_sql(_values(tx.dialect.name, table, names, len(rows)), parameters)
-
-
-@lru_cache(maxsize=256)
-def _values(dialect: str, table: Table, names: tuple[str, ...], count: int) -> str:
-    mark = "?" if dialect == "sqlite" else "%s"
-    row = f"({', '.join([mark] * len(names))})"
-    return f"INSERT INTO {table.name} ({', '.join(names)}) VALUES {', '.join([row] * count)}"  # noqa: S608 - our names
-
-
-def update_each(tx: Connection, table: Table, rows: Sequence[Mapping[str, Any]], *, key: Sequence[str]) -> None:
+def update_each(tx: Connection, table: Table, rows: Rows, *, key: Sequence[str]) -> None:
     """Set, in the row that each of `rows` names by its `key`, the rest of what it holds. All name the same columns."""
     if not rows:
         return
-    given = _given(tx.dialect.name, table, tuple(rows[0])).subquery("given")
-    statement = sa.update(table).where(*(table.c[name] == given.c[name] for name in key))
-    _run(tx, statement.values({name: given.c[name] for name in rows[0] if name not in key}), table, rows, ())
+    given = _given(table, _names(rows))
+    statement = sa.update(table).where(*(table.c[name] == given[name] for name in key))
+    _run(tx, statement.values({name: cell for name, cell in given.items() if name not in key}), table, rows, ())
+
+
+def _names(rows: Rows) -> tuple[str, ...]:
+    return tuple(rows if isinstance(rows, Mapping) else rows[0])
 
 
 def _run(
     tx: Connection,
     statement: Any,
     table: Table,
-    rows: Sequence[Mapping[str, Any]],
+    rows: Rows,
     returning: Sequence[ColumnElement[Any]],
 ) -> list[Row[Any]]:
-    parameters = {"given": _document(tx, table, rows)}
-    if not returning:
-        tx.execute(statement, parameters)
-        return []
-    return list(tx.execute(statement.returning(*returning), parameters).all())
+    columns = rows if isinstance(rows, Mapping) else {name: [row[name] for row in rows] for name in rows[0]}
+    kinds = [table.c[name].type for name in columns]
+    settled = [_settled(tx, kind, values) for kind, values in zip(kinds, columns.values(), strict=True)]
+    statement = statement.returning(*returning) if returning else statement
+    found: list[Row[Any]] = []
+    for given in _pieces(tx.dialect.name, kinds, settled):
+        result = tx.execute(statement, execution_options={_GIVEN: given})
+        found += result.all() if returning else ()
+    return found
 
 
-def _document(tx: Connection, table: Table, rows: Sequence[Mapping[str, Any]]) -> str:
-    """Rows as one parameter, JSON that the database unfolds: several times faster than a parameter for each value."""
-    columns = []
-    for name in rows[0]:
-        kind = table.c[name].type.dialect_impl(tx.dialect)
-        settle: Any = bytes.hex if isinstance(kind, LargeBinary) else kind.bind_processor(tx.dialect)
-        values = [row[name] for row in rows]
-        if (as_is := getattr(table.c[name].type, "as_is", None)) and as_is(values):
-            columns.append(values)
-        elif settle and len(set(map(id, values))) == 1:  # an instant or a name that all share
-            columns.append([None if values[0] is None else settle(values[0])] * len(values))
-        else:
-            columns.append([None if value is None else settle(value) for value in values] if settle else values)
-    unfolded: Iterator[Any] = zip(*columns, strict=True)
-    if tx.dialect.name == "postgresql":
-        unfolded = (dict(zip(rows[0], row, strict=True)) for row in unfolded)
-    return json.dumps(list(unfolded), ensure_ascii=False)
+def _settled(tx: Connection, kind: Any, values: Sequence[Any]) -> list[Any]:
+    """Values as the driver takes them. What many rows share (a word, an instant) is settled once."""
+    process = None if isinstance(kind, LargeBinary) else kind.dialect_impl(tx.dialect).bind_processor(tx.dialect)
+    if process is None:
+        return list(values)
+    if (as_is := getattr(kind, "as_is", None)) and as_is(values):
+        return [_plain(value) for value in values]
+    if all(issubclass(each, str | datetime | NoneType) for each in set(map(type, values))):
+        known = {value: None if (one := process(value)) is None else _plain(one) for value in set(values)}
+        return [known[value] for value in values]
+    by_id = {id(value): value for value in values}  # 1 and True are equal, but not as JSON
+    done = {key: None if value is None else process(value) for key, value in by_id.items()}
+    return [done[id(value)] for value in values]
+
+
+def _plain(value: Any) -> Any:
+    return str(value) if isinstance(value, str) else value  # a driver may take an enumeration for something else
+
+
+_Given = tuple[str, tuple[Any, ...] | dict[str, list[Any]]]
+"""The beginning of a statement that names the rows, and its parameters."""
+
+
+def _pieces(dialect: str, kinds: Sequence[Any], columns: Sequence[list[Any]]) -> Iterator[_Given]:
+    """The rows as `given`, which the statement reads from.
+
+    PostgreSQL takes a column as one parameter. SQLite takes every value as a parameter, several times faster than it
+    unfolds a document; in powers of two of rows, so that it has few statements to understand, and not one by one, which
+    would let go of the interpreter each time, as a busy door feels.
+    """
+    if dialect == "postgresql":
+        arrays = ", ".join(f"%(given_{place})b::{_on_postgresql(kind)}[]" for place, kind in enumerate(kinds))
+        names = ", ".join(f"c{place}" for place in range(len(kinds)))
+        yield (
+            f"WITH given({names}) AS (SELECT * FROM unnest({arrays})) ",  # noqa: S608 - our own names
+            {f"given_{place}": values for place, values in enumerate(columns)},
+        )
+        return
+    start, end = 0, len(columns[0])
+    while start < end:
+        count = min(_AT_ONCE, 1 << ((end - start).bit_length() - 1))
+        rows = zip(*(values[start : start + count] for values in columns), strict=True)
+        yield _of_values(len(kinds), count), tuple(chain.from_iterable(rows))
+        start += count
+
+
+@lru_cache(maxsize=256)
+def _of_values(width: int, count: int) -> str:
+    names = ", ".join(f"c{place}" for place in range(width))
+    row = f"({', '.join('?' * width)})"
+    return f"WITH given({names}) AS (VALUES {', '.join([row] * count)}) "
+
+
+def _with_given(
+    _connection: Connection, _cursor: Any, statement: str, parameters: Any, context: Any, _many: bool
+) -> tuple[str, Any]:
+    """Listens before each statement: puts the rows in front that it was executed with."""
+    given: _Given | None = context.execution_options.get(_GIVEN) if context is not None else None
+    if given is None:
+        return statement, parameters
+    beginning, more = given
+    return beginning + statement, {**more, **parameters} if isinstance(more, dict) else more + tuple(parameters)
 
 
 @lru_cache(maxsize=256)  # building a statement takes longer than running it over a few rows
 def _insertion(dialect: str, table: Table, names: tuple[str, ...]) -> Any:
     insert = import_module(f"sqlalchemy.dialects.{dialect}").insert  # the other dialect need not be loaded
-    return insert(table).from_select(list(names), _given(dialect, table, names))
+    cells = _given(table, names).values()
+    return insert(table).from_select(
+        list(names), sa.select(*cells).where(sa.true())  # or SQLite would take ON CONFLICT for a join's ON
+    )  # fmt: skip
 
 
 @lru_cache(maxsize=256)
-def _given(dialect: str, table: Table, names: tuple[str, ...]) -> sa.Select[Any]:
-    """The rows of the parameter `given`."""
-    document = sa.bindparam("given", type_=Text())
-    cells: list[ColumnElement[Any]]
-    if dialect == "sqlite":
-        each = sa.func.json_each(document).table_valued("value").c.value
-        cells = [sa.func.json_extract(each, sa.literal_column(f"'$[{place}]'")) for place in range(len(names))]
-        binary: Any = sa.func.leadbridge_from_hex
-    else:
-        columns = [sa.column(name, _in_json(table.c[name].type)) for name in names]
-        rowset = sa.func.json_to_recordset(sa.cast(document, sa.JSON)).table_valued(*columns)
-        cells = list(rowset.render_derived(with_types=True).c)
-        binary = _from_hex_on_postgresql
-    settled = [
-        (binary(cell) if isinstance(table.c[name].type, LargeBinary) else cell).label(name)
-        for name, cell in zip(names, cells, strict=True)
-    ]
-    return sa.select(*settled).where(sa.true())  # or SQLite would take ON CONFLICT for a join's ON
+def _given(table: Table, names: tuple[str, ...]) -> Mapping[str, ColumnElement[Any]]:
+    """The columns of `given`, by their names in the table."""
+    cells = [sa.column(f"c{place}", table.c[name].type) for place, name in enumerate(names)]
+    rows = sa.table("given", *cells)
+    return {name: rows.c[cell.name] for name, cell in zip(names, cells, strict=True)}
 
 
-def _from_hex_on_postgresql(cell: ColumnElement[Any]) -> ColumnElement[Any]:
-    return sa.func.decode(cell, sa.literal_column("'hex'"))
-
-
-def _in_json(kind: Any) -> Any:
-    """What PostgreSQL is to read a value of this type as, out of JSON."""
+def _on_postgresql(kind: Any) -> str:
     plain = kind.impl if isinstance(kind, sa.types.TypeDecorator) else kind
-    return BigInteger() if isinstance(plain, Integer) else Boolean() if isinstance(plain, Boolean) else Text()
+    if isinstance(plain, LargeBinary):
+        return "bytea"
+    return "bigint" if isinstance(plain, Integer) else "boolean" if isinstance(plain, Boolean) else "text"
 
 
 def high_ids(tx: Connection) -> dict[str, int]:

@@ -15,7 +15,7 @@ from sqlalchemy import Connection, Row, delete, func, select, update
 
 from leadbridge.errors import StoreError
 from leadbridge.store import quarantine
-from leadbridge.store.engine import among, database_now, insert_bodies, upsert
+from leadbridge.store.engine import among, database_now, insert_all, upsert
 from leadbridge.store.leases import SECONDS, SUSPECT, UNHELD, claim_rows, held_ids, renew_rows
 from leadbridge.store.tables import deliveries, inbox
 from leadbridge.store.text import clean_key
@@ -63,8 +63,8 @@ class InboxEvent:
 
 
 def keep_deliveries(tx: Connection, vault: Vault, came: Sequence[Delivery], now: datetime) -> None:
-    """Store deliveries: one row each, one statement for all."""
-    insert_bodies(
+    """Store deliveries: one row each, few statements for all."""
+    insert_all(
         tx,
         deliveries,
         [

@@ -6,19 +6,34 @@ other transaction that does so to end.
 
 import hashlib
 from collections import defaultdict
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
+from functools import cached_property
 from typing import Any
 
-from sqlalchemy import Connection, Row, Select, and_, delete, literal, or_, select, true, tuple_, update
+from sqlalchemy import (
+    BigInteger,
+    Connection,
+    Row,
+    Select,
+    and_,
+    delete,
+    literal,
+    or_,
+    select,
+    true,
+    tuple_,
+    type_coerce,
+    update,
+)
 
 from leadbridge import clock
 from leadbridge.addresses import canonical
 from leadbridge.store import history
 from leadbridge.store.activities import adopt
 from leadbridge.store.columns import to_json
-from leadbridge.store.engine import among, exclusive, insert_all, is_writing, update_each, upsert
+from leadbridge.store.engine import among, exclusive, insert_all, is_writing, tuples, update_each, upsert
 from leadbridge.store.merging import IDENTITY, merge_people
 from leadbridge.store.tables import person_keys, persons, records, write_backs
 from leadbridge.store.text import clean_key
@@ -154,8 +169,9 @@ def records_of(tx: Connection, person_ids: Collection[int], *, gone: bool = Fals
     return _by_person(tx, query if gone else query.where(records.c.gone_at.is_(None)))
 
 
-def hold(tx: Connection, person_ids: Collection[int]) -> None:
-    """Hold the records of these people, and the people against merging and suppression, until the transaction ends.
+def hold(tx: Connection, person_ids: Collection[int]) -> dict[int, int]:
+    """Hold the records of these people, and the people against merging and suppression, until the transaction ends;
+    returns `changed_at` of them.
 
     For one that goes on to their due rows, scores and enrolments. Whoever stores records takes them first and those
     afterwards; taken in one order by all, no two transactions wait for each other.
@@ -163,9 +179,8 @@ def hold(tx: Connection, person_ids: Collection[int]) -> None:
     ids = sorted(set(person_ids))
     order = (records.c.vendor, records.c.object_type, records.c.record_id)
     of_them = select(records.c.person_id).where(among(tx, records.c.person_id, ids)).order_by(*order)
-    tx.execute(of_them.with_for_update(key_share=True))
-    query = select(persons.c.id).where(among(tx, persons.c.id, ids)).order_by(persons.c.id)
-    tx.execute(query.with_for_update(read=True, key_share=True))
+    tx.execute(of_them.with_for_update(key_share=True)).close()
+    return dict(tuples(tx, _changed(tx, ids).order_by(persons.c.id).with_for_update(read=True, key_share=True)))
 
 
 def refs_of(tx: Connection, person_ids: Collection[int], vendor: str) -> dict[int, list[StoredRecord]]:
@@ -338,10 +353,34 @@ def people(tx: Connection, person_ids: Collection[int]) -> dict[int, PersonRow]:
     }
 
 
-def changed_at(tx: Connection, person_ids: Collection[int]) -> dict[int, datetime]:
-    """When what is stored of these people last changed; ids that do not exist are left out."""
-    query = select(persons.c.id, persons.c.changed_at).where(among(tx, persons.c.id, sorted(set(person_ids))))
-    return dict(tx.execute(query).all())
+class People(Mapping[int, PersonRow]):
+    """The same, read when somebody is first looked up: for as long as the transaction lasts."""
+
+    def __init__(self, tx: Connection, person_ids: Collection[int]) -> None:
+        self._asked = tx, person_ids
+
+    @cached_property
+    def _rows(self) -> dict[int, PersonRow]:
+        return people(*self._asked)
+
+    def __getitem__(self, person: int) -> PersonRow:
+        return self._rows[person]
+
+    def __iter__(self) -> Iterator[int]:
+        return iter(self._rows)
+
+    def __len__(self) -> int:
+        return len(self._rows)
+
+
+def changed_at(tx: Connection, person_ids: Collection[int]) -> dict[int, int]:
+    """When what is stored of these people last changed, in microseconds since 1970; who does not exist is left out."""
+    return dict(tuples(tx, _changed(tx, sorted(set(person_ids)))))
+
+
+def _changed(tx: Connection, ids: Sequence[int]) -> Select[Any]:
+    columns = persons.c
+    return select(columns.id, type_coerce(columns.changed_at, BigInteger)).where(among(tx, columns.id, ids))
 
 
 def all_person_ids(tx: Connection, after: int, limit: int) -> list[int]:

@@ -14,11 +14,11 @@ from datetime import datetime, timedelta
 from operator import attrgetter
 from typing import Any
 
-from sqlalchemy import Connection, Row, Table, delete, func, select, update
+from sqlalchemy import Connection, Row, Table, Text, delete, func, select, type_coerce, update
 
 from leadbridge.store import quarantine
-from leadbridge.store.columns import to_json
-from leadbridge.store.engine import among, database_now, is_writing, update_each, upsert
+from leadbridge.store.columns import from_json, to_json
+from leadbridge.store.engine import among, database_now, is_writing, tuples, update_each, upsert
 from leadbridge.store.leases import SECONDS, UNHELD, claim_rows, held_ids, renew_rows
 from leadbridge.store.tables import members, records, write_backs
 from leadbridge.store.text import clean_key, from_micros, to_micros
@@ -100,8 +100,8 @@ def records_of(
     """The records these people have at one CRM now, by person, each with what `confirmed` says of it."""
     columns = records.c
     query = (
-        select(columns.person_id, columns.object_type, columns.record_id,
-               columns.written, columns.written_version, columns.written_times)
+        select(columns.person_id, columns.object_type, columns.record_id, type_coerce(columns.written, Text),
+               columns.written_version, type_coerce(columns.written_times, Text))
         .where(among(tx, columns.person_id, sorted(set(person_ids))), columns.vendor == vendor,
                columns.gone_at.is_(None))
         .order_by(columns.object_type, columns.record_id)
@@ -109,8 +109,8 @@ def records_of(
     if is_writing(tx):
         query = query.with_for_update(key_share=True)
     found: dict[int, list[tuple[RecordRef, Confirmed]]] = defaultdict(list)
-    for person, object_type, record_id, written, version, times in tx.execute(query):
-        shown = Confirmed(written, version, tuple(map(from_micros, times)))
+    for person, object_type, record_id, written, version, times in tuples(tx, query):
+        shown = Confirmed(from_json(written), version, tuple(map(from_micros, from_json(times))))
         found[person].append((RecordRef(vendor, object_type, record_id), shown))
     return dict(found)
 

@@ -6,14 +6,16 @@ written again only when the number, the grade, the model or a category's whole n
 """
 
 from collections import defaultdict
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from datetime import datetime
+from math import isfinite
 from typing import Any
 
-from sqlalchemy import Connection, Row, func, select, union_all
+from sqlalchemy import Connection, FromClause, Row, func, select
 
-from leadbridge.store.engine import among, insert_all, upsert
+from leadbridge.store.columns import Encoded, to_json
+from leadbridge.store.engine import among, insert_all, tuples, upsert
 from leadbridge.store.tables import score_history, scores, stage_history
 from leadbridge.store.tables import standings as standings_table
 from leadbridge.types import BuyerJourney, Contribution, LifecycleStage, Score
@@ -120,23 +122,14 @@ def _save(tx: Connection, rows: Sequence[tuple[Score | _Gone, datetime]]) -> set
             .with_for_update()
         )
     }  # fmt: skip
-    changed = {key: (row, at) for key, (row, at) in sorted(newest.items()) if _differs(held.get(key), row)}
+    changed = {key: newest[key] for key in sorted(newest) if _differs(held.get(key), newest[key][0])}
+    if not changed:
+        return set()
+    given = _columns(changed)
     stored = upsert(
         tx,
         scores,
-        [
-            {
-                "person_id": row.person_id,
-                "name": row.name,
-                "value": row.value,
-                "grade": row.grade,
-                "categories": row.categories,
-                "model": row.model,
-                "at": at,
-                "version": 1,
-            }
-            for row, at in changed.values()
-        ],
+        {**given, "version": [1] * len(changed)},
         key=["person_id", "name"],
         change=lambda new: {
             **{name: new[name] for name in ("value", "grade", "categories", "model", "at")},
@@ -145,25 +138,65 @@ def _save(tx: Connection, rows: Sequence[tuple[Score | _Gone, datetime]]) -> set
         only_if=lambda new: new.at >= scores.c.at,
         returning=[scores.c.person_id, scores.c.name, scores.c.version],
     )
-    if not stored:
-        return set()
-    insert_all(tx, score_history, [_line(changed, line) for line in sorted(stored)])
-    return {line.person_id for line in stored}
+    version = {(row.person_id, row.name): row.version for row in stored}
+    places = [place for place, key in enumerate(changed) if key in version]
+    if places:
+        keys = list(changed)
+        lines = {name: [values[place] for place in places] for name, values in given.items()}
+        lines["version"] = [version[keys[place]] for place in places]
+        lines["contributions"] = [_contributions(changed[keys[place]][0].contributions) for place in places]
+        insert_all(tx, score_history, lines)
+    return {person for person, _ in version}
 
 
-def _line(changed: Mapping[tuple[int, str], tuple[Score | _Gone, datetime]], line: Row[Any]) -> dict[str, Any]:
-    row, at = changed[line.person_id, line.name]
+def _columns(changed: Mapping[tuple[int, str], tuple[Score | _Gone, datetime]]) -> dict[str, list[Any]]:
+    """What the scores and their history both keep."""
     return {
-        "person_id": row.person_id,
-        "name": row.name,
-        "version": line.version,
-        "value": row.value,
-        "grade": row.grade,
-        "categories": row.categories,
-        "contributions": row.contributions,
-        "model": row.model,
-        "at": at,
+        "person_id": [person for person, _ in changed],
+        "name": [name for _, name in changed],
+        "value": [row.value for row, _ in changed.values()],
+        "grade": [row.grade for row, _ in changed.values()],
+        "categories": [_categories(row.categories) for row, _ in changed.values()],
+        "model": [row.model for row, _ in changed.values()],
+        "at": [at for _, at in changed.values()],
     }
+
+
+def _categories(points: Mapping[str, float]) -> Encoded:
+    """The text of `to_json`, at a fraction of the time."""
+    if not _plain(list(points.values())):
+        return Encoded(to_json(points))
+    return Encoded(f"{{{','.join([f'{_key[name]}{points[name]!r}' for name in sorted(points)])}}}")
+
+
+def _contributions(lines: Sequence[Contribution]) -> Encoded:
+    """The same of contributions."""
+    if not _plain([points for _, _, points in lines]):
+        return Encoded(to_json(lines))
+    return Encoded(f"[{','.join([f'{_line[category, rule]}{points!r}]' for category, rule, points in lines])}]")
+
+
+def _plain(numbers: list[float]) -> bool:
+    """Are these finite floats, which read the same in Python and in JSON?"""
+    return {*map(type, numbers)} <= {float} and isfinite(sum(numbers))
+
+
+class _Beginnings(dict[Any, str]):
+    """How the JSON text of what bears a name of the rules begins; the names of a configuration are few."""
+
+    def __init__(self, begin: Callable[[Any], str]) -> None:
+        self._begin = begin
+
+    def __missing__(self, name: Any) -> str:
+        if len(self) > _NAMES:
+            self.clear()
+        self[name] = text = self._begin(name)
+        return text
+
+
+_NAMES = 10_000
+_key = _Beginnings(lambda name: to_json({name: 0})[1:-2])
+_line = _Beginnings(lambda names: f"{to_json(names)[:-1]},")
 
 
 def _differs(old: Row[Any] | None, new: Score | _Gone) -> bool:
@@ -193,13 +226,31 @@ def score_changes(tx: Connection, person_id: int, *, name: str | None = None, li
 
 
 def company_scores(
-    tx: Connection, companies: Sequence[str], names: Sequence[str], without: Sequence[int]
+    tx: Connection,
+    companies: Sequence[str],
+    names: Sequence[str],
+    without: Sequence[int],
+    at: datetime | None = None,
 ) -> dict[str, dict[str, tuple[int, int]]]:
-    """By score and company: the best and the sum of the scores of its people, some left out."""
-    member, given = standings_table.c, scores.c
+    """By score and company: the best and the sum of the scores of its people, some left out.
+
+    With `at` the scores as they stood then, by the history, of whoever counts for the company today: who counted for
+    it then is not kept.
+    """
+    member = standings_table.c
+    source: FromClause = scores
+    if at is not None:
+        of_them = select(member.person_id).where(among(tx, member.company, companies))
+        last = (
+            select(func.max(score_history.c.id))
+            .where(score_history.c.person_id.in_(of_them), score_history.c.name.in_(names), score_history.c.at <= at)
+            .group_by(score_history.c.person_id, score_history.c.name)
+        )
+        source = select(score_history).where(score_history.c.id.in_(last)).subquery()
+    given = source.c
     query = (
         select(given.name, member.company, func.max(given.value), func.sum(given.value))
-        .join_from(standings_table, scores, member.person_id == given.person_id)
+        .join_from(standings_table, source, member.person_id == given.person_id)
         .where(
             among(tx, member.company, companies),
             given.name.in_(names),
@@ -232,16 +283,13 @@ def models_in_use(tx: Connection) -> dict[str, set[str]]:
 def versions(tx: Connection, person_ids: Collection[int]) -> dict[int, int]:
     """A number per person that grows with each change of a score or of the standing, through merges too: the version
     of what is written back (`outbox.Wanted`)."""
-    ids = sorted(set(person_ids))
-    both = union_all(
-        *(
-            select(table.c.person_id, table.c.version).where(among(tx, table.c.person_id, ids))
-            for table in (scores, standings_table)
-        )
-    ).subquery()
-    rows = tx.execute(select(both.c.person_id, func.sum(both.c.version)).group_by(both.c.person_id))
-    found = {person: int(version) for person, version in rows}
-    return {person: found.get(person, 0) for person in ids}
+    found = dict.fromkeys(sorted(set(person_ids)), 0)
+    ids = list(found)
+    for table in (scores, standings_table):
+        query = select(table.c.person_id, table.c.version).where(among(tx, table.c.person_id, ids))
+        for person, version in tuples(tx, query):
+            found[person] += version
+    return found
 
 
 @dataclass(frozen=True, slots=True)
@@ -322,32 +370,33 @@ def save_standings(tx: Connection, rows: Sequence[Standing], now: datetime) -> s
     """
     newest = {row.person_id: row for row in rows}
     held = standings(tx, newest)
-    changed = []
-    moved = []
+    changed: dict[int, tuple[Standing, datetime | None, datetime]] = {}  # with since when they are at the stage
+    moved = set()
     for person, row in sorted(newest.items()):
         old, at = held.get(person), min(row.at or now, now)
         if old is not None and _said(old) == _said(row):
             continue
-        changed.append(
-            {
-                "person_id": person,
-                "stage": row.stage,
-                "stage_since": old.stage_since if old and old.stage == row.stage else row.stage_since or at,
-                "buyer_journey": row.buyer_journey,
-                "company": row.company,
-                "segments": row.segments,
-                "reasons": row.reasons,
-                "at": at,
-                "version": 1,
-            }
-        )
+        changed[person] = row, old.stage_since if old and old.stage == row.stage else row.stage_since or at, at
         if old is None or (old.stage, old.buyer_journey) != (row.stage, row.buyer_journey):
-            moved.append({"person_id": person, "stage": row.stage, "buyer_journey": row.buyer_journey,
-                          "cause": row.cause, "at": at})  # fmt: skip
+            moved.add(person)
+    if not changed:
+        return set()
+    rows = [row for row, _, _ in changed.values()]
+    given: dict[str, list[Any]] = {
+        "person_id": list(changed),
+        "stage": [row.stage for row in rows],
+        "stage_since": [since for _, since, _ in changed.values()],
+        "buyer_journey": [row.buyer_journey for row in rows],
+        "company": [row.company for row in rows],
+        "segments": [row.segments for row in rows],
+        "reasons": [row.reasons for row in rows],
+        "at": [at for _, _, at in changed.values()],
+        "version": [1] * len(rows),
+    }
     stored = upsert(
         tx,
         standings_table,
-        changed,
+        given,
         key=["person_id"],
         change=lambda new: {
             **{name: new[name] for name in _SHOWN},
@@ -357,8 +406,16 @@ def save_standings(tx: Connection, rows: Sequence[Standing], now: datetime) -> s
         returning=[standings_table.c.person_id],
     )
     people = {row.person_id for row in stored}
-    if lines := [line for line in moved if line["person_id"] in people]:
-        insert_all(tx, stage_history, lines)
+    lines = [changed[person] for person in sorted(people & moved)]
+    if lines:
+        noted: dict[str, list[Any]] = {
+            "person_id": [row.person_id for row, _, _ in lines],
+            "stage": [row.stage for row, _, _ in lines],
+            "buyer_journey": [row.buyer_journey for row, _, _ in lines],
+            "cause": [row.cause for row, _, _ in lines],
+            "at": [at for _, _, at in lines],
+        }
+        insert_all(tx, stage_history, noted)
     return people
 
 

@@ -4,6 +4,7 @@ import math
 import random
 from typing import TypeAlias
 
+import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -13,6 +14,7 @@ from leadbridge.conditions import holds, prepare
 from leadbridge.config.conditions import parse_condition
 from leadbridge.config.scores import ScoreModel
 from leadbridge.types import Score, Value
+from scoring import explain
 from scoring.compile import UNIT, compile_model
 from scoring.confidence import confidence
 from scoring.engine import ScoreFrame, score
@@ -43,8 +45,12 @@ def lines_of(one: Score) -> dict[tuple[str, str], float]:
 
 
 def agree(model: ScoreModel, audience: Audience) -> None:
-    """Value, grade, cell, categories and every line of everybody are what the oracle says."""
+    """Value, grade, cell, categories and every line of everybody are what the oracle says; and the reasons of all at
+    once those of each."""
     frame = scored(model, audience)
+    each = frame.of(np.arange(len(audience)))
+    told = ["" if one is None else explain.reasons(one.contributions) for one in each]
+    assert explain.reasons_of(frame, np.arange(len(audience))) == told
     for row, (person, done) in enumerate(audience):
         wanted = reference.score(model, person, TYPES, done, AT, LISTS)
         found = frame.score(row)

@@ -107,6 +107,24 @@ def test_settling_and_then_marking_sets_the_next_look(store: Store) -> None:
         assert len(due.claim_due(tx, limit=5, owner="worker", now=later)) == 1
 
 
+def test_seized_is_whoever_stands_as_before_due_or_not(store: Store) -> None:
+    with store.writing() as tx:
+        waiting, marked, held, never, new = ids = people(tx, 5)
+        due.mark_due(tx, [held], NOW)
+    _claim(store)
+    with store.writing() as tx:
+        due.mark_due(tx, [waiting, marked], NOW, Lane.HOT)
+        before = {**dict.fromkeys(ids), **due.standing(tx, ids)}
+        due.mark_due(tx, [marked, new], NOW)
+        seized = due.seize(tx, before)
+        assert {claim.person_id: claim.lane for claim in seized} == {waiting: Lane.HOT, never: Lane.BACKGROUND}
+        assert due.still_held(tx, seized) == seized
+        due.mark_due(tx, [never], NOW)  # from here on
+        due.settle_due(tx, seized)
+        assert set(due.standing(tx, ids)) == {marked, held, never, new}
+    assert {claim.person_id for claim in _claim(store)} == {marked, never, new}
+
+
 def test_a_dead_lease_is_claimed_again_and_its_holder_changes_nothing_any_more(store: Store) -> None:
     (ada,) = _due(store, 1)
     stale = _claim(store, lease_seconds=-1)

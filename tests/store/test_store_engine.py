@@ -6,6 +6,7 @@ import subprocess
 import sys
 import threading
 from pathlib import Path
+from typing import Any
 
 import pytest
 import sqlalchemy as sa
@@ -15,7 +16,7 @@ from sqlalchemy.exc import DBAPIError
 from leadbridge.errors import StoreError
 from leadbridge.store import Store, open_store
 from leadbridge.store.engine import among, exclusive, insert_all, update_each, upsert
-from leadbridge.store.tables import facts, persons
+from leadbridge.store.tables import deliveries, facts, persons
 from tests.helpers.databases import KEY, Server, binaries, start
 from tests.helpers.store_people import NOW, people
 
@@ -272,6 +273,22 @@ def test_rows_are_inserted_and_updated_in_bulk_each_with_its_own_values(store: S
         update_each(tx, persons, [], key=["id"])
         found = tx.execute(sa.select(persons.c.email, persons.c.opted_out).order_by(persons.c.id)).all()
         assert found == [(None, True), (f"new{ids[1]}", True), ("p2@acme.example", False)]
+
+
+def test_any_number_of_rows_is_stored_in_order_whatever_they_hold(store: Store) -> None:
+    count = 256 + 64 + 7
+    with store.writing() as tx:
+        given: dict[str, list[Any]] = {
+            "vendor": ["hubspot"] * count,
+            "account": [None if n % 3 else f'ä"{{}},{n}\\n' for n in range(count)],
+            "events": list(range(count)),
+            "body": [bytes([n % 256, 0, 255]) for n in range(count)],
+            "received_at": [NOW] * count,
+        }
+        insert_all(tx, deliveries, given)
+        columns = [deliveries.c[name] for name in given]
+        found = tx.execute(sa.select(*columns).order_by(deliveries.c.id)).all()
+        assert found == list(zip(*given.values(), strict=True))
 
 
 def test_an_id_is_never_used_twice(store: Store) -> None:

@@ -1,11 +1,16 @@
 """Scores and standings, as they are and as they were."""
 
+import math
 from dataclasses import replace
 from datetime import timedelta
 from typing import Any
 
+from sqlalchemy import Text, select, type_coerce
+
 from leadbridge.store import Store, scores
+from leadbridge.store.columns import to_json
 from leadbridge.store.scores import Standing
+from leadbridge.store.tables import score_history
 from leadbridge.types import BuyerJourney, Contribution, LifecycleStage, Score
 from tests.helpers.store_people import NOW, people
 
@@ -27,6 +32,25 @@ def test_a_score_comes_back_with_its_reasons_in_the_history(store: Store) -> Non
         (change,) = scores.score_changes(tx, ada)
         assert sum(part.points for part in change.contributions) == change.value == 40
         assert (change.version, change.at, change.contributions) == (1, NOW, score(ada).contributions)
+
+
+def test_what_a_score_is_made_of_is_kept_as_json_has_it(store: Store) -> None:
+    odd = [
+        (Contribution("fit", 'a "quoted" name, ä \x01', 1e-10), Contribution("", "rounding", -0.0)),
+        (Contribution("fit", "a whole number", 3), Contribution("fit", "not a number", math.nan)),
+        (),
+    ]
+    categories: list[dict[str, float]] = [{"b": 0.1, 'a"': 2.0}, {"fit": math.inf}, {}]
+    with store.writing() as tx:
+        ids = people(tx, 3)
+        rows = [
+            score(person, contributions=lines, categories=points)
+            for person, lines, points in zip(ids, odd, categories, strict=True)
+        ]
+        scores.save_scores(tx, rows, LATER)
+        kept = [type_coerce(score_history.c[name], Text) for name in ("contributions", "categories")]
+        found = [tuple(row) for row in tx.execute(select(*kept).order_by(score_history.c.person_id))]
+        assert found == [(to_json(row.contributions), to_json(row.categories)) for row in rows]
 
 
 def test_only_what_changed_is_written_and_each_change_has_a_line(store: Store) -> None:

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from dataclasses import replace
+from datetime import datetime
 from typing import Any
 
 import pytest
@@ -11,6 +12,7 @@ from leadbridge.store import Store, due, leads
 from leadbridge.store import scores as score_store
 from scoring.compile import compile_model
 from sync import passes
+from sync.explain import explain
 from tests.helpers.syncing import BASE, Stage, moving, stage
 
 SCORES: dict[str, Any] = {
@@ -73,6 +75,30 @@ def test_the_score_of_a_company_is_of_all_its_people_and_follows_each_of_them(ma
         assert accounts(made, clerk) == [15]
         time.on(minutes=11)
         assert made.act().rescored.people == 0  # it has come to rest
+
+
+def test_a_past_instant_is_explained_by_what_colleagues_scored_then(made: Stage) -> None:
+    together = made.config.company and made.config.company.scores["lead"] == "sum"
+    with moving(made) as time:
+        boss, clerk = made.lead("boss@acme.example", jobtitle="Director"), made.lead("clerk@acme.example")  # 55, 15
+        made.sync()
+        then, person = made.now(), made.person(boss)
+        time.on(hours=2)
+        with made.store.writing() as tx:  # nothing is known of the boss any more
+            known = leads.people(tx, [person])[person]
+            leads.save_people(tx, [replace(known, attributes={})], made.now())
+            due.mark_due(tx, [person], made.now())
+        made.act()
+        time.on(hours=2)
+        made.act()
+
+        def account(at: datetime | None) -> int:
+            found = explain(made.store, made.parts.scorer, "clerk@acme.example", at)
+            assert found is not None
+            return {score.name: score.value for score in found.scores}["account"]
+
+        assert account(None) == accounts(made, clerk)[0]
+        assert account(then) == (70 if together else 55) > account(None)
 
 
 def test_a_pass_over_everybody_says_the_same(made: Stage) -> None:

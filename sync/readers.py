@@ -5,8 +5,8 @@ sources are on their way. No source is more than one page ahead of what is being
 """
 
 import threading
-from collections.abc import Callable, Iterator
-from contextlib import closing
+from collections.abc import Callable, Generator, Iterator
+from contextlib import ExitStack
 from queue import SimpleQueue
 from types import TracebackType
 from typing import Any, Self
@@ -74,7 +74,10 @@ class _Reader:
     def _run(self, name: str, pages: Pages, tell: Callable[[tuple[str, Any]], None]) -> None:
         ended: BaseException | None = None
         try:
-            with closing(pages()) as found:  # type: ignore[type-var] # generators, all of them
+            with ExitStack() as end:
+                found = pages()
+                if isinstance(found, Generator):  # it ends what it holds here, in the thread that ran it
+                    end.callback(found.close)
                 for page in found:
                     tell((name, page))
                     self.turn.acquire()

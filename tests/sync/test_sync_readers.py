@@ -34,6 +34,14 @@ def test_sources_wait_for_their_vendors_at_the_same_time() -> None:
     assert sorted(name for name, what in found if what is None) == ["one", "other"]
 
 
+def test_a_source_may_be_any_iterator_and_may_be_empty() -> None:
+    with Readers() as readers:
+        readers.start("none", lambda: iter(()))
+        assert readers.next() == ("none", None)
+        readers.start("listed", lambda: iter([page(1)]))
+        assert [readers.next(), readers.next()] == [("listed", page(1)), ("listed", None)]
+
+
 def test_no_source_is_more_than_a_page_ahead() -> None:
     asked, second = [], threading.Event()
 

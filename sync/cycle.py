@@ -52,13 +52,40 @@ def sync(parts: Parts, *, full: bool = False, tell: Tell = quiet) -> Round:
 
 
 @retry.on_conflict
-def act(parts: Parts, *, tell: Tell = quiet) -> Round:
-    """Work through what is waiting in the store: webhook events, rescoring, write-back, enrolment."""
+def act(parts: Parts, *, tell: Tell = quiet, rung: Callable[[], bool] = lambda: False) -> Round:
+    """Work through what is waiting in the store: webhook events, rescoring, write-back, enrolment.
+
+    What comes while people are handed over and enrolled, which takes several calls for each, does not wait for the end
+    of that: where `rung` says so, it is scored and written back between two steps.
+    """
     done = Round()
     store, owner = parts.store, parts.owner
-    done.events = events.work(store, parts.crms, owner=owner, wanted=parts.intake, tell=tell)
+    _score(parts, done, tell)
+
+    def between(what: str, count: int) -> None:
+        tell(what, count)
+        if rung():
+            _score(parts, done, tell)
+
+    if parts.platform and parts.platform.specs():
+        done.members = write_back.write_back(store, parts.platform, owner=owner, tell=between)
+    if parts.platform:  # before anybody enters once more; also while nurture is switched off
+        done.exits = leave.tell_exits(store, parts.platform)
+    day.note(store, parts.crms)
+    if done.written.paused:
+        return done  # sales would not see why: nobody is contacted on a score that the CRM does not show
+    done.handed = receivers.work(store, parts.scorer, parts.crms, owner=owner, tell=between)
+    if parts.platform and parts.config.nurture.enabled:
+        done.enrolled = enrol.enrol(store, parts.platform, parts.config, owner=owner, tell=between)
+    return done
+
+
+def _score(parts: Parts, done: Round, tell: Tell) -> None:
+    """From what came to scores that the CRMs show."""
+    store, owner = parts.store, parts.owner
+    add(done.events, events.work(store, parts.crms, owner=owner, wanted=parts.intake, tell=tell))
     passes.note_rules(parts)
-    done.rescored = rescore.rescore(store, parts.scorer, parts.crms, parts.platform, owner=owner, tell=tell)
+    add(done.rescored, rescore.rescore(store, parts.scorer, parts.crms, parts.platform, owner=owner, tell=tell))
     while passes.step(parts, done.rescored, tell=tell):  # a pass over everybody gives way to what is urgent
         add(done.events, events.work(store, parts.crms, owner=owner, wanted=parts.intake, tell=tell))
         more = rescore.rescore(store, parts.scorer, parts.crms, parts.platform, owner=owner, tell=tell)
@@ -67,14 +94,3 @@ def act(parts: Parts, *, tell: Tell = quiet) -> Round:
     day.say_what_does_not_fit(store, parts.crms)
     for crm in parts.crms:
         done.written.add(write_back.write_back(store, crm, owner=owner, tell=tell))
-    if parts.platform and parts.platform.specs():
-        done.members = write_back.write_back(store, parts.platform, owner=owner, tell=tell)
-    if parts.platform:  # before anybody enters once more; also while nurture is switched off
-        done.exits = leave.tell_exits(store, parts.platform)
-    day.note(store, parts.crms)
-    if done.written.paused:
-        return done  # sales would not see why: nobody is contacted on a score that the CRM does not show
-    done.handed = receivers.work(store, parts.scorer, parts.crms, owner=owner, tell=tell)
-    if parts.platform and parts.config.nurture.enabled:
-        done.enrolled = enrol.enrol(store, parts.platform, parts.config, owner=owner, tell=tell)
-    return done

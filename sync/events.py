@@ -61,15 +61,17 @@ def work(
     wanted: Wanted | None = None,
     tell: Callable[[str, int], None] = lambda _what, _count: None,
 ) -> Worked:
-    """Work through the inbox. Killed anywhere, an event not marked as done is worked again.
+    """Work through what is in the inbox now. Killed anywhere, an event not marked as done is worked again.
 
+    What comes meanwhile is left for the next time: where events never cease, scores must be written all the same.
     `wanted` is what the configuration says about intake; without it, events of trackers are set aside.
     """
-    done = Worked()
+    done = Worked(failed=deliveries.cut(store))
+    with store.reading() as tx:
+        newest = inbox.newest(tx)
     while True:
-        done.failed += deliveries.cut(store)
         with store.writing() as tx:
-            claimed = inbox.claim_events(tx, store.vault, limit=BATCH, owner=owner, now=clock.replaced())
+            claimed = inbox.claim_events(tx, store.vault, limit=BATCH, owner=owner, newest=newest, now=clock.replaced())
         if not claimed:
             return done
         for row in [row for row in claimed if row.attempts > leases.GIVEN_UP]:

@@ -28,8 +28,9 @@ class Enough(Exception):
 class Rounds:
     """The rounds of one process over one set of parts. One at a time: the caller sees to that.
 
-    `rung` says whether something came that should not wait for the end of a pull. `patience`: seconds after which a
-    round ends at the next committed step, so that a caller with a time limit is never cut in the middle of one.
+    `rung` says whether something came that should not wait for the end of a pull, or until everybody is enrolled.
+    `patience`: seconds after which a round ends at the next committed step, so that a caller with a time limit is never
+    cut in the middle of one.
     """
 
     def __init__(self, parts: Parts, *, rung: Callable[[], bool], patience: float | None = None) -> None:
@@ -80,7 +81,7 @@ class Rounds:
         if whole and not pull.complete(parts.store):
             events.work(parts.store, parts.crms, owner=parts.owner, wanted=parts.intake, tell=self._between)
             return
-        for why in cycle.act(parts, tell=self._between).paused:
+        for why in cycle.act(parts, tell=self._between, rung=self._rung).paused:
             log.error("connection paused", why=why)
 
     def _between(self, _what: str, _count: int) -> None:

@@ -58,6 +58,14 @@ def test_a_batch_of_changed_people_is_measured_in_its_parts() -> None:
 
 
 @pytest.mark.slow
+def test_every_event_of_a_stream_and_of_a_backlog_becomes_a_score_in_the_crm() -> None:
+    details = run("freshness")["details"]
+    assert details["confirmed"] == details["events"] > 0
+    assert details["backlog_confirmed"] == details["backlog_leads"] > 0
+    assert details["calls_per_100_leads"] >= details["fewest_per_100_leads"]
+
+
+@pytest.mark.slow
 def test_a_pull_with_the_limit_on_brings_everything_and_is_never_refused() -> None:
     details = run("pull")["details"]
     assert details["missing_by_source"] == {}

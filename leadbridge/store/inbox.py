@@ -11,7 +11,7 @@ from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Any
 
-from sqlalchemy import Connection, Row, delete, func, select, update
+from sqlalchemy import ColumnElement, Connection, Row, delete, func, select, update
 
 from leadbridge.errors import StoreError
 from leadbridge.store import quarantine
@@ -140,15 +140,23 @@ def claim_events(
     *,
     limit: int,
     owner: str,
+    newest: int | None = None,
     lease_seconds: float = SECONDS,
     now: datetime | None = None,
 ) -> list[InboxEvent]:
     """Claim events that wait: the least tried first, then oldest. One that does not open goes to quarantine.
 
+    `newest`: none with a higher id than this.
+
     Those that were claimed by workers that died come last and one at a time: one of them may be what killed.
     """
     now = now or database_now(tx)
-    waiting = [inbox.c.done_at.is_(None), (inbox.c.due_at <= now) | (inbox.c.due_at > now + LONGEST_REST)]
+    waiting: list[ColumnElement[bool]] = [
+        inbox.c.done_at.is_(None),
+        (inbox.c.due_at <= now) | (inbox.c.due_at > now + LONGEST_REST),
+    ]
+    if newest is not None:
+        waiting.append(inbox.c.id <= newest)
     rows: list[Row[Any]] = []
     for which, most in ((inbox.c.attempts < SUSPECT, limit), (inbox.c.attempts >= SUSPECT, 1)):
         rows = rows or claim_rows(
@@ -165,6 +173,12 @@ def claim_events(
         except StoreError as error:
             fail(tx, vault, event, str(error), now)
     return events
+
+
+def newest(tx: Connection) -> int:
+    """The highest id of an event; 0 when there is none."""
+    found: int | None = tx.execute(select(func.max(inbox.c.id))).scalar()
+    return found or 0
 
 
 def renew(tx: Connection, events: Sequence[InboxEvent], lease_seconds: float = SECONDS) -> set[int]:

@@ -10,7 +10,7 @@ from leadbridge import clock
 from leadbridge.errors import VendorError
 from leadbridge.store import Store, due, inbox, leads, suppressions, tables
 from leadbridge.types import EnrolmentState, Lead, RecordRef, SuppressionReason
-from sync import events, identity, pull
+from sync import cycle, events, identity, pull
 from tests.helpers.syncing import TAG, Stage, journey, moving, stage
 
 
@@ -49,6 +49,41 @@ def test_many_events_about_few_records_become_one_read(made: Stage) -> None:
     done = work(made)
     assert (done.done, done.due, pending(made)) == (200, 40, 0)
     assert made.calls("contacts.batch.read") - before == 1
+
+
+def test_events_that_never_cease_are_left_for_the_next_time_so_that_scores_are_written_in_between(made: Stage) -> None:
+    records = iter([made.lead() for _ in range(10)])
+    made.event(change(next(records)))
+    told: list[int] = []
+
+    def meanwhile(_what: str, count: int) -> None:
+        told.append(count)
+        if (record := next(records, None)) is not None:
+            made.event(change(record))
+
+    assert events.work(made.store, made.parts.crms, owner="w1", tell=meanwhile).done == 1
+    assert (told, pending(made)) == ([1], 1)
+    assert work(made).done == 1
+
+
+def test_what_comes_while_people_are_enrolled_is_in_the_crm_before_the_last_of_them_is(made: Stage) -> None:
+    for _ in range(30):  # more than one group of calls
+        made.lead(jobtitle="Director")
+    record = made.lead()
+    made.until_enrol()
+    seen: list[tuple[str, str]] = []
+
+    def meanwhile(what: str, _count: int) -> None:
+        seen.append((what, made.held(record)["leadbridge_score"]))
+        if [one for one, _ in seen] == ["enrolled"]:
+            made.edit(record, jobtitle="Director")
+            made.event(change(record))
+
+    cycle.act(made.parts, tell=meanwhile, rung=lambda: True)
+    scores = [score for what, score in seen if what == "enrolled"]
+    assert scores[0] != "55"
+    assert scores[1] == "55"
+    assert set(made.entered().values()) == {1}
 
 
 def test_an_event_leads_to_a_new_score_in_the_crm(made: Stage) -> None:

@@ -12,7 +12,20 @@ from typing import Annotated
 import typer
 
 from leadbridge import __version__
-from leadbridge.commands import connect, contact, export, operate, report, score, serve, setup, teams, trial, work
+from leadbridge.commands import (
+    connect,
+    contact,
+    export,
+    operate,
+    report,
+    score,
+    serve,
+    setup,
+    table,
+    teams,
+    trial,
+    work,
+)
 from leadbridge.commands.common import FAILED, WRONG_USE
 from leadbridge.errors import ConfigError, Fault, LeadbridgeError
 
@@ -98,6 +111,7 @@ for command in (
 ):
     app.command()(command)
 
+app.command("import")(table.import_)
 app.add_typer(contact.ledger, name="enrolments")
 app.add_typer(operate.quarantine, name="quarantine")
 for of_both in (teams.unanswered, teams.segments, teams.cycle):

@@ -223,7 +223,7 @@ def test_a_message_to_a_guessed_path_or_of_another_org_is_never_acknowledged(org
 @on_sqlite
 def test_a_store_that_fails_half_way_is_never_acknowledged(open_door: OpenDoor, store: Store) -> None:
     class Failing:
-        vault, reading, is_current = store.vault, store.reading, store.is_current
+        vault, reading, is_current, free_space = store.vault, store.reading, store.is_current, store.free_space
 
         @contextmanager
         def writing(self) -> Iterator[sa.Connection]:

@@ -178,8 +178,10 @@ def test_a_round_of_lists_killed_after_any_page_misses_nobody(sandbox: Sandbox, 
             sandbox.hubspot.add_list_member(one, member, now())
     found: set[str] = set()
     progress = None
-    for _ in range(4):
-        page = next(iter(room.pull_activities("lists", progress)))
+    for _ in range(4):  # at most: what is there at the same time comes as one page
+        page = next(iter(room.pull_activities("lists", progress)), None)
+        if page is None:
+            break
         found |= {row.source_id for row in page.rows}
         progress = page.progress
     assert len(found) == 600

@@ -34,7 +34,7 @@ EVENTS_LATE = timedelta(days=1)
 EMAIL_LATE = timedelta(hours=1)
 
 SPAN = timedelta(days=30)
-"""One question for events and e-mail events covers this long: a first pull reads several spans at the same time."""
+"""One question for e-mail events covers this long: a first pull reads several spans at the same time."""
 
 LISTS_REST = timedelta(days=1)
 """Lists say nothing of what is new on them, so each is read whole, and not more often than this."""
@@ -223,24 +223,14 @@ class Streams:
                 raise
             return fetch(part, "", low)  # the token is not known any more: begin this part anew, repeats do no harm
 
-    def _event_types(self, place: _Place) -> Sequence[str]:
-        """The account's event types, without those another source tells, by spans."""
+    def _event_types(self, _: _Place) -> Sequence[str]:
+        """The account's event types, without those another source tells. By spans each would cost a call."""
         types = self._api.ask("events.types", EventTypes).types
-        told = sorted(one for one in types if not activities.events_left_out(one, self._sources))
-        return [f"{one} {span}" for one in told for span in _spans(place)]
+        return sorted(one for one in types if not activities.events_left_out(one, self._sources))
 
-    def _events(self, part: str, after: str, _: datetime) -> _Rows:
-        event_type, span = part.rsplit(" ", 1)
-        begin = datetime.fromisoformat(span)
-        until = begin + SPAN + timedelta(milliseconds=1)  # whichever of the two ends HubSpot leaves out
-        query = [
-            ("eventType", event_type),
-            ("occurredAfter", _iso(begin)),
-            ("occurredBefore", _iso(until)),
-            ("limit", "100"),
-            *([("after", after)] if after else []),
-        ]
-        listing = self._api.ask("events.list", Listing, query=query)
+    def _events(self, event_type: str, after: str, low: datetime) -> _Rows:
+        query = [("eventType", event_type), ("occurredAfter", _iso(low)), ("limit", "100")]
+        listing = self._api.ask("events.list", Listing, query=[*query, *([("after", after)] if after else [])])
         events = [row(activities.Event, raw) for raw in listing.results]
         return _Rows([activities.from_event(one) if one else "unreadable event" for one in events], listing.after)
 

@@ -57,6 +57,8 @@ def mutations(journal: list[dict[str, Any]]) -> Counter[str]:
         f"{call['vendor']} {call['operation']}"
         for call in journal
         if not call["operation"].startswith("webhook.")
+        and call["operation"] != "batches.create"  # hands operations over; "batches.run" says whether they only read
+        and call["method"] != "GET"
         and call["operation"].rsplit(".", 1)[-1] in MUTATING.get(call["vendor"], ())
     )
 

@@ -135,7 +135,7 @@ def run_due(core: Core) -> None:
 
 
 def run(core: Core, batch: Batch) -> None:
-    """Do the operations, once. The journal gets one entry for all of them: operation "batches.run"."""
+    """Do the operations, once. One entry of the journal for all: operation "batches.run", by GET if all of them are."""
     if batch.results is not None:
         return
     batch.results = []
@@ -145,7 +145,7 @@ def run(core: Core, batch: Batch) -> None:
     core.world.journal.record(
         vendor=VENDOR,
         operation="batches.run",
-        method="POST",
+        method="GET" if all(one["method"] == "GET" for one in batch.operations) else "POST",
         path=f"/3.0/batches/{batch.id}",
         status=200,
         items=batch.total,

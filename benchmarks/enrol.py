@@ -44,7 +44,7 @@ from leadbridge.store.tables import holdouts, persons
 from leadbridge.types import EnrolmentState, SuppressionReason
 from sync import enrol, rescore, wiring
 from sync.intents import plan_journeys
-from sync.outlook import load
+from sync.loading import load
 
 BOUND_SECONDS = 5.0
 WHOLE = 100_000

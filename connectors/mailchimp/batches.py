@@ -21,7 +21,7 @@ from leadbridge.errors import Unknown
 MOST = 500
 """Operations in one batch."""
 
-WAITS = (1.0, 2.0, 4.0, 8.0, 8.0)
+WAITS = (0.25, 0.5, 1.0, 2.0, 4.0, 8.0, 8.0)
 """Seconds between questions how far a batch is; after the last one it is left to the next pull."""
 
 FINISHED = "finished"

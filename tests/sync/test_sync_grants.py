@@ -4,7 +4,8 @@ import json
 import subprocess
 import sys
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -86,26 +87,23 @@ def test_access_is_got_once_and_renewed_before_it_ends(
     assert (renewals(sandbox), refused(sandbox)) == (2, 0)
 
 
+def at_once(act: Callable[[Any], object], workers: Sequence[Any]) -> None:
+    """Let all of them do it at the same moment. Raises what any of them raised."""
+    start = threading.Barrier(len(workers), timeout=30)
+
+    def work(one: Any) -> None:
+        start.wait()
+        act(one)
+
+    with ThreadPoolExecutor(len(workers)) as pool:
+        list(pool.map(work, workers))
+
+
 def test_eight_workers_renew_once_between_them(sandbox: Sandbox, store_url: str, later: Any) -> None:
     stores = [open_store(store_url, key=KEY) for _ in range(8)]
     workers = [room(sandbox, store, f"w{n}") for n, store in enumerate(stores)]
     for round_ in (1, 2):
-        start = threading.Barrier(8)
-        errors: list[Exception] = []
-
-        def work(one: HubSpot, start: threading.Barrier = start, errors: list[Exception] = errors) -> None:
-            start.wait()
-            try:
-                one.account()
-            except Exception as error:
-                errors.append(error)
-
-        threads = [threading.Thread(target=work, args=(one,)) for one in workers]
-        for thread in threads:
-            thread.start()
-        for thread in threads:
-            thread.join()
-        assert errors == []
+        at_once(HubSpot.account, workers)
         assert renewals(sandbox) == round_
         later(timedelta(hours=2))
     for store in stores:
@@ -195,22 +193,7 @@ def test_workers_sign_in_to_salesforce_once_between_them(sandbox: Sandbox, store
     stores = [open_store(store_url, key=KEY) for _ in range(4)]
     workers = [org_room(sandbox, store, f"w{n}") for n, store in enumerate(stores)]
     for round_ in (1, 2):
-        start = threading.Barrier(4)
-        errors: list[Exception] = []
-
-        def work(one: Salesforce, start: threading.Barrier = start, errors: list[Exception] = errors) -> None:
-            start.wait()
-            try:
-                limits(one)
-            except Exception as error:
-                errors.append(error)
-
-        threads = [threading.Thread(target=work, args=(one,)) for one in workers]
-        for thread in threads:
-            thread.start()
-        for thread in threads:
-            thread.join()
-        assert errors == []
+        at_once(limits, workers)
         assert renewals(sandbox) == round_
         sandbox.salesforce.end_sessions()  # all of them meet the same 401 the next time
     for store in stores:

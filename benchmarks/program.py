@@ -99,13 +99,13 @@ def _scored(connection: Any, first: int, last: int, days: float) -> tuple[NDArra
         cursor = connection.cursor("done")
         cursor.execute(READ_DONE.format(first, last))
     while found := cursor.fetchmany(50_000):
-        person, kind, at, text = zip(*found, strict=True)
+        people_of, words, instants, told = zip(*found, strict=True)
         pieces.append(
             (
-                np.array(person),
-                np.array([KIND_CODES[word] for word in kind], np.int8),
-                np.array(at),
-                np.array([texts.setdefault(one, len(texts)) for one in text], np.int32),
+                np.array(people_of),
+                np.array([KIND_CODES[word] for word in words], np.int8),
+                np.array(instants),
+                np.array([texts.setdefault(one, len(texts)) for one in told], np.int32),
             )
         )
     cursor.close()

@@ -9,6 +9,7 @@ drift goes along.
 from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta
 from functools import lru_cache
+from typing import Protocol
 
 from sqlalchemy import Connection
 
@@ -33,7 +34,13 @@ RIDING = ("confidence", "scored_at", "model")
 """Values that say how the others came about. By themselves they cause no write; they go along with one."""
 
 
-def changes(room: Crm | EmailPlatform, wanted: Mapping[str, Value], current: Mapping[str, str]) -> dict[str, str]:
+class Shows(Protocol):
+    """Whatever knows what a vendor shows: a room, or its fields alone."""
+
+    def changes(self, wanted: Mapping[str, Value], current: Mapping[str, str]) -> dict[str, str]: ...
+
+
+def changes(room: Shows, wanted: Mapping[str, Value], current: Mapping[str, str]) -> dict[str, str]:
     """What a record does not show yet and has to be written; nothing when only values of `RIDING` differ."""
     found = room.changes(wanted, current)
     if not found or not any(map(_rides, wanted)):

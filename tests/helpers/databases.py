@@ -68,7 +68,7 @@ class Server:
     def url(self, database: str) -> str:
         return f"postgresql://leadbridge@/{database}?host={self.folder}"
 
-    def run(self, statement: sql.Composed) -> None:
+    def run(self, statement: sql.Composed | sql.SQL) -> None:
         """Run one statement as the server's owner."""
         with psycopg.connect(
             host=str(self.folder), user="leadbridge", dbname="postgres", autocommit=True

@@ -20,7 +20,7 @@ from leadbridge.errors import LeadbridgeError, RecordRefused, VendorError
 from leadbridge.store import due, inbox, leads, leases, outbox, suppressions
 from leadbridge.store.engine import Store
 from leadbridge.types import EventKind, PersonId, RecordRef, WebhookEvent, email_key
-from sync import deliveries, forget, intake, pull
+from sync import deliveries, forget, intake, rereading
 from sync.holding import renewed
 
 log = logs.logger(__name__)
@@ -150,7 +150,7 @@ def _reread(store: Store, crm: Crm, events: Claimed, done: Worked) -> None:
     reads = _reads((event for _, event in events), crm.people)
     try:
         reads.refs.update(crm.people_behind(sorted(reads.others)))
-        done.due += pull.reread(store, crm, sorted(reads.refs), due.Lane.HOT, reads.merged_into)
+        done.due += rereading.reread(store, crm, sorted(reads.refs), due.Lane.HOT, reads.merged_into)
     except RecordRefused as error:
         problem = error.problem
     except VendorError as error:

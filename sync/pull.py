@@ -1,25 +1,24 @@
 """Pages to store. Progress is committed with the rows it covers, so a killed pull goes on where it stood (G12)."""
 
 from collections import Counter, deque
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from contextlib import ExitStack
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from functools import partial
 from typing import Any
 
 from sqlalchemy import Connection
 
-from connectors.base import Crm, EmailPlatform, OptOut, Outcome, Page, Progress, Reading, Settled
+from connectors.base import Crm, EmailPlatform, OptOut, Page, Progress
 from connectors.watermark import instant_in
 from leadbridge import clock, logs
 from leadbridge.errors import FeatureMissing, NeedsOperator, VendorError
 from leadbridge.store import activities as activity_store
 from leadbridge.store import due, enrolments, gaps, suppressions, watermarks
-from leadbridge.store import leads as lead_store
 from leadbridge.store.engine import Store
-from leadbridge.types import Activity, Lead, RecordRef
-from sync import compare, identity, retry
+from leadbridge.types import Activity, Lead
+from sync import compare, identity, rereading, retry
 from sync.forget import activities_without_forgotten, without_forgotten
 from sync.holding import Lease, TakenOver, sole
 from sync.readers import Pages, Readers
@@ -290,13 +289,13 @@ def _keep_leads(
     *,
     tell: Callable[[str, int], None],
 ) -> None:
-    before = read_former_holders(store, crm, page.rows)
+    before = rereading.read_former_holders(store, crm, page.rows)
     now = clock.now()
     with store.writing() as tx:
         lease.check(tx)
         leads = without_forgotten(tx, store, page.rows)
-        counted = _counted(tx, crm, leads)
-        changed = identity.take_in(tx, _welcome(tx, store, before), now)
+        counted = rereading.newly_counted(tx, crm, leads)
+        changed = identity.take_in(tx, rereading.of_the_known(tx, store, before), now)
         changed |= identity.absorb(tx, leads, now)
         changed |= activity_store.add_activities(tx, counted, now).people
         changed |= identity.retire(tx, page.gone, now)
@@ -320,7 +319,7 @@ def _compare(
     tell: Callable[[str, int], None],
 ) -> None:
     for refs in compare.unread(store, crm, lease, full_since):
-        pulled.changed += reread(store, crm, refs, due.Lane.NORMAL)
+        pulled.changed += rereading.reread(store, crm, refs, due.Lane.NORMAL)
         pulled.compared += len(refs)
         tell("compared", pulled.compared)
 
@@ -390,65 +389,3 @@ def _keep_opt_outs(
         watermarks.save_progress(tx, platform.vendor, OPT_OUTS, page.progress, now)
     pulled.opt_outs += len(page.rows)
     tell("opt-outs", pulled.opt_outs)
-
-
-def reread(
-    store: Store,
-    crm: Crm,
-    refs: Sequence[RecordRef],
-    lane: due.Lane,
-    merged: Mapping[RecordRef, Iterable[RecordRef]] | None = None,
-) -> int:
-    """Read these records as they are now, and mark the people they changed as due. Returns how many are due.
-
-    What a webhook says is a hint; this is where it becomes true (reliability pattern 9). `merged` as in
-    `identity.take_in`.
-    """
-    if not refs:
-        return 0
-    reading = crm.read_leads(refs)
-    before = read_former_holders(store, crm, reading.found)
-    now = clock.now()
-    with store.writing() as tx:
-        reading = _welcome(tx, store, reading)
-        counted = _counted(tx, crm, reading.found)
-        changed = identity.take_in(tx, _welcome(tx, store, before), now)
-        changed |= identity.take_in(tx, reading, now, merged)
-        changed |= activity_store.add_activities(tx, counted, now).people
-        due.mark_due(tx, changed, now, lane)
-    return len(changed)
-
-
-def _welcome(tx: Connection, store: Store, reading: Reading) -> Reading:
-    return replace(reading, found=without_forgotten(tx, store, reading.found))
-
-
-def _counted(tx: Connection, crm: Crm, leads: Sequence[Lead]) -> list[Activity]:
-    """What the CRM counted since these leads were last read, in the transaction that stores where it stands now."""
-    counting = [lead for lead in leads if lead.counters]
-    before = lead_store.counters_of(tx, [lead.ref for lead in counting])
-    return [one for lead in counting for one in crm.counted(lead, before.get(lead.ref, {}))]
-
-
-def read_former_holders(store: Store, crm: Crm, leads: Sequence[Lead]) -> Reading:
-    """Ask the CRM again about the records `identity.former_holders` has its doubts about, and those that raises."""
-    found: dict[RecordRef, Lead] = {}
-    gone: set[RecordRef] = set()
-    moved: dict[RecordRef, RecordRef] = {}
-    todo = list(leads)
-    while todo:
-        with store.reading() as tx:
-            doubtful = [
-                ref for ref in identity.former_holders(tx, todo) if ref not in gone | found.keys() | moved.keys()
-            ]
-        reading = crm.read_leads(doubtful) if doubtful else Reading(())
-        todo = [lead for lead in reading.found if lead.ref not in found]
-        found |= {lead.ref: lead for lead in todo}
-        gone |= set(reading.gone)
-        moved |= reading.moved
-    return Reading(list(found.values()), sorted(gone), moved)
-
-
-def moved_records(settled: Mapping[RecordRef, Settled]) -> list[RecordRef]:
-    """Records to re-read because a write found the record merged into another."""
-    return [row.moved_to for row in settled.values() if row.outcome is Outcome.MOVED and row.moved_to]

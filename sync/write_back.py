@@ -19,7 +19,7 @@ from leadbridge.store import due, outbox
 from leadbridge.store import leads as lead_store
 from leadbridge.store.engine import Store
 from leadbridge.types import RecordRef
-from sync import identity, pull, retry
+from sync import identity, rereading, retry
 from sync.holding import renewed
 from sync.wishes import MEMBER, MEMBERS_AT_ONCE
 
@@ -113,7 +113,7 @@ def _settle(
     done: Written,
 ) -> None:
     now = clock.now()
-    moved = pull.moved_records(answers)
+    moved = rereading.moved_records(answers)
     refused: list[tuple[outbox.ClaimedWrite, str]] = []
     with store.writing() as tx:
         written = [c for c in claims if answers[c.ref].outcome is Outcome.WRITTEN]
@@ -147,7 +147,7 @@ def _settle(
         outbox.refuse_write(tx, store.vault, refused, now)
         done.refused += len(refused)
     if moved and isinstance(room, Crm):
-        pull.reread(store, room, moved, due.Lane.NORMAL)
+        rereading.reread(store, room, moved, due.Lane.NORMAL)
 
 
 def _put_back(store: Store, claims: list[outbox.ClaimedWrite], error: VendorError, done: Written) -> None:

@@ -14,7 +14,7 @@ from connectors.base import Reading
 from leadbridge.store import leads
 from leadbridge.store.engine import Store
 from leadbridge.types import Lead, LifecycleStage, RecordRef
-from sync import identity, pull
+from sync import identity, rereading
 from tests.helpers.databases import sqlite_template
 from tests.sync.test_sync_identity import Fresh, known
 
@@ -66,7 +66,7 @@ class Org:
         while todo:
             part = [todo.pop() for _ in range(min(len(todo), chosen.randint(1, 3)))]
             page = self.read_leads(part)
-            before = pull.read_former_holders(store, self, page.found)  # type: ignore[arg-type]  # only this of a Crm
+            before = rereading.read_former_holders(store, self, page.found)  # type: ignore[arg-type]  # only this of a Crm
             with store.writing() as tx:
                 identity.take_in(tx, before, NOW)
                 identity.absorb(tx, self.with_names(page), NOW)

@@ -260,10 +260,10 @@ class CrmContract:
             assert {activity.source for page in whole for activity in page.rows} == {f"{stage.vendor}.{stream}"}
             killed: list[Page[Activity]] = []
             progress: Progress | None = None
-            for _ in range(len(whole)):  # each process sees one page
+            while set(keys(killed)) != set(keys(whole)):  # each process sees one page
+                assert len(killed) < count, stream  # parts that are read at once may share a page, so pages vary
                 killed.append(next(iter(room.pull_activities(stream, progress))))
                 progress = killed[-1].progress
-            assert set(keys(killed)) == set(keys(whole)), stream
 
     def test_a_stream_brings_what_is_new_and_not_all_again(self, stage: CrmStage, room: Crm) -> None:
         (one,) = stage.add(1)

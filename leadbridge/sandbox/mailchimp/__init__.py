@@ -12,6 +12,7 @@ from typing import Any
 from leadbridge.sandbox.mailchimp import (
     batches,
     changes,
+    feeds,
     journeys,
     lists,
     members,
@@ -49,6 +50,7 @@ ROUTES = Routes(
         *tags.ROUTES,
         *journeys.ROUTES,
         *reports.ROUTES,
+        *feeds.ROUTES,
         *batches.ROUTES,
         *webhooks.ROUTES,
     )

@@ -39,11 +39,15 @@ def serve(
     ready = {"url": sandbox.url, "people": len(population.contacts), "remarks": population.remarks}
     ready |= {"change_events": events} if events else {}
     if sys.stdout.isatty():
-        print(f"HubSpot    {sandbox.url}      token {sandbox.hubspot.token}")
-        print(f"Mailchimp  {sandbox.url}/3.0  key {sandbox.mailchimp.api_key}  audience {sandbox.mailchimp.audience}")
-        print(f"Salesforce {sandbox.url}      client {CLIENT_ID}  secret {CLIENT_SECRET}")
-        if events:
-            print(f"           change events at {events} (pubsub:)")
+        print("To point a leadbridge.yaml at it, put under connections:")
+        print(f"  hubspot:    {{base_url: {sandbox.url}, ...}}")
+        print(f"  mailchimp:  {{base_url: {sandbox.url}/3.0, audience: {sandbox.mailchimp.audience}, ...}}")
+        pubsub = f", pubsub: {events}" if events else ""
+        print(f"  salesforce: {{base_url: {sandbox.url}{pubsub}, ...}}")
+        print("and into the environment the secrets that the examples name:")
+        print(f"  export HUBSPOT_TOKEN={sandbox.hubspot.token} HUBSPOT_APP_SECRET={sandbox.hubspot.client_secret}")
+        print(f"  export MAILCHIMP_KEY={sandbox.mailchimp.api_key}")
+        print(f"  export SF_CLIENT_ID={CLIENT_ID} SF_CLIENT_SECRET={CLIENT_SECRET}")
         for remark in population.remarks:
             print(remark)
         print(f"{ready['people']} people. Journal: {sandbox.url}/_sandbox/journal  (Ctrl-C to stop)")

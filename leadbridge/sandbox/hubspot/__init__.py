@@ -77,6 +77,7 @@ class HubSpot:
         self.settings = Settings(index_delay=index_delay)
         self.webhooks = Webhooks(world, self.settings, portal_id, client_secret)
         self.tokens = Tokens(world, self.settings, CLIENT_ID, client_secret, portal_id)
+        self.client_secret = client_secret
         self.tokens.add(token)
         self.tokens.refresh_tokens[REFRESH_TOKEN] = self.tokens.known[token].scopes
         self._limits = Limits(world, self.settings)

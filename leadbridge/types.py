@@ -90,6 +90,16 @@ def email_key(canonical_address: str) -> str:
 
 
 @dataclass(frozen=True, slots=True)
+class Past:
+    """What a CRM record held from `at` until the next of its kind, or until the record's `modified_at`."""
+
+    at: datetime
+    email: str | None
+    attributes: Mapping[str, Value]
+    opted_out: bool = False
+
+
+@dataclass(frozen=True, slots=True)
 class Lead:
     """One CRM record of one person, in our words, as the vendor held it at `modified_at`."""
 
@@ -104,6 +114,7 @@ class Lead:
     counters: Mapping[str, str] = field(default_factory=dict)  # numbers the vendor only counts up, in its own words
     other_emails: tuple[str, ...] = ()  # further addresses of the same human, as the vendor shows them
     shares_address: bool = False  # its CRM keeps several records of one person under one address
+    past: tuple[Past, ...] = ()  # what it held before, oldest first, where the vendor was asked and remembers
 
 
 @dataclass(frozen=True, slots=True)

@@ -15,8 +15,8 @@ from sqlalchemy import Connection
 from connectors.base import Reading
 from connectors.intake.mapping import VENDOR as INTAKE
 from leadbridge import addresses
+from leadbridge.store import history, outbox
 from leadbridge.store import leads as lead_store
-from leadbridge.store import outbox
 from leadbridge.store.leads import StoredRecord
 from leadbridge.types import Lead, LifecycleStage, PersonId, RecordRef, Value, email_key
 
@@ -77,7 +77,9 @@ def absorb(tx: Connection, leads: Sequence[Lead], now: datetime, *, read_now: bo
     edited = {person_of[ref.key] for ref in _edited(tx, leads, stored)}
     lead_store.save_records(tx, [(person_of[lead.ref.key], lead) for lead in leads], now, read_now=read_now)
     _bury(tx, {alias: lead for lead in leads for alias in lead.aliases}, person_of, now)
-    return reunite(tx, person_of.values(), now) | gained | edited
+    changed = reunite(tx, person_of.values(), now) | gained | edited
+    history.bring(tx, [(person_of[one.ref.key], one.past, one.ref not in held) for one in leads], now)
+    return changed
 
 
 def take_in(

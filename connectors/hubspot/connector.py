@@ -58,13 +58,14 @@ class HubSpot(Crm):
         self._api = Api(connection, pace, grants)
         self._fields = Fields(config, properties_of(connection.counters))
         lookback = timedelta(seconds=connection.lookback)
-        self._leads = Leads(self._api, self._fields, lookback)
+        history = timedelta(seconds=connection.history)
+        past = history if connection.property_history else None
+        self._leads = Leads(self._api, self._fields, lookback, past)
         self._around = Around(self._api, self._fields, self._leads, lookback)
         self._writes = Writes(self._api, self._leads)
         self._properties = Properties(self._api, self._fields)
         self._tasks = Tasks(self._api)
         self._sources = tuple(dict.fromkeys(connection.activities))
-        history = timedelta(seconds=connection.history)
         self._streams = Streams(self._api, self._sources, connection.lists, history=history, lookback=lookback)
         self._agreement = Agreement(self._api, self._fields, self._streams, connection.lists, config)
 

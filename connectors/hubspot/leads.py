@@ -17,7 +17,9 @@ from leadbridge import clock
 from leadbridge.errors import Unknown
 from leadbridge.types import Lead
 
-BATCH = 100
+BATCH, HISTORY_BATCH = 100, 50
+"""Records one read gives, without and with the history of their properties (section 5.1)."""
+
 LONGEST_QUERY = 2000
 """Characters of a query we dare to send: 5,116 were seen to pass, others met 414 earlier (section 5.1)."""
 
@@ -36,10 +38,12 @@ class _Batch:
 class Leads:
     """Reads one account's contacts."""
 
-    def __init__(self, api: Api, fields: Fields, lookback: timedelta) -> None:
+    def __init__(self, api: Api, fields: Fields, lookback: timedelta, past: timedelta | None = None) -> None:
+        """`past` is how far back a reading of everything asks for what properties were before; None: not at all."""
         self._api = api
         self._fields = fields
         self._lookback = lookback
+        self._past = past
 
     # --- pulling -----------------------------------------------------------------------------------------------------
 
@@ -73,8 +77,8 @@ class Leads:
             records = [record for raw in listing.results if (record := row(Record, raw)) is not None]
             skipped["unreadable record"] += len(listing.results) - len(records)
             if not complete:
-                records = self._details(records, skipped)
-            leads = self._leads(records, skipped)
+                records = self._details(records, skipped, past=True)
+            leads = self._leads(records, skipped, past=True)
             walk = walk.after(listing.after or "", _instants(records))
             if listing.after is None:
                 yield Page(leads, progress_of(walk.finished(clock.now())), +skipped)
@@ -83,11 +87,13 @@ class Leads:
 
     def _list_query(self) -> tuple[list[tuple[str, str]], bool]:
         """The query of a list page, and whether it asks for everything; too long a one asks for little."""
-        query = [("limit", str(BATCH)), ("archived", "false")]
+        query = [("archived", "false")]
         whole = [*query, ("properties", ",".join(self._fields.contact_properties))]
+        if self._past is not None:
+            whole.append(("propertiesWithHistory", ",".join(self._fields.remembered_properties)))
         if len(urlencode(whole)) <= LONGEST_QUERY:
-            return whole, True
-        return [*query, ("properties", MODIFIED)], False
+            return [*whole, ("limit", str(BATCH if self._past is None else HISTORY_BATCH))], True
+        return [*query, ("properties", MODIFIED), ("limit", str(BATCH))], False
 
     def _changes(self, walk: Walk) -> Iterator[Page[Lead]]:
         """Search says who changed, a batch read says to what: it sees fresher data than the search index."""
@@ -96,8 +102,8 @@ class Leads:
             records = self._details(hits.records, skipped)
             yield Page(self._leads(records, skipped), hits.progress, +skipped)
 
-    def _details(self, hits: Sequence[Record], skipped: Counter[str]) -> list[Record]:
-        batch = self._read([hit.id for hit in hits])
+    def _details(self, hits: Sequence[Record], skipped: Counter[str], *, past: bool = False) -> list[Record]:
+        batch = self._read([hit.id for hit in hits], past=past)
         skipped["gone meanwhile"] += len(batch.gone)
         skipped["record without an answer"] += len(batch.unanswered)
         return list(batch.records.values())
@@ -144,14 +150,17 @@ class Leads:
 
     # --- parts -------------------------------------------------------------------------------------------------------
 
-    def _read(self, ids: Sequence[str]) -> _Batch:
-        return self._batch_read("contacts.batch.read", ids, self._fields.contact_properties)
+    def _read(self, ids: Sequence[str], *, past: bool = False) -> _Batch:
+        remembered = self._fields.remembered_properties if past and self._past is not None else ()
+        return self._batch_read("contacts.batch.read", ids, self._fields.contact_properties, remembered)
 
-    def _batch_read(self, operation: str, ids: Sequence[str], properties: Sequence[str]) -> _Batch:
+    def _batch_read(
+        self, operation: str, ids: Sequence[str], properties: Sequence[str], remembered: Sequence[str] = ()
+    ) -> _Batch:
         found = _Batch()
-        for part in in_batches(ids, BATCH):
+        for part in in_batches(ids, HISTORY_BATCH if remembered else BATCH):
             inputs = [{"id": one} for one in part]
-            body = {"properties": list(properties), "propertiesWithHistory": [], "inputs": inputs}
+            body = {"properties": list(properties), "propertiesWithHistory": list(remembered), "inputs": inputs}
             answer = self._api.ask(operation, BatchAnswer, body=body)
             records = (record for raw in answer.results if (record := row(Record, raw)) is not None)
             # Joined by id: the order of results is not that of the inputs (section 5.1).
@@ -162,16 +171,22 @@ class Leads:
             found.unanswered += [one for one in part if one not in missing and one not in mine]
         return found
 
-    def _leads(self, records: Iterable[Record], skipped: Counter[str]) -> list[Lead]:
+    def _leads(self, records: Iterable[Record], skipped: Counter[str], *, past: bool = False) -> list[Lead]:
         records = list(records)
-        companies = self._companies(records)
+        back = self._past if past else None
+        companies = self._companies(records, past=back is not None)
         now = clock.now()
-        return [self._fields.lead(record, companies, skipped, now) for record in records]
+        leads = [self._fields.lead(record, companies, skipped, now) for record in records]
+        if back is None:
+            return leads
+        told = zip(leads, records, strict=True)
+        return [self._fields.with_past(lead, record, companies, now - back) for lead, record in told]
 
-    def _companies(self, records: Sequence[Record]) -> dict[str, Record]:
+    def _companies(self, records: Sequence[Record], *, past: bool = False) -> dict[str, Record]:
         """The primary companies of these contacts, each read once."""
         ids = sorted({company for record in records if (company := self._fields.company_of(record)) is not None})
-        batch = self._batch_read("companies.batch.read", ids, self._fields.company_properties)
+        properties = self._fields.company_properties
+        batch = self._batch_read("companies.batch.read", ids, properties, properties if past else ())
         if batch.unanswered:  # a company taken for absent would change scores
             raise Unknown(VENDOR, "companies.batch.read", f"{len(batch.unanswered)} of {len(ids)} records left out")
         return batch.records

@@ -14,15 +14,12 @@ from connectors.base import Page, Progress
 from connectors.batches import in_batches
 from connectors.hubspot.auth import Api
 from connectors.hubspot.engagements import DEALS, Stage, from_deal, from_engagement, properties_of
+from connectors.hubspot.leads import HISTORY_BATCH
 from connectors.hubspot.search import changed
 from connectors.hubspot.wire import BatchAnswer, HistoryEntry, Id, Listing, Paging, Record, Shape, Texts, row
 from connectors.watermark import Walk, walk_in, watermark_in
 from leadbridge import clock
 from leadbridge.types import Activity
-
-HISTORY_BATCH = 50
-"""Records one read gives with their history."""
-
 
 ASSOCIATIONS = 1000
 """Records whose associations one call gives."""

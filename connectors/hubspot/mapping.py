@@ -6,15 +6,17 @@ knows becomes OTHER and is counted.
 
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
 from datetime import datetime
 
 from connectors.base import PropertySpec
+from connectors.hubspot import past
 from connectors.hubspot.wire import VENDOR, Record
 from connectors.values import Unreadable, clean, moment, typed
 from connectors.written import difference, targets
 from leadbridge import addresses
 from leadbridge.config.schema import Config
-from leadbridge.types import Lead, LifecycleStage, RecordRef, Value
+from leadbridge.types import Lead, LifecycleStage, Past, RecordRef, Value
 
 CONTACT = "contact"
 LIFECYCLE = "lifecyclestage"
@@ -76,6 +78,8 @@ class Fields:
             )
         )
 
+        self.remembered_properties = _unique(("email", LIFECYCLE, "hs_email_optout", *self.mapped_properties))
+
     # --- from HubSpot ------------------------------------------------------------------------------------------------
 
     def company_of(self, record: Record) -> str | None:
@@ -116,6 +120,23 @@ class Fields:
             other_emails=tuple(one.strip() for one in record.get("hs_additional_emails").split(";") if one.strip()),
             counters={name: clean(record.get(name)) or "0" for name in self._counting},
         )
+
+    def with_past(self, lead: Lead, record: Record, companies: Mapping[str, Record], since: datetime) -> Lead:
+        """The lead with what its record held before, as far as the history read with it tells.
+
+        Company values are those that today's primary company had then. What HubSpot remembers from before `since` is
+        told as one, the last of them.
+        """
+        company = companies.get(self.company_of(record) or "")
+        always = {name: record.get(name) for name in ("createdate", PRIMARY_COMPANY)}
+        told: list[Past] = []
+        for at, held, held_by_company in past.moments(record, company, since, lead.modified_at):
+            then = record.model_copy(update={"properties": always | held})
+            theirs = {company.id: company.model_copy(update={"properties": held_by_company})} if company else {}
+            was = self.lead(then, theirs, Counter(), at)
+            if not told or (was.email, was.attributes) != (told[-1].email, told[-1].attributes):
+                told.append(Past(at, was.email, was.attributes, was.opted_out))
+        return replace(lead, past=tuple(told))
 
     # --- to HubSpot --------------------------------------------------------------------------------------------------
 

@@ -64,6 +64,11 @@ class HubSpotConnection(Section):
         description="numbers HubSpot only counts up, told by difference where no source tells of each event",
     )
     history: Duration = Field(180 * DAY, description="how far back the first pull reads activity")
+    property_history: bool = Field(
+        default=False,
+        description="have the first reading, and each `sync --full`, bring what properties of contacts and companies "
+        "were before, within `history`, for scores as of then; two calls for a hundred contacts instead of one",
+    )
     requests_per_10s: int = Field(80, ge=1, le=10000, description="calls we allow ourselves in any ten seconds")
     day_until: Share = Field(
         0.8, description="share of the account's daily calls at which ours end; the rest is left to humans"

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from leadbridge.store import Store, history, leads
 from leadbridge.store.scores import Standing, save_standings
-from leadbridge.types import LifecycleStage, Value
+from leadbridge.types import LifecycleStage, Past, Value
 from tests.helpers.store_people import NOW, people
 
 HOUR = timedelta(hours=1)
@@ -85,3 +85,36 @@ def test_the_stage_of_a_past_instant_is_known_with_its_beginning(store: Store) -
         assert history.stages_at(tx, [ada], NOW - HOUR) == {}
         assert history.stages_at(tx, [ada], NOW + HOUR) == {ada: (LifecycleStage.LEAD, NOW)}
         assert history.stages_at(tx, [ada], NOW + 9 * HOUR) == {ada: (LifecycleStage.MQL, NOW + 2 * HOUR)}
+
+
+@settings(max_examples=40, deadline=None, derandomize=True, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(
+    crm=st.dictionaries(st.integers(-20, -1), st.sampled_from([None, "a", "b"]), min_size=1, max_size=5),
+    other=st.dictionaries(st.integers(-20, -1), st.sampled_from([None, "c"]), max_size=3),
+)
+def test_what_a_record_held_before_we_read_it_fills_what_nobody_told_and_overrides_nothing(
+    store: Store, crm: dict[int, str | None], other: dict[int, str | None]
+) -> None:
+    ada = somebody(store)
+    for hour in sorted(other):
+        say(store, ada, other[hour], NOW + hour * HOUR, since=NOW + hour * HOUR)
+    say(store, ada, "now", NOW, since=NOW)
+    past = [Past(NOW + hour * HOUR, None, {"title": crm[hour]}) for hour in crm]
+    for _ in range(2):
+        with store.writing() as tx:
+            history.bring(tx, [(ada, past, True)], NOW)
+        for hour in range(-21, 1):
+            known = [line[max(by)] for line in (other, crm) if (by := [at for at in line if at <= hour])]
+            expected = "now" if hour == 0 else next(filter(None, known), None) if known else "nobody"
+            assert title(store, ada, NOW + hour * HOUR) == expected
+
+
+def test_of_a_record_that_was_known_the_past_reaches_no_further_than_what_was_known(store: Store) -> None:
+    ada = somebody(store)
+    say(store, ada, None, NOW, since=NOW - 5 * HOUR)
+    say(store, ada, "director", NOW + HOUR, since=NOW + HOUR)
+    past = [Past(NOW - hours * HOUR, None, {"title": title}) for hours, title in ((9, "clerk"), (3, "engineer"))]
+    with store.writing() as tx:
+        history.bring(tx, [(ada, past, False)], NOW)
+    told = [title(store, ada, NOW - hours * HOUR) for hours in (10, 9, 6, 5, 2, -1)]
+    assert told == ["nobody", "clerk", "clerk", None, None, "director"]

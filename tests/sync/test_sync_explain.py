@@ -4,13 +4,15 @@ from collections.abc import Iterator
 from datetime import timedelta
 
 import pytest
+from sqlalchemy import func, select
 
 from leadbridge.store import Store, activities
 from leadbridge.store import scores as score_store
-from leadbridge.types import Activity, ActivityKind, email_key
-from sync import explain
+from leadbridge.store.tables import attribute_history
+from leadbridge.types import Activity, ActivityKind, Lead, RecordRef, email_key
+from sync import explain, identity
 from tests.helpers.storedump import dump
-from tests.helpers.syncing import Stage, moving, stage
+from tests.helpers.syncing import BASE, Stage, moving, stage
 
 ADA = "ada@acme.example"
 
@@ -58,6 +60,48 @@ def test_any_past_instant_can_be_explained_and_compared_by_the_rules_of_today(ma
     assert moved.scores[0].lines == [("boss (fit)", 0.0, 40), ("pages (engagement)", 0.0, 8)]
     assert moved.fields == {"job_title": ("Engineer", "Director")}
     assert moved.activities == {"page_view": 1}
+
+
+@pytest.mark.parametrize("lead_first", [True, False])
+def test_a_day_before_leadbridge_was_there_is_explained_by_what_the_crm_remembers(
+    store: Store, *, lead_first: bool
+) -> None:
+    """Also of somebody whom a second CRM told of first, and once only however often all is read."""
+    fields = BASE["fields"] | {"employees": {"hubspot": "company.numberofemployees", "type": "integer"}}
+    with stage(store, fields=fields, hubspot={"property_history": True}) as made, moving(made) as time:
+        start = time.at
+        company = made.sandbox.hubspot.add_company({"name": "Acme", "numberofemployees": "7"})
+        record = made.sandbox.hubspot.add_contact({"email": ADA, "jobtitle": "Engineer"}, company_id=company)
+        time.on(days=10)
+        made.edit(record, jobtitle="Director")
+        time.on(days=10)
+        made.sandbox.hubspot.edit_company(company, {"numberofemployees": "70"})
+        time.on(days=10)
+        made.edit(record, jobtitle="")
+        time.on(days=1)
+        if not lead_first:
+            shown = Lead(RecordRef("salesforce", "Lead", "00Q1"), ADA, {"budget": 9.0}, start + timedelta(days=15))
+            with store.writing() as tx:
+                identity.absorb(tx, [shown], made.now())
+        lines: set[int] = set()
+        for full in (False, True):
+            made.sync(full=full)
+            told = [explain.explain(store, made.parts.scorer, ADA, start + timedelta(days=day)) for day in (5, 16, 25)]
+            assert explain.explain(store, made.parts.scorer, ADA, start - timedelta(days=1)) is None
+            assert [[score.value for score in one.scores] for one in told if one] == [[15], [55], [55]]
+            names = ("job_title", "employees", "lifecycle_stage", "budget")
+            assert [[one.fields.get(name) for name in names] for one in told if one] == [
+                ["Engineer", 7, None, None],
+                ["Director", 7, None, None if lead_first else 9.0],
+                ["Director", 70, None, None if lead_first else 9.0],
+            ]
+            now = explain.explain(store, made.parts.scorer, ADA)
+            assert now is not None
+            assert (now.fields.get("job_title"), now.fields["employees"]) == (None, 70)
+            with store.reading() as tx:
+                rows = tx.execute(select(func.count()).select_from(attribute_history)).scalar_one()
+            lines.add(rows)
+        assert len(lines) == 1
 
 
 def test_an_instant_that_is_not_before_the_other_is_refused(made: Stage) -> None:

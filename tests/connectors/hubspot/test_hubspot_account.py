@@ -94,6 +94,36 @@ def test_too_many_properties_for_an_address_are_read_by_batch(sandbox: Sandbox) 
     assert operations(sandbox) == ["contacts.list", "contacts.batch.read"] * 2
 
 
+@pytest.mark.parametrize("version", ["v3", "2026-09"])
+@pytest.mark.parametrize("many", [False, True])
+def test_the_first_reading_brings_what_contacts_were_before(sandbox: Sandbox, version: str, *, many: bool) -> None:
+    """By list in one call for each fifty; too many properties for an address: by list and batches, each its largest."""
+    fields: dict[str, Any] = {"job_title": {"hubspot": "jobtitle"}}
+    if many:
+        fields |= {f"field_{n}": {"hubspot": f"a_property_with_quite_a_long_name_{n}"} for n in range(60)}
+    start = now() - timedelta(days=300)
+    sandbox.world.clock.set(start)
+    known = [sandbox.hubspot.add_contact({"firstname": "P", "jobtitle": "Intern"}) for _ in range(110)]
+    for days, title in ((30, "Clerk"), (200, "Engineer"), (250, "Director"), (260, "Director"), (270, "")):
+        sandbox.world.clock.set(start + timedelta(days=days))
+        sandbox.hubspot.edit_contact(known[0], {"jobtitle": title})
+    sandbox.world.clock.set(now())
+    found = room(sandbox, fields=fields, api_version=version, property_history=True)
+    pages = list(found.pull_leads(None))
+    leads = {lead.ref.record_id: lead for page in pages for lead in page.rows}
+    assert sorted(leads) == sorted(known)
+    told = [(round((one.at - start) / timedelta(days=1)), one.attributes["job_title"]) for one in leads[known[0]].past]
+    assert told == [(30, "Clerk"), (200, "Engineer"), (250, "Director")]  # half a year, and what held before it
+    assert operations(sandbox) == (
+        ["contacts.list", *["contacts.batch.read"] * 2, "contacts.list", "contacts.batch.read"]
+        if many
+        else ["contacts.list"] * 3
+    )
+    before = len(sandbox.world.journal)
+    assert not [lead for page in found.pull_leads(pages[-1].progress) for lead in page.rows if lead.past]
+    assert "contacts.list" not in operations(sandbox, before)
+
+
 def test_companies_are_read_once_and_only_when_a_field_needs_them(sandbox: Sandbox) -> None:
     company = sandbox.hubspot.add_company({"name": "Acme", "numberofemployees": "7"})
     known = [sandbox.hubspot.add_contact({"firstname": f"P{n}"}, company_id=company) for n in range(150)]

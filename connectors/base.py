@@ -380,10 +380,17 @@ class EmailPlatform(ABC):
     def pull_activities(self, stream: str, progress: Progress | None) -> Iterator[Page[Activity]]:
         """As `Crm.pull_activities`."""
 
-    def read_activities(self, emails: Sequence[str], since: datetime) -> Iterator[Page[Activity]]:  # noqa: ARG002 - a blank
+    def read_activities(
+        self,
+        emails: Sequence[str],  # noqa: ARG002 - a blank
+        since: datetime,  # noqa: ARG002
+        progress: Progress | None = None,  # noqa: ARG002
+    ) -> Iterator[Page[Activity]]:
         """What these addresses did since then, as far as no source tells it: mail of journeys that stay hidden.
 
         For people whom leadbridge enrolled. May cost a call for each; yields nothing where the sources tell all.
+        Killed after any page and called again with that page's progress, it asks for nothing a second time. A last
+        page whose progress is not empty says that the platform is still at work: call again later.
         """
         return iter(())
 

@@ -1,5 +1,6 @@
 """Pages to store. Progress is committed with the rows it covers, so a killed pull goes on where it stood (G12)."""
 
+import json
 from collections import Counter, deque
 from collections.abc import Callable, Iterable, Sequence
 from contextlib import ExitStack
@@ -348,28 +349,41 @@ def _keep_activities(
 def _follow_enrolled(
     store: Store, platform: EmailPlatform, pulled: Pulled, lease: Lease, *, tell: Callable[[str, int], None]
 ) -> None:
-    """What people whom we enrolled did with mail that no source tells of; once a day, since it may cost a call each."""
+    """What people whom we enrolled did with mail that no source tells of; once a day, since it may cost a call each.
+
+    A look that was interrupted, or that the platform is still at work on, goes on where it stood.
+    """
     now = clock.now()
     with store.reading() as tx:
-        at = instant_in(watermarks.progress(tx, platform.vendor, FOLLOWED), "at")
+        noted = dict(watermarks.progress(tx, platform.vendor, FOLLOWED) or {})
         people = enrolments.contacted_since(tx, platform.vendor, now - FOLLOWED_FOR)
-    if not people or (at is not None and now - at < FOLLOW_EVERY):
+    at, begun, place = instant_in(noted, "at"), instant_in(noted, "begun"), json.loads(noted.get("place", "null"))
+    if not people or (begun is None and at is not None and now - at < FOLLOW_EVERY):
         return
     since = now - FOLLOWED_FOR if at is None else at - FOLLOW_EVERY  # reports trail: a day over the last look
+    begun = begun or now
+    whole = {"at": begun.isoformat()}
+    standing = {**({} if at is None else {"at": at.isoformat()}), "begun": begun.isoformat()}
     try:
-        for page in platform.read_activities(people, since):
+        for page in platform.read_activities(people, since, place):
+            place = dict(page.progress)
             with store.writing() as tx:
                 lease.check(tx)
                 added = activity_store.add_activities(tx, activities_without_forgotten(tx, store, page.rows), now)
                 due.mark_due(tx, added.people, now, due.Lane.NORMAL)
+                reached = {**standing, "place": json.dumps(place)} if place else standing
+                watermarks.save_progress(tx, platform.vendor, FOLLOWED, reached, now)
             pulled.activities += added.new
             tell("activities", pulled.activities)
     except FeatureMissing as missing:
         log.warning("source switched off", vendor=platform.vendor, stream=FOLLOWED, why=missing.problem)
         pulled.missing.append(f"{platform.vendor}.{FOLLOWED}")
+        place = {}
+    if place:
+        return  # the platform is still at work: the next pull looks again
     with store.writing() as tx:
         lease.check(tx)
-        watermarks.save_progress(tx, platform.vendor, FOLLOWED, {"at": now.isoformat()}, now)
+        watermarks.save_progress(tx, platform.vendor, FOLLOWED, whole, now)
 
 
 def _keep_opt_outs(

@@ -8,6 +8,7 @@ import json
 import tarfile
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from datetime import timedelta
 from tempfile import SpooledTemporaryFile
 from typing import IO, Any
 
@@ -23,6 +24,9 @@ MOST = 500
 
 WAITS = (0.25, 0.5, 1.0, 2.0, 4.0, 8.0, 8.0)
 """Seconds between questions how far a batch is; after the last one it is left to the next pull."""
+
+GIVE_UP = timedelta(hours=12)
+"""A batch that is not finished by then never will be."""
 
 FINISHED = "finished"
 _IN_MEMORY = 4 * 1024 * 1024

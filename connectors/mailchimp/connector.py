@@ -44,7 +44,8 @@ class Mailchimp(EmailPlatform):
         self._sources = tuple(dict.fromkeys(connection.activities))
         history = timedelta(seconds=connection.history)
         self._feeds = Feeds(self._api, audience, connection.simultaneous)
-        self._agreement = Agreement(self._api, self._feeds, audience, config.nurture.journeys)
+        filled = self._fields.filled()
+        self._agreement = Agreement(self._api, self._feeds, filled, audience, config.nurture.journeys)
         self._streams = Streams(self._api, self._feeds, audience, history=history, lookback=lookback)
 
     def faults(self) -> list[Fault]:
@@ -86,8 +87,10 @@ class Mailchimp(EmailPlatform):
             raise ValueError(f"Mailchimp has no source {stream!r}; there is {CAMPAIGNS}")
         return self._streams.campaigns(progress)
 
-    def read_activities(self, emails: Sequence[str], since: datetime) -> Iterator[Page[Activity]]:
-        return iter(()) if self._streams.tells_of_journeys() else self._feeds.read(emails, since)
+    def read_activities(
+        self, emails: Sequence[str], since: datetime, progress: Progress | None = None
+    ) -> Iterator[Page[Activity]]:
+        return iter(()) if self._streams.tells_of_journeys() else self._feeds.read(emails, since, progress)
 
     def changes(self, wanted: Mapping[str, Value], current: Mapping[str, str]) -> dict[str, str]:
         return self._fields.changes(wanted, current)

@@ -5,19 +5,20 @@ that have them; where they do not, the feed of each contact that leadbridge enro
 """
 
 import threading
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from datetime import datetime, timedelta
 from typing import Any
 
 from pydantic import Field, ValidationError
 
-from connectors.base import Page
+from connectors.base import Page, Progress
 from connectors.batches import in_batches
 from connectors.mailchimp.auth import Api, Sdk
-from connectors.mailchimp.batches import MOST, Batches, Read, Result
+from connectors.mailchimp.batches import GIVE_UP, MOST, Batches, Read, Result
 from connectors.mailchimp.mapping import FEED_ACTIONS, feed_activity, hash_of
 from connectors.mailchimp.wire import CampaignRow, FeedRow, Id, Refused, Shape, Text, Titles, row
+from connectors.watermark import instant_in
 from leadbridge import clock, logs
 from leadbridge.errors import FeatureMissing, VendorError
 from leadbridge.types import Activity
@@ -32,6 +33,9 @@ FEED_PAGE = 1000
 FEW = 10
 """So many contacts cost no more calls one by one than by a batch."""
 
+BATCH, BEGUN, LAST, DONE = "batch", "begun", "last", "done"
+"""In the progress of a reading: a batch that was begun, when, the last contact it reads; the last one wholly read."""
+
 _MAIL_STEP = "action-send_email"
 
 
@@ -41,6 +45,7 @@ class JourneyRow(Shape):
     audience: Text = Field("", alias="list_id")
     status: Text = ""
     lets_in_again: bool | None = Field(None, alias="can_contacts_reenter")
+    exit: Any = Field(None, alias="journey_wide_exit_condition")  # of what shape nobody says
 
 
 class JourneysPage(Shape):
@@ -58,7 +63,15 @@ class StartDetails(Shape):
 class StepRow(Shape):
     id: Id
     type: Text = Field("", alias="step_type")
-    start: StartDetails = Field(StartDetails(), alias="trigger_details")
+    details: Any = Field(None, alias="trigger_details")  # of other starts than tags of what shape nobody says
+
+    @property
+    def start(self) -> StartDetails:
+        """What a start by tag says of itself; empty for others."""
+        try:
+            return StartDetails.model_validate(self.details)
+        except ValidationError:
+            return StartDetails()
 
 
 class StepsPage(Shape):
@@ -143,35 +156,64 @@ class Feeds:
                 titles = Titles(title=journey.name, subject_line=step.details.email.settings.subject)
                 yield CampaignRow(id=step.settings.campaign, settings=titles, journey=journey.name)
 
-    def read(self, emails: Sequence[str], since: datetime) -> Iterator[Page[Activity]]:
+    def read(
+        self, emails: Sequence[str], since: datetime, progress: Progress | None = None
+    ) -> Iterator[Page[Activity]]:
         """See `EmailPlatform.read_activities`. By batches of 500; a call for each of those whom no batch told of,
-        because it was not finished in time, or they did very much.
-        """
-        if len(emails) > FEW:
-            singly: list[str] = []
-            for part in in_batches(emails, MOST):
-                told = self._by_batch(part, since)
-                yield Page([one for rows in told.values() for one in rows], {})
-                singly += [email for email in part if email not in told]
-            emails = singly
-        with ThreadPoolExecutor(self._simultaneous) as pool:
-            for part in in_batches(emails, self._simultaneous * 4):
-                found = list(pool.map(lambda email: self._feed(email, since), part))
-                yield Page([one for rows in found for one in rows], {})
+        because it was lost or never finished, or they did very much.
 
-    def _by_batch(self, emails: Sequence[str], since: datetime) -> dict[str, list[Activity]]:
-        """What each of these contacts did, as far as one batch tells."""
-        params = {"count": str(FEED_PAGE), "activity_filters": ",".join(FEED_ACTIONS)}
+        In the order of the contacts' hashes. Progress: up to which all is read, and the batch that reads on from there.
+        """
         by_hash = {hash_of(email): email for email in emails}
-        paths = {one: f"/lists/{self._audience}/members/{one}/activity-feed" for one in by_hash}
-        found = self._batches.finished(self._batches.submit([Read(one, path, params) for one, path in paths.items()]))
+        place = dict(progress or {})
+        todo = sorted(one for one in by_hash if one > place.get(DONE, ""))
+        while todo:
+            if BATCH not in place and len(todo) <= FEW:
+                yield from self._singly([by_hash[one] for one in todo], since, place)
+                break
+            if BATCH not in place:
+                batch = self._batches.submit([self._question(one) for one in todo[:MOST]])
+                place |= {BATCH: batch, LAST: todo[:MOST][-1], BEGUN: clock.now().isoformat()}
+                yield Page((), place)
+            told = self._told(place, by_hash, since)
+            if told is None:
+                return  # the batch is not finished: the next pull looks again
+            part = [one for one in todo if one <= place[LAST]]
+            todo = todo[len(part) :]
+            yield Page([one for rows in told.values() for one in rows], place)
+            yield from self._singly([by_hash[one] for one in part if one not in told], since, place)
+            place = {DONE: place[LAST]}
+            yield Page((), place)
+        yield Page((), {})
+
+    def _question(self, contact: str) -> Read:
+        params = {"count": str(FEED_PAGE), "activity_filters": ",".join(FEED_ACTIONS)}
+        return Read(contact, f"/lists/{self._audience}/members/{contact}/activity-feed", params)
+
+    def _told(self, place: Progress, by_hash: Mapping[str, str], since: datetime) -> dict[str, list[Activity]] | None:
+        """What each contact did, by hash, as far as the batch tells; None while it may still tell."""
+        try:
+            found = self._batches.finished(place[BATCH])
+        except Refused as refused:
+            if refused.status != 404:
+                raise
+            return {}
+        if found is None:
+            begun = instant_in(place, BEGUN)
+            return None if begun is not None and clock.now() - begun <= GIVE_UP else {}
         told: dict[str, list[Activity]] = {}
-        for results in self._batches.results(found) if found is not None else ():
+        for results in self._batches.results(found):
             for result in results:
                 email = by_hash.get(result.operation)
                 if email is not None and (rows := _told(email, result)) is not None:
-                    told[email] = [one for one in rows if one.at >= since]
+                    told[result.operation] = [one for one in rows if one.at >= since]
         return told
+
+    def _singly(self, emails: Sequence[str], since: datetime, progress: Progress) -> Iterator[Page[Activity]]:
+        with ThreadPoolExecutor(self._simultaneous) as pool:
+            for part in in_batches(emails, self._simultaneous * 4):
+                found = list(pool.map(lambda email: self._feed(email, since), part))
+                yield Page([one for rows in found for one in rows], progress)
 
     def _feed(self, email: str, since: datetime) -> list[Activity]:
         """What one contact did since then. Newest first is not promised, so only a page all older ends it early."""

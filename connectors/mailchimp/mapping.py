@@ -160,7 +160,11 @@ class Fields:
         return found
 
     def specs(self) -> list[PropertySpec]:
-        return [_as_held(target).spec() for target in self.targets.values()]
+        return list(self.filled().values())
+
+    def filled(self) -> dict[str, PropertySpec]:
+        """The merge fields of write-back, by our names."""
+        return {ours: _as_held(target).spec() for ours, target in self.targets.items()}
 
     def to_wire(self, values: Mapping[str, str]) -> dict[str, str | float]:
         """Merge fields as Mailchimp takes them: numbers as numbers, never null (section 15)."""

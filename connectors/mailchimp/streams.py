@@ -15,7 +15,7 @@ from pydantic import ValidationError
 
 from connectors.base import Page, Progress
 from connectors.mailchimp.auth import Api, Sdk
-from connectors.mailchimp.batches import MOST, Batches, Read, Result
+from connectors.mailchimp.batches import GIVE_UP, MOST, Batches, Read, Result
 from connectors.mailchimp.feeds import Feeds
 from connectors.mailchimp.mapping import activities_of
 from connectors.mailchimp.wire import CampaignRow, Campaigns, EmailActivity, EmailRow, Refused, row
@@ -31,9 +31,6 @@ NO_REPORT = "campaign without a report"
 
 FEW = 4
 """So many campaigns cost no more calls one by one than by a batch."""
-
-GIVE_UP = timedelta(hours=12)
-"""A batch that is not finished by then never will be."""
 
 _LIST_PAGE = 1000
 

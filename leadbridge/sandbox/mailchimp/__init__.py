@@ -204,6 +204,9 @@ class Mailchimp:
                 reentry=reentry,
                 paused=paused,
             )
+            act, audience = self.core.act("user"), self.core.state.audiences[self.core.default_audience]
+            for one in filter(None, (tag, exit_tag)):  # the flow builder chooses among tags, or makes one
+                changes.tag_for(self.core, audience, one, act)
 
     def pause_journey(self, journey_id: int, *, paused: bool = True) -> None:
         with self.core.lock:

@@ -107,7 +107,7 @@ def _journey(core: Core, ask: Ask) -> Journey:
 
 def _show(core: Core, journey: Journey) -> Body:
     started = sum(len(times) for times in journey.entries.values())
-    return {
+    found: Body = {
         "id": journey.id,
         "journey_name": journey.name,
         "status": "paused" if journey.paused else "sending",
@@ -117,18 +117,26 @@ def _show(core: Core, journey: Journey) -> Body:
         "can_contacts_reenter": journey.reentry,
         "stats": {"started": started, "in_progress": 0, "completed": started},
     }
+    if core.settings.journeys_tell_conditions:
+        leaving = {"condition_type": "StaticSegment", "op": "static_is", "tag_name": journey.exit_tag}
+        found["journey_wide_exit_condition"] = {"conditions": [leaving]} if journey.exit_tag else None
+    return found
 
 
 def _steps(core: Core, journey: Journey, *, whole: bool = False) -> list[Body]:
     kinds = (("tag", journey.tag), ("merge_field", journey.merge_field), ("event", journey.event))
     names = {"tag": "trigger-tag_added", "merge_field": "trigger-merge_field", "event": "trigger-event_api"}
     kind, value = next(((kind, value) for kind, value in kinds if value), ("api", None))
+    details: Body = {"tag": {"tag_name": value}} if kind == "tag" else {}
+    if value and kind == "merge_field" and core.settings.journeys_tell_conditions:
+        field, _, wanted = value.partition("=")
+        details = {"merge_field": {"tag": field, "value": wanted}}
     start: Body = {
         "id": journey.step_id or journey.id * 100,
         "step_type": names.get(kind, "trigger-api"),
         "status": "active",
         "display_text": journey.name,
-        "trigger_details": {"tag": {"tag_name": value}} if kind == "tag" else {},
+        "trigger_details": details,
         "stats": {"started": len(journey.entries)},
     }
     mail: Body = {

@@ -11,6 +11,7 @@ class Settings:
     # Trigger for somebody who may not enter: "ignore" answers 204 and does nothing, "reject" answers 400.
     journeys_refuse: Literal["ignore", "reject"] = "ignore"
     journeys_readable: bool = False  # the undocumented GETs below /customer-journeys
+    journeys_tell_conditions: bool = True  # those GETs show exit conditions, and more of starts than tags
     journey_email_activity: bool = True  # email-activity of a journey's e-mail; off: 404
     # Do tags set at creation, by batch list or by segment calls start journeys?
     other_tag_paths_start_journeys: bool = False

@@ -12,6 +12,7 @@ import pytest
 from connectors.base import Page, Progress
 from connectors.mailchimp import batches
 from connectors.mailchimp.connector import Mailchimp
+from leadbridge import clock
 from leadbridge.errors import NeedsOperator, Unknown
 from leadbridge.sandbox.server import Sandbox
 from leadbridge.sandbox.world import Fault
@@ -213,24 +214,76 @@ def test_where_journeys_stay_hidden_the_feed_of_each_contact_tells(sandbox: Sand
     assert kinds == [ActivityKind.EMAIL_CLICKED]
 
 
-@pytest.mark.parametrize("late", [False, True])
-def test_the_feeds_of_many_contacts_come_by_one_batch_or_one_by_one_when_it_is_late(
-    sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch, late: bool
-) -> None:
+def many_feeds(sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """Fifteen contacts of two facts each, but one of three, which is a full page; and somebody who is not there."""
     people = [f"m{n}@acme.example" for n in range(15)]
     first, _ = campaigns(sandbox, 2, len(people))
-    monkeypatch.setattr(batches, "WAITS", () if late else (0.0,) * 20)
-    if late:
-        sandbox.mailchimp.settings.batch_seconds = 3600.0
+    monkeypatch.setattr(batches, "WAITS", (0.0,) * 20)
     monkeypatch.setattr("connectors.mailchimp.feeds.FEED_PAGE", 3)  # a page that is full may not be all: they did more
     sandbox.mailchimp.add_campaign_activity(
         first, people[0], "click", now() - timedelta(days=19), "https://acme.example"
     )
-    one, before = room(sandbox), len(sandbox.world.journal)
-    pages = list(one.read_activities([*people, "nobody@acme.example"], now() - timedelta(days=30)))
-    assert len(set(keys(pages))) == len(keys(pages)) == 2 * len(people) + 1
-    singly = operations(sandbox)[before:].count("members.activity_feed")
-    assert singly == (len(people) + 2 if late else 2)  # of the one who did most, two pages
+    return [*people, "nobody@acme.example"]
+
+
+@pytest.mark.parametrize("size", [500, 12])
+def test_the_feeds_of_many_contacts_come_by_batches(
+    sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch, size: int
+) -> None:
+    monkeypatch.setattr("connectors.mailchimp.feeds.MOST", size)
+    people, since = many_feeds(sandbox, monkeypatch), now() - timedelta(days=30)
+    before = len(sandbox.world.journal)
+    pages = list(room(sandbox).read_activities(people, since))
+    assert len(set(keys(pages))) == len(keys(pages)) == 31
+    assert pages[-1].progress == {}
+    assert operations(sandbox)[before:].count("members.activity_feed") == (
+        2 if size == 500 else 6
+    )  # two of who did most
+
+
+@pytest.mark.parametrize("size", [500, 12])
+def test_a_reading_of_feeds_killed_after_any_page_asks_for_no_batch_twice(
+    sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch, size: int
+) -> None:
+    monkeypatch.setattr("connectors.mailchimp.feeds.MOST", size)
+    people, since = many_feeds(sandbox, monkeypatch), now() - timedelta(days=30)
+    whole = list(room(sandbox).read_activities(people, since))
+    for survived in range(1, len(whole)):
+        before = len(sandbox.world.journal)
+        reading = room(sandbox).read_activities(people, since)
+        pages = [next(reading) for _ in range(survived)]
+        reading.close()  # type: ignore[attr-defined]
+        pages += room(sandbox).read_activities(people, since, pages[-1].progress)
+        assert set(keys(pages)) == set(keys(whole))
+        assert operations(sandbox)[before:].count("batches.create") == 1
+
+
+@pytest.mark.parametrize("ends", ["late", "never", "lost"])
+def test_a_batch_of_feeds_that_is_late_is_looked_at_again_and_not_asked_for_anew(
+    sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch, ends: str
+) -> None:
+    people, since = many_feeds(sandbox, monkeypatch), now() - timedelta(days=30)
+    monkeypatch.setattr(batches, "WAITS", ())
+    before = len(sandbox.world.journal)
+    (begun,) = room(sandbox).read_activities(people, since)
+    assert begun.progress
+    assert list(room(sandbox).read_activities(people, since, begun.progress)) == []  # a few calls later it still is not
+    at = now()
+    if ends == "late":
+        monkeypatch.setattr(batches, "WAITS", (0.0,) * 20)
+    elif ends == "never":
+        clock.set_source(lambda: at + timedelta(hours=13))
+    else:
+        sandbox.mailchimp.core.state.batches.clear()
+    try:
+        pages = list(room(sandbox).read_activities(people, since, begun.progress))
+    finally:
+        clock.set_source(None)
+    assert len(set(keys(pages))) == 31
+    assert pages[-1].progress == {}
+    told = operations(sandbox)[before:]
+    assert told.count("batches.create") == 1
+    assert told.count("members.activity_feed") == (2 if ends == "late" else 17)
 
 
 def test_the_feed_and_the_report_tell_of_one_thing_once(sandbox: Sandbox) -> None:

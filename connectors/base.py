@@ -76,7 +76,7 @@ class PropertySpec:
 
     name: str  # vendor's name
     label: str
-    kind: str  # "number" | "text" | "choice"; an e-mail platform's webhook to us is a "webhook"
+    kind: str  # "number" | "text" | "choice"; a "webhook" to us; a "subscription" of the vendor's log
     description: str
     options: tuple[str, ...] = ()
 
@@ -140,6 +140,7 @@ class Crm(ABC):
     people: frozenset[str]  # types of object that are read as people, as RecordRef spells them: "contact"
     write_batch: ClassVar[int]  # records one write call carries
     topic: str | None = None  # the stream of changes it can be listened to on; None: it has none
+    log: str | None = None  # of events, to be read afterwards; None: it has none, or it is not set up
     bulk_above: int | None = None  # more waiting writes than this may be handed over together; None: never
 
     @abstractmethod
@@ -179,6 +180,14 @@ class Crm(ABC):
         stream ends; listen again from the last progress stored. Raises FeatureMissing where `topic` is None.
         """
         raise FeatureMissing(self.vendor, "events.subscribe", "leadbridge knows no stream of changes there")
+
+    def pull_told(self, progress: Progress | None) -> Iterator[Heard]:  # noqa: ARG002 - a blank
+        """Yield what the vendor's own log of events has told since `progress` (None: from now on), to its end.
+
+        To fill the gaps of webhooks; called where `log` names one. Where `progress` has expired, it says so in
+        `Heard.missed` and goes on from the earliest there is. Raises FeatureMissing where the account has no log.
+        """
+        raise FeatureMissing(self.vendor, "events.log", "leadbridge knows no log of events there")
 
     def day(self) -> Day | None:
         """The account's daily calls, as the last answer told them; None where none did. Calls nobody."""

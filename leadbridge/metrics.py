@@ -101,7 +101,8 @@ INTAKE_LEFT_OUT = Counter(
     "unreadable_trait", "reason"
 )  # fmt: skip
 CHANGE_EVENTS = Counter(
-    "change_events", "Events of a change stream, by outcome: kept, echo; and gaps of it: missed", "vendor", "outcome"
+    "change_events", "Events of a change stream or log, by outcome: kept, echo, known; and gaps: missed",
+    "vendor", "outcome"
 )  # fmt: skip
 VENDOR_CALLS = Counter(
     "vendor_calls", "Tries of vendor calls, by outcome: ok, retry_later, unknown, record_refused, feature_missing, "

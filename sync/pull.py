@@ -19,7 +19,7 @@ from leadbridge.store import activities as activity_store
 from leadbridge.store import due, enrolments, gaps, suppressions, watermarks
 from leadbridge.store.engine import Store
 from leadbridge.types import Activity, Lead
-from sync import compare, identity, rereading, retry
+from sync import compare, identity, journal, rereading, retry
 from sync.forget import activities_without_forgotten, without_forgotten
 from sync.holding import Lease, TakenOver, sole
 from sync.readers import Pages, Readers
@@ -46,6 +46,7 @@ class Pulled:
     changed: int = 0  # people to be scored again
     activities: int = 0  # new ones
     opt_outs: int = 0
+    told: int = 0  # events of vendors' own logs that nobody had told before
     compared: int = 0  # records read again because nobody had told of them for long
     skipped: Counter[str] = field(default_factory=Counter)  # what could not be read, by reason
     missing: list[str] = field(default_factory=list)  # sources the account does not offer
@@ -229,8 +230,11 @@ def _sources(
         read = partial(_compare, store, crm, pulled, began, tell=tell)
         return _Source(f"{crm.vendor}:{compare.COMPARED}", read=read)
 
+    def told(crm: Crm) -> _Source:
+        return _Source(f"{crm.vendor}:{journal.TOLD}", read=partial(_read_log, store, crm, pulled, tell=tell))
+
     found = [leads(crm) for crm in crms]
-    last = [compared(crm) for crm in crms]
+    last = [*(told(crm) for crm in crms if crm.log), *(compared(crm) for crm in crms)]
     if platform:
         found.append(left(platform))
         followed = partial(_follow_enrolled, store, platform, pulled, tell=tell)
@@ -308,6 +312,16 @@ def _keep_leads(
     pulled.changed += len(changed)
     pulled.skipped.update(page.skipped)
     tell("leads", pulled.leads)
+
+
+def _read_log(store: Store, crm: Crm, pulled: Pulled, lease: Lease, *, tell: Callable[[str, int], None]) -> None:
+    try:
+        for count in journal.read(store, crm, lease):
+            pulled.told += count
+            tell("events told late", pulled.told)
+    except (FeatureMissing, NeedsOperator) as missing:  # the pull and the comparison find the same, later
+        log.warning("source switched off", vendor=crm.vendor, stream=journal.TOLD, why=missing.problem)
+        pulled.missing.append(f"{crm.vendor}.{journal.TOLD}")
 
 
 def _compare(

@@ -5,7 +5,7 @@ connections (vendors/hubspot.md section 4). Service keys and private app tokens 
 does after half an hour, and is renewed before that (section 3.1).
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from datetime import timedelta
 from typing import Any, TypeVar
 
@@ -29,6 +29,9 @@ S = TypeVar("S", bound=Shape)
 CONNECTIONS = 20
 """Connections kept open; more threads than this at once open short-lived ones."""
 
+JOURNAL = "hubspot.journal"
+"""Name under which the journal's token is kept."""
+
 MARGIN = timedelta(seconds=60)
 """Access is renewed this long before it ends; 401 is not the normal signal (section 3.1)."""
 
@@ -36,7 +39,15 @@ MARGIN = timedelta(seconds=60)
 class Api:
     """The calls of one account. Thread-safe: the SDK's shared `last_response` is never looked at."""
 
-    def __init__(self, connection: HubSpotConnection, pace: Pace | None = None, grants: Grants | None = None) -> None:
+    def __init__(
+        self,
+        connection: HubSpotConnection,
+        pace: Pace | None = None,
+        grants: Grants | None = None,
+        *,
+        of_app: bool = False,
+    ) -> None:
+        """`of_app`: call with a token of the journal's app itself (`journal_client_id`), which opens no account."""
         pace = pace or Pace()
         self._version = connection.api_version
         self._client = _client(connection)
@@ -47,8 +58,10 @@ class Api:
             "searches": pace.budgets.rate("hubspot searches", connection.searches_per_second, 1.0),
         }
         self._caller = Caller(VENDOR, name_error, budgets, pace=pace)
-        self._access: _Fixed | _Renewed
-        if connection.token is not None:
+        self._access: _Fixed | _Renewed | _OfApp
+        if of_app:
+            self._access = _OfApp(self, connection, grants or MemoryGrants())
+        elif connection.token is not None:
             self._access = _Fixed(connection.token)
         else:
             self._access = _Renewed(self, connection, grants or MemoryGrants())
@@ -67,14 +80,18 @@ class Api:
         route = ROUTES[operation]
         path = path_of(self._version, operation, **(arguments or {}))
 
+        def send_with(token: str, seconds: float) -> S:
+            answer = self._send(route.method, path, seconds, token=token, query=query, body=body)
+            return parsed(shape, answer or b"{}" if route.empty else answer)
+
         def send(seconds: float) -> S:
             token = self._access.token()
             try:
-                return parsed(shape, self._send(route.method, path, seconds, token=token, query=query, body=body))
+                return send_with(token, seconds)
             except ApiException as error:
                 if error.status != 401 or (fresh := self._access.instead_of(token)) is None:
                     raise
-            return parsed(shape, self._send(route.method, path, seconds, token=fresh, query=query, body=body))
+            return send_with(fresh, seconds)
 
         return self._caller(
             operation,
@@ -83,6 +100,10 @@ class Api:
             spend=("day", "calls", "searches") if route.search else ("day", "calls"),
             failures=failures,
         )
+
+    def carry(self, operation: str, send: Callable[[float], S]) -> S:
+        """A call that HubSpot asks us to make elsewhere, and counts nowhere. Raises VendorError."""
+        return self._caller(operation, send, repeatable=True, spend=())
 
     def day(self) -> Day | None:
         """See `Crm.day`."""
@@ -97,7 +118,7 @@ class Api:
             return parsed(TokenAnswer, self._send("POST", path, seconds, form=fields))
 
         # A code is good once; a refresh token that was exchanged meanwhile is asked for again (connectors.grants).
-        answer = self._caller("oauth.token", send, repeatable="refresh_token" in fields)
+        answer = self._caller("oauth.token", send, repeatable="code" not in fields)
         for secret in (answer.access_token, answer.refresh_token):
             logs.hide(secret)
         lasts = timedelta(seconds=answer.expires_in)
@@ -205,6 +226,43 @@ class _Renewed:
                 "refresh_token": held.refresh_token,
             }
         )
+
+
+class _OfApp:
+    """Tokens that the journal's app asks for itself, kept and renewed like others (section 3.1, 4)."""
+
+    def __init__(self, api: Api, connection: HubSpotConnection, grants: Grants) -> None:
+        assert connection.journal_client_secret is not None  # noqa: S101 - the configuration sees to these
+        self._api, self._grants = api, grants
+        self._client_id = connection.journal_client_id or ""
+        self._client_secret = connection.journal_client_secret.get_secret_value()
+        self._scopes = " ".join(connection.journal_scopes)
+        self._first = Grant("")
+        logs.hide(self._client_secret)
+
+    def token(self) -> str:
+        held = self._grants.current(JOURNAL, self._first)
+        if _ends(held):
+            held = self._grants.renewed(JOURNAL, self._first, held.access_token, self._renew)
+        return held.access_token
+
+    def instead_of(self, refused: str) -> str:
+        return self._grants.renewed(JOURNAL, self._first, refused, self._renew).access_token
+
+    def _renew(self, _held: Grant) -> Grant:
+        try:
+            return self._api.granted(
+                {
+                    "grant_type": "client_credentials",
+                    "client_id": self._client_id,
+                    "client_secret": self._client_secret,
+                    "scope": self._scopes,
+                }
+            )
+        except NeedsOperator as error:
+            cure = "check journal_client_id, journal_client_secret and journal_scopes of connections.hubspot"
+            problem = f"no token for the webhooks journal: {error.problem.partition(';')[0]}; {cure}"
+            raise NeedsOperator(VENDOR, "journal.token", problem, status=error.status) from None
 
 
 def first_grant(connection: HubSpotConnection) -> Grant:

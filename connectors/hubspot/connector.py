@@ -9,6 +9,7 @@ from connectors.base import (
     ByHand,
     Change,
     Crm,
+    Heard,
     Made,
     Page,
     Progress,
@@ -22,8 +23,9 @@ from connectors.grants import Grants
 from connectors.hubspot import subscriptions
 from connectors.hubspot.agreement import Agreement
 from connectors.hubspot.around import Around
-from connectors.hubspot.auth import Api
+from connectors.hubspot.auth import JOURNAL, Api
 from connectors.hubspot.counters import counted, in_use, properties_of
+from connectors.hubspot.journal import SUBSCRIPTION, Journal
 from connectors.hubspot.leads import Leads
 from connectors.hubspot.mapping import CONTACT, Fields
 from connectors.hubspot.properties import Properties
@@ -69,12 +71,28 @@ class HubSpot(Crm):
         self._streams = Streams(self._api, self._sources, connection.lists, history=history, lookback=lookback)
         self._agreement = Agreement(self._api, self._fields, self._streams, connection.lists, config)
 
+        self._journal: Journal | None = None
+        if connection.journal_client_id is not None:
+            self.log = JOURNAL
+            app = Api(connection, pace, grants, of_app=True)
+            companies = self._fields.company_properties
+            ours = {target.name for target in self._fields.targets.values()}
+            self._journal = Journal(app, connection, self.account, ours, companies)
+
         self._by_hand = (
             [subscriptions.by_hand(self._fields, config.web.public_url)] if connection.webhook_secret else []
         )
 
     def faults(self) -> list[Fault]:
-        return self._agreement.faults()
+        found = self._agreement.faults()
+        if self._journal is not None and (fault := self._journal.fault()) is not None:
+            found.append(fault)
+        return found
+
+    def pull_told(self, progress: Progress | None) -> Iterator[Heard]:
+        if self._journal is None:
+            return super().pull_told(progress)
+        return self._journal.read(progress)
 
     def by_hand(self) -> Sequence[ByHand]:
         return self._by_hand
@@ -120,13 +138,16 @@ class HubSpot(Crm):
         return self._writes.write(changes)
 
     def specs(self) -> list[PropertySpec]:
-        return self._fields.specs()
+        return [*self._fields.specs(), *(self._journal.specs() if self._journal else [])]
 
     def missing(self, specs: Sequence[PropertySpec]) -> list[PropertySpec]:
-        return self._properties.missing(specs)
+        found = self._properties.missing([one for one in specs if one.kind != SUBSCRIPTION])
+        return [*found, *(self._journal.missing(specs) if self._journal else [])]
 
     def create(self, specs: Sequence[PropertySpec]) -> None:
-        self._properties.create(specs)
+        self._properties.create([one for one in specs if one.kind != SUBSCRIPTION])
+        if self._journal is not None:
+            self._journal.subscribe(specs)
 
     def create_tasks(self, tasks: Sequence[SalesTask]) -> Mapping[str, Made]:
         return self._tasks.create(tasks)

@@ -22,6 +22,8 @@ _ROOTS: dict[ApiVersion, dict[str, str]] = {
         "account": "/account-info/v3",
         "submissions": "/form-integrations/v1/submissions/forms",  # no dated form
         "email": "/email/public/v1",  # no dated form
+        "journal": "/webhooks-journal/journal/2026-03",  # of this date only
+        "subscriptions": "/webhooks-journal/subscriptions/2026-03",
     },
     "2026-09": {
         "objects": "/crm/objects/2026-09",
@@ -35,6 +37,8 @@ _ROOTS: dict[ApiVersion, dict[str, str]] = {
         "account": "/account-info/2026-09",
         "submissions": "/form-integrations/v1/submissions/forms",
         "email": "/email/public/v1",
+        "journal": "/webhooks-journal/journal/2026-03",
+        "subscriptions": "/webhooks-journal/subscriptions/2026-03",
     },
 }
 
@@ -49,6 +53,7 @@ class Route:
     repeatable: bool = True  # sent twice is the same as sent once (section 14.1)
     optional: bool = False  # a source of activity that accounts and tiers may lack: 403 switches it off
     search: bool = False
+    empty: bool = False  # 204 says something: there is nothing new
 
 
 ROUTES = {
@@ -74,6 +79,11 @@ ROUTES = {
     "forms.list": Route("GET", "forms", optional=True),
     "forms.submissions": Route("GET", "submissions", "/{form}", optional=True),
     "email.events": Route("GET", "email", "/events", optional=True),
+    "journal.earliest": Route("GET", "journal", "/earliest", optional=True, empty=True),
+    "journal.latest": Route("GET", "journal", "/latest", optional=True, empty=True),
+    "journal.next": Route("GET", "journal", "/offset/{offset}/next", optional=True, empty=True),
+    "journal.subscriptions": Route("GET", "subscriptions", optional=True),
+    "journal.subscribe": Route("POST", "subscriptions", optional=True),  # twice: one more that says the same
     "properties.list": Route("GET", "properties", "/contacts"),
     "properties.companies": Route("GET", "properties", "/companies"),
     "properties.create": Route("POST", "properties", "/contacts"),

@@ -50,6 +50,19 @@ class HubSpotConnection(Section):
     )
     webhook_secret: SecretStr | None = Field(None, description="client secret of the app that sends webhooks")
     webhook_secret_previous: SecretStr | None = Field(None, description="the old secret, valid too while you rotate")
+    journal_client_id: str | None = Field(
+        None, min_length=1, description="of the project app whose webhooks journal fills gaps, where you have one"
+    )
+    journal_client_secret: SecretStr | None = Field(None, description="of that app")
+    journal_scopes: list[str] = Field(
+        default=[f"developer.webhooks_journal.{one}" for one in ("read", "subscriptions.read", "subscriptions.write")],
+        min_length=1,
+        description="scopes that the app asks for, as its settings name them",
+    )
+    journal_hosts: list[str] = Field(
+        default=["*.amazonaws.com", "*.hubspot.com", "*.hubapi.com", "*.hubspotusercontent.com"],
+        description="hosts that the journal's files may be fetched from",
+    )
     base_url: HttpAddress = Field("https://api.hubapi.com", description="where the API is")
     api_version: Literal["v3", "2026-09"] = Field("v3", description="version of HubSpot's paths")
     activities: list[HubSpotSource] = Field(
@@ -90,6 +103,13 @@ class HubSpotConnection(Section):
                 *oauth,
                 "refresh_token",
             )
+        return self
+
+    @model_validator(mode="after")
+    def _whole_journal(self) -> "HubSpotConnection":
+        if (self.journal_client_id is None) != (self.journal_client_secret is None):
+            names = ("journal_client_id", "journal_client_secret")
+            raise across("needs journal_client_id and journal_client_secret both, or neither", *names)
         return self
 
     @model_validator(mode="after")

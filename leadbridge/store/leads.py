@@ -41,8 +41,8 @@ from leadbridge.types import Lead, RecordRef, Value, email_key
 
 __all__ = [
     "PersonRow", "StoredRecord", "addresses_of", "all_person_ids", "changed_at", "link_keys", "merge_people",
-    "new_people", "people", "people_by_key", "person_by_email", "records_of", "refs_of", "retire_records",
-    "save_people", "save_records", "unread_since",
+    "new_people", "people", "people_by_key", "person_by_email", "read_state", "records_of", "refs_of",
+    "retire_records", "save_people", "save_records", "unread_since",
 ]  # fmt: skip
 
 
@@ -231,6 +231,21 @@ def counters_of(tx: Connection, refs: Collection[RecordRef]) -> dict[RecordRef, 
             among(tx, records.c.record_id, sorted(ids)),
         )
         found |= {RecordRef(vendor, object_type, row.record_id): row.counters for row in tx.execute(query)}
+    return found
+
+
+def read_state(tx: Connection, refs: Collection[RecordRef]) -> dict[RecordRef, tuple[datetime, bool]]:
+    """When these records were last changed, by the vendor's clock as we last read them, and whether they are gone.
+    Records never read are missing."""
+    found: dict[RecordRef, tuple[datetime, bool]] = {}
+    kinds = {(ref.vendor, ref.object_type) for ref in refs}
+    for vendor, kind in sorted(kinds):
+        ids = sorted({ref.record_id for ref in refs if (ref.vendor, ref.object_type) == (vendor, kind)})
+        query = select(records.c.record_id, records.c.modified_at, records.c.gone_at).where(
+            records.c.vendor == vendor, records.c.object_type == kind, among(tx, records.c.record_id, ids)
+        )
+        for row in tx.execute(query):
+            found[RecordRef(vendor, kind, row.record_id)] = row.modified_at, row.gone_at is not None
     return found
 
 

@@ -4,17 +4,25 @@ Every process is a real one, started by the command line. Redis is a doorbell: l
 """
 
 import os
+import random
+import re
 import signal
 import time
+from bisect import bisect_right
 from collections.abc import Iterator
+from datetime import datetime
 from pathlib import Path
 
 import pytest
+import sqlalchemy as sa
 
-from leadbridge.store import inbox
+from benchmarks.lossless import stories, wrong_scores
+from leadbridge import clock
+from leadbridge.store import inbox, tables
 from tests.helpers.databases import Server
 from tests.helpers.queues import NoRedis, Redis
 from tests.helpers.scaled import BEAT, WEB, WORKER, Process, Site, site, until
+from tests.helpers.signers import hubspot_body
 
 PEOPLE = 40
 BOSS = "Chief Marketing Officer"
@@ -120,14 +128,60 @@ def test_told_to_stop_under_load_every_process_ends_well_and_in_time_and_nothing
     assert set(scaled.entered().values()) == {1}
 
 
-@pytest.mark.slow
-@pytest.mark.parametrize("processes", [4, 8])
-def test_many_workers_on_one_backlog_do_everything_once(scaled: Site, processes: int) -> None:
-    scaled.start("worker", "--processes", str(processes))
-    until(lambda: len(scaled.written()) == PEOPLE, 120)
-    until(scaled.entered)
-    assert set(scaled.written().values()) == {1}
-    assert set(scaled.entered().values()) == {1}
+@pytest.mark.parametrize(
+    ("processes", "people"),
+    [(2, 40), pytest.param(4, 40, marks=pytest.mark.slow), pytest.param(8, 200, marks=pytest.mark.slow)],
+)
+def test_many_workers_on_one_backlog_do_everything_once_and_use_the_vendors_limit_to_the_full(
+    tmp_path: Path, postgres_server: Server, redis: Redis, processes: int, people: int
+) -> None:
+    with postgres_server.database() as url, site(tmp_path, url, redis.url, count=people) as made:
+        text = made.file.read_text(encoding="utf-8")
+        made.file.write_text(re.sub(r"requests_per_10s: \d+", f"requests_per_10s: {LIMIT}", text), encoding="utf-8")
+        made.sandbox.hubspot.settings.burst_limit = LIMIT
+        made.sandbox.world.latency = 0.1
+        events = leave_events(made, 5 * people)
+        before = len(made.sandbox.world.journal)
+        made.start("worker", "--processes", str(processes))
+        until(lambda: len(made.written()) == people, 120)
+        until(made.entered)
+        until(lambda: settled(made) == (events, 0))
+        assert set(made.written().values()) == {1}
+        assert set(made.entered().values()) == {1}
+        assert wrong_scores(made) == 0
+        calls = [call for call in list(made.sandbox.world.journal)[before:] if call.vendor == "hubspot"]
+        assert [call for call in calls if call.status == 429] == []
+        at = [datetime.fromisoformat(call.at).timestamp() for call in calls]
+        assert max(bisect_right(at, start + SPAN) - place for place, start in enumerate(at)) <= LIMIT
+        end = max(start for start, call in zip(at, calls, strict=True) if call.operation == LAST_PULLED)
+        begin = at[0] + SPAN / 2  # all of them have started
+        assert sum(begin < start <= end for start in at) > 0.9 * LIMIT * (end - begin) / SPAN
+
+
+LIMIT, SPAN = 20, 10.0
+"""Calls that the account allows in so many seconds, and that we allow ourselves."""
+
+LAST_PULLED = "events.list"
+"""What is still read when everything else of a new account has been."""
+
+
+def leave_events(made: Site, count: int) -> int:
+    """Deliveries that came while no worker was there; how many events they hold."""
+    told = list(stories(made, count, random.Random(7)))
+    portions = [told[start : start + 100] for start in range(0, count, 100)]
+    portal = str(made.sandbox.hubspot.portal_id)
+    came = [inbox.Delivery("hubspot", portal, hubspot_body(*some), len(some)) for some in portions]
+    with made.store() as store, store.writing() as tx:
+        inbox.keep_deliveries(tx, store.vault, came, clock.now())
+    return count
+
+
+def settled(made: Site) -> tuple[int, int]:
+    """Events that are done, and those set aside."""
+    with made.store() as store, store.reading() as tx:
+        done = tx.scalar(sa.select(sa.func.count()).where(tables.inbox.c.done_at.is_not(None)))
+        aside = tx.scalar(sa.select(sa.func.count()).select_from(tables.quarantine))
+        return done or 0, aside or 0
 
 
 def test_the_scaled_shape_is_refused_without_a_queue_and_without_postgresql(tmp_path: Path) -> None:

@@ -122,3 +122,19 @@ def test_salesforce_tells_the_calls_of_each_app_too_or_does_not(sandbox: Sandbox
     room.read_leads([one])  # this answer tells
     with pytest.raises(RetryLater, match="no room in the budget of reads"):
         [room.read_leads([one]) for _ in range(2)]
+
+
+@either
+def test_hubspot_tells_that_a_place_in_its_journal_is_gone_or_does_not(sandbox: Sandbox, outcome: bool) -> None:
+    """Within three days nothing is missed: it goes on from the earliest file, whatever is answered."""
+    hubspot = sandbox.hubspot
+    hubspot.settings.journal_expired_status = 404 if outcome else 0
+    app = {"journal_client_id": "sandbox-hubspot-client", "journal_client_secret": "sandbox-hubspot-secret"}
+    room = rooms.hubspot(rooms.configuration(sandbox.url, hubspot=app))
+    room.create(room.specs())
+    contact = hubspot.add_contact({"email": WHO})
+    hubspot.archive_contact(contact)
+    place = {"offset": "of a file that is gone", "at": (datetime.now(UTC) - timedelta(days=2)).isoformat()}
+    heard = list(room.pull_told(place))
+    assert [one.missed for one in heard] == [""] * len(heard)
+    assert sum(events for one in heard for _, events in one.deliveries) == 1

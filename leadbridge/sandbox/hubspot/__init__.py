@@ -84,8 +84,12 @@ class HubSpot:
         self._store = Store(world.clock)
         self._acts = Acts(self._store, self.settings, self.webhooks)
         self._app = App(
-            world, Account(self._store, self._acts, self.tokens, self._limits, Searches(), self.settings, portal_id)
-        )
+            world,
+            Account(
+                self._store, self._acts, self.tokens, self._limits, Searches(), self.settings, portal_id,
+                self.webhooks.journal,
+            ),
+        )  # fmt: skip
 
     @property
     def state(self) -> State:

@@ -58,7 +58,9 @@ class App:
                 if not match.route.public:
                     token, rates = self._admit(environ, match)
                     need_scopes(token, match.scopes())
-                call = ApiCall(self._account, match.version, query, body, now)
+                base = f"http://{environ.get('HTTP_HOST', '')}"
+                authorized = "HTTP_AUTHORIZATION" in environ
+                call = ApiCall(self._account, match.version, query, body, now, base, authorized)
                 reply = match.route.handler(call, **match.arguments)
             except Refused as refused:
                 reply = Reply(refused.status, {**refused.body, "correlationId": str(uuid4())}, refused.headers)

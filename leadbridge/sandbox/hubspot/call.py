@@ -13,6 +13,7 @@ from leadbridge.sandbox.hubspot.store import Act, State, Store, Table
 
 if TYPE_CHECKING:
     from leadbridge.sandbox.hubspot.acts import Acts
+    from leadbridge.sandbox.hubspot.journal import Journal
     from leadbridge.sandbox.hubspot.search import Searches
     from leadbridge.sandbox.hubspot.tokens import Limits, Tokens
 
@@ -30,6 +31,7 @@ class Account:
     searches: "Searches"
     settings: Settings
     portal_id: int
+    journal: "Journal"
 
 
 @dataclass(slots=True)
@@ -41,6 +43,8 @@ class ApiCall:
     query: dict[str, list[str]]
     body: bytes
     now: datetime
+    base: str = ""  # address of the stand-in as the caller has it
+    authorized: bool = False  # a token came along, wanted or not
     items: int = 1  # inputs carried, for the journal
     act: Act = field(init=False)
 

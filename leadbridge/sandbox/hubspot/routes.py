@@ -7,7 +7,7 @@ from functools import cache
 from werkzeug.exceptions import MethodNotAllowed, NotFound
 from werkzeug.routing import Map, MapAdapter, Rule
 
-from leadbridge.sandbox.hubspot import account, activity, associations, properties, records, search
+from leadbridge.sandbox.hubspot import account, activity, associations, journal, properties, records, search
 from leadbridge.sandbox.hubspot.answers import Refused, Reply
 from leadbridge.sandbox.hubspot.kinds import KINDS, Kind, kind_of
 
@@ -194,6 +194,17 @@ def _table() -> Iterator[Route]:
     yield Route(
         "account.usage", "GET", account.api_usage, _both(f"/account-info/v3/{usage}", f"/account-info/<v>/{usage}")
     )
+    for name, path, told in (
+        ("earliest", "/earliest", journal.earliest),
+        ("latest", "/latest", journal.latest),
+        ("next", "/offset/<offset>/next", journal.after),
+    ):
+        where = f'/webhooks-journal/journal/<any("2026-03"):version>{path}'
+        yield Route(f"journal.{name}", "GET", told, (where,), (journal.READ,))
+    subscribed = '/webhooks-journal/subscriptions/<any("2026-03"):version>'
+    yield Route("journal.subscriptions", "GET", journal.subscriptions, (subscribed,), (journal.SEE,))
+    yield Route("journal.subscribe", "POST", journal.subscribe, (subscribed,), (journal.SUBSCRIBE,))
+    yield Route("journal.file", "GET", journal.file, ("/sandbox-journal/<offset>",), public=True)
     yield Route("oauth.authorize", "GET", account.oauth_authorize, ("/oauth/authorize",), public=True)
     yield Route("oauth.token", "POST", account.oauth_token, (f"/oauth/{_OAUTH}/token",), public=True)
     yield Route(

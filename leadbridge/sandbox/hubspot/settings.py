@@ -32,6 +32,11 @@ class Settings(BaseModel):
     create_required: dict[str, list[str]] = Field(
         default_factory=dict, description="2026-09 admin rule per object type: properties a new record must have"
     )
+    # Webhooks journal (section 12)
+    journal: bool = Field(True, description="Whether the app has the webhooks journal")
+    journal_expired_status: int = Field(
+        404, description="What answers an offset that is not kept any more; 0 = the earliest file, without a word"
+    )
     # Webhooks (section 10.3)
     webhook_retry_seconds: float = Field(1.0, ge=0, description="Wait before try n is n-1 times this")
     webhook_tries: int = Field(10, ge=1, description="Deliveries of one event before it is lost")

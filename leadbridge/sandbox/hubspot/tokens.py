@@ -37,6 +37,11 @@ ALL_SCOPES = (
     "sales-email-read",
 )
 
+APP_SCOPES = tuple(
+    f"developer.webhooks_journal.{what}" for what in ("read", "subscriptions.read", "subscriptions.write")
+)
+"""Of tokens that an app asks for itself, by client credentials."""
+
 
 @dataclass(frozen=True, slots=True)
 class Token:
@@ -125,6 +130,8 @@ class Tokens:
                 del self.refresh_tokens[refresh]
                 refresh = self._new("refresh")
                 self.refresh_tokens[refresh] = scopes
+        elif kind == "client_credentials":
+            return self._of_app(form.get("scope", ""))
         else:
             raise _grant_refused("BAD_GRANT_TYPE", "missing or unknown grant type", "unsupported_grant_type")
         access = self._new("access")
@@ -138,6 +145,17 @@ class Tokens:
         if version != "v1":
             answer |= {"hub_id": self.portal_id, "scopes": sorted(scopes)}
         return answer
+
+    def _of_app(self, wanted: str) -> dict[str, object]:
+        """A token of the app itself, which opens its journal and no account."""
+        scopes = wanted.split()
+        if not scopes or not set(scopes) <= set(APP_SCOPES):
+            raise _grant_refused("BAD_SCOPE", "missing or unknown scope", "invalid_scope")
+        access = self._new("app")
+        self.known[access] = Token(
+            access, "oauth", frozenset(scopes), self.world.clock.now() + timedelta(seconds=ACCESS_SECONDS)
+        )
+        return {"token_type": "bearer", "access_token": access, "expires_in": ACCESS_SECONDS}
 
     def _new(self, what: str) -> str:
         self._issued += 1

@@ -16,6 +16,7 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from leadbridge.sandbox.hubspot.answers import to_ms
+from leadbridge.sandbox.hubspot.journal import Journal
 from leadbridge.sandbox.hubspot.kinds import Kind
 from leadbridge.sandbox.hubspot.settings import Settings
 from leadbridge.sandbox.hubspot.store import Act
@@ -105,6 +106,7 @@ class Webhooks:
         self._events = 0
         self._random = random.Random(11)
         self._subscriptions: dict[str, int] = {}
+        self.journal = Journal(world, settings, portal_id)
         self.subscribe(useful_subscriptions())
 
     def subscribe(self, subscriptions: Sequence[str]) -> None:
@@ -129,6 +131,7 @@ class Webhooks:
         """Something happened; told if subscribed. Seeding is never told."""
         if act.silent:
             return
+        self.journal.note(act, kind, what, detail)
         name = f"{kind.singular}.{what}"
         prop = detail.get("propertyName")
         subscription = self._subscriptions.get(f"{name}:{prop}" if prop else name)

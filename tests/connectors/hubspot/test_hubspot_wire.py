@@ -97,10 +97,10 @@ def test_a_missing_scope_is_named_and_pauses_or_switches_off(body: dict[str, Any
     assert isinstance(named(403, body, "events.list"), FeatureMissing)
 
 
-def test_every_source_of_activity_can_be_switched_off_and_nothing_else() -> None:
+def test_every_source_of_activity_and_the_journal_can_be_switched_off_and_nothing_else() -> None:
     optional = {name for name, route in ROUTES.items() if route.optional}
     sources = {"email" if one == "email_events" else one for one in get_args(HubSpotSource)}
-    assert {name.partition(".")[0] for name in optional} == sources
+    assert {name.partition(".")[0] for name in optional} == sources | {"journal"}
 
 
 def test_validation_names_the_property_and_says_why() -> None:
@@ -171,7 +171,7 @@ def test_a_refusal_without_words_still_says_something() -> None:
 
 
 def test_both_families_have_every_operation() -> None:
-    given = {"id": "1", "form": "f", "name": "n", "list": "7"}
+    given = {"id": "1", "form": "f", "name": "n", "list": "7", "offset": "o"}
     for name, route in ROUTES.items():
         wanted = {key: value for key, value in given.items() if "{" + key + "}" in route.tail}
         assert path_of("v3", name, **wanted).startswith("/")

@@ -204,6 +204,10 @@ def measure(people: int, activities: int, databases: list[str], processes: int, 
         details |= {
             f"{database}: times the program, day later": round(ratio, 2),
             f"{database}: times the program's processor time, first": round(at_first, 2),
+            f"{database}: times the program, first": round(
+                runs["leadbridge_first"].seconds / runs["by_hand_first"].seconds, 2
+            ),
+            f"{database}: load at the end": round(os.getloadavg()[0], 1),
             f"{database}: peak memory MB": round(memory),
             f"{database}: people on whom the two differ": found["differing"],
         }

@@ -1,11 +1,11 @@
 """The words every room shares. Plain frozen values: no behaviour beyond reading themselves."""
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import date, datetime
 from enum import StrEnum
-from typing import NamedTuple, TypeAlias
+from typing import NamedTuple, TypeAlias, overload
 
 Value: TypeAlias = str | float | int | bool | datetime | date | None
 """What an attribute may hold. None is "unknown", which is never zero and never an error."""
@@ -70,8 +70,7 @@ class BuyerJourney(StrEnum):
     DECISION = "decision"
 
 
-@dataclass(frozen=True, slots=True, order=True)
-class RecordRef:
+class RecordRef(NamedTuple):
     """Where a person is kept at a vendor: ("hubspot", "contact", "512")."""
 
     vendor: str
@@ -141,8 +140,44 @@ class Contribution(NamedTuple):
     points: float
 
 
-@dataclass(frozen=True, slots=True)
-class Score:
+class Lines(Sequence[Contribution]):
+    """The contributions of one person within columns of many people's: values only once somebody looks at them.
+
+    Line i is named names[code[i]] and gives points[i]; the person's are those from `start` up to `stop`.
+    """
+
+    __slots__ = ("code", "names", "points", "start", "stop")
+
+    def __init__(
+        self, names: tuple[tuple[str, str], ...], code: list[int], points: list[float], start: int, stop: int
+    ) -> None:
+        self.names, self.code, self.points, self.start, self.stop = names, code, points, start, stop
+
+    def __len__(self) -> int:
+        return self.stop - self.start
+
+    @overload
+    def __getitem__(self, place: int) -> Contribution: ...
+    @overload
+    def __getitem__(self, place: slice) -> Sequence[Contribution]: ...
+    def __getitem__(self, place: int | slice) -> Contribution | Sequence[Contribution]:
+        return tuple(self)[place]
+
+    def __iter__(self) -> Iterator[Contribution]:
+        places = zip(self.code[self.start : self.stop], self.points[self.start : self.stop], strict=True)
+        return (Contribution(*self.names[code], points) for code, points in places)
+
+    def __eq__(self, other: object) -> bool:
+        return tuple(self) == tuple(other) if isinstance(other, Sequence) else NotImplemented
+
+    def __hash__(self) -> int:
+        return hash(tuple(self))
+
+    def __repr__(self) -> str:
+        return repr(tuple(self))
+
+
+class Score(NamedTuple):
     """One person's score under one model at one instant."""
 
     person_id: PersonId
@@ -150,7 +185,7 @@ class Score:
     value: int  # within `scale`
     grade: str | None
     categories: Mapping[str, float]
-    contributions: tuple[Contribution, ...]
+    contributions: Sequence[Contribution]
     model: str  # content hash of the rules
     at: datetime
     scale: tuple[int, int] = (0, 100)  # the least and the most it can be

@@ -49,7 +49,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from leadbridge.columns import Coded, Column, Mask, Numbers, micros
-from leadbridge.types import Contribution, Score
+from leadbridge.types import Lines, Score
 from scoring.compile import UNIT, CompiledModel
 from scoring.frames import Activities, People
 from scoring.rules import Matching, Units, contribution
@@ -119,9 +119,6 @@ class ScoreFrame:
         table, names = self.contributions, self.model.lines
         taken, lengths = table.of(rows)
         line, points_of = table.line[taken].tolist(), (table.units[taken] / UNIT).tolist()
-        category, rule = [category for category, _ in names], [rule for _, rule in names]
-        parts = zip([category[one] for one in line], [rule[one] for one in line], points_of, strict=True)
-        lines = tuple(map(Contribution._make, parts))
         letters: list[str | None] = [*(letter for letter, _ in self.model.grades), None]  # -1 finds the last
         cells: list[str | None] = [*self.cells, None]
         columns = (self.ids, self.applies, self.value, self.grade, self.cell, *self.categories.values())
@@ -137,7 +134,7 @@ class ScoreFrame:
                     value=value,
                     grade=letters[grade],
                     categories=dict(zip(self.categories, points, strict=True)),
-                    contributions=lines[start:stop],
+                    contributions=Lines(names, line, points_of, start, stop),
                     model=self.model.hash,
                     at=self.at,
                     scale=self.model.scale,

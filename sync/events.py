@@ -5,7 +5,7 @@ the vendor's size; events that cannot be worked go to quarantine and the rest pr
 """
 
 from collections.abc import Callable, Collection, Iterator, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from functools import partial
 from typing import TypeAlias
@@ -183,7 +183,7 @@ def _reads(events: Iterator[WebhookEvent], people: Collection[str]) -> _Reads:
         if not refs:  # otherwise the event names the people itself
             reads.others.update(event.refs)
         if event.kind is EventKind.MERGED and refs:
-            old = (replace(refs[0], record_id=one) for one in event.merged)
+            old = (refs[0]._replace(record_id=one) for one in event.merged)
             reads.merged_into.setdefault(refs[0], set()).update(old)
     return reads
 

@@ -2,7 +2,7 @@
 
 from collections import defaultdict
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
 from sqlalchemy import Connection
@@ -76,7 +76,7 @@ def showing_journeys(outlook: Outlook, inside: Sequence[str]) -> Outlook:
     """The same, with the journeys the person is in among the values to show, where the configuration shows them."""
     if "journey" not in outlook.wanted:
         return outlook
-    return replace(outlook, wanted={**outlook.wanted, "journey": ", ".join(inside) or None})
+    return outlook._replace(wanted={**outlook.wanted, "journey": ", ".join(inside) or None})
 
 
 def plan_journeys(

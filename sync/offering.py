@@ -1,7 +1,6 @@
 """What people took up of the catalogue, and what to offer them next."""
 
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import replace
 from datetime import datetime, timedelta
 from weakref import WeakKeyDictionary
 
@@ -79,7 +78,7 @@ def with_next_asset(tx: Connection, scorer: Scorer, outlooks: Sequence[Outlook],
             "next_asset_code": asset.code or None if asset else None,
             "next_asset_reason": best.why if best else None,
         }
-        found.append(replace(outlook, wanted={**outlook.wanted, **{name: values[name] for name in shown}}))
+        found.append(outlook._replace(wanted={**outlook.wanted, **{name: values[name] for name in shown}}))
     return found
 
 

@@ -4,7 +4,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from functools import cached_property
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -35,8 +35,7 @@ STANDING = ("hand_off", "hand_off_reason", "hand_off_to")
 """Built-in fields: where the hand-off stands, why it ended, who received it (`hand_offs.standing`)."""
 
 
-@dataclass(frozen=True, slots=True)
-class Outlook:
+class Outlook(NamedTuple):
     """All that follows for one person at one instant."""
 
     person_id: PersonId

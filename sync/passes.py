@@ -14,8 +14,9 @@ import hashlib
 import json
 import math
 import multiprocessing
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from datetime import datetime
 
@@ -125,7 +126,8 @@ def step(parts: Parts, done: rescore.Rescored, *, tell: Tell = lambda _what, _co
                 log.error("span given up: the worker ended each time", span=claim.span)
                 done.handed_on += _all_one_by_one(parts, claim.span, clock.now())
             else:
-                _go_through(parts, claim.span, done, tell)
+                with _uncollected():
+                    _go_through(parts, claim.span, done, tell)
     except Exception:  # we are to stop, or the store cannot be used now
         with parts.store.writing() as tx:
             pass_store.release(tx, claim)
@@ -165,15 +167,24 @@ def _go_through(parts: Parts, span: int, done: rescore.Rescored, tell: Tell) -> 
         done.handed_on += _all_one_by_one(parts, span, at)
         return
     done.seen += len(view.ids)
-    gc.freeze()  # or the collector looks at all that was loaded again and again, at a quarter of the time
-    try:
-        _save_all(parts, loaded, view, rows, inputs, at, done, tell)
-    finally:
-        gc.unfreeze()
+    _save_all(parts, loaded, view, rows, inputs, at, done, tell)
     tell("seen", done.seen)
     if pack is not None:
         with store.writing() as tx:
             packs.keep(tx, pack)
+
+
+@contextmanager
+def _uncollected() -> Iterator[None]:
+    """Without the collector, which would look at all that is loaded again and again, at a quarter of the time: a span
+    leaves hardly anything that only it could free."""
+    was = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if was:
+            gc.enable()
 
 
 def _save_all(

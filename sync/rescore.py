@@ -29,8 +29,9 @@ from sync.outlook import Outlook, Scorer
 
 log = logs.logger(__name__)
 
-BATCH = 500
-"""People scored in one go: a transaction of some tens of milliseconds, so that the door never waits long."""
+BATCH = 512
+"""People scored in one go: a transaction of some tens of milliseconds, so that the door never waits long. A power of
+two is one statement for each table (`store.engine`)."""
 
 
 QUARANTINE = "rescore"
@@ -287,12 +288,13 @@ def _look_again(
     tx: Connection, scorer: Scorer, outlooks: Sequence[Outlook], drifts: Mapping[PersonId, datetime], at: datetime
 ) -> None:
     """Have each person looked at again when time alone may next change something about them, at the latest."""
+    if not scorer.depends_on_time:
+        return
     again: dict[PersonId, datetime] = {}
+    soon, late, earliest = at + LOOK_AGAIN, at + LOOK_AGAIN_AT_LAST, at + NOT_BEFORE
     for outlook in outlooks:
         # Whoever fits a journey may enter it once a rest is over, which the ledger knows and not the score.
-        soonest = at + LOOK_AGAIN if any(outlook.journeys.values()) else at + LOOK_AGAIN_AT_LAST
-        wishes_to_wait = (outlook.unchanged_until, drifts.get(outlook.person_id))
-        found = min([soonest, *(end for end in wishes_to_wait if end is not None)])
-        again[outlook.person_id] = max(found, at + NOT_BEFORE)
-    if scorer.depends_on_time:
-        due.mark_due_each(tx, again, due.Lane.BACKGROUND)
+        fits = bool(outlook.journeys) and any(outlook.journeys.values())
+        ends = (outlook.unchanged_until or late, drifts.get(outlook.person_id, late), soon if fits else late)
+        again[outlook.person_id] = max(min(ends), earliest)
+    due.mark_due_each(tx, again, due.Lane.BACKGROUND)

@@ -187,7 +187,7 @@ class Leads:
             record_id = long_id(ref.record_id)
             fits = ref.object_type in self._fields.objects and record_id is not None
             if fits and record_id and record_id.startswith(PREFIXES[ref.object_type]):
-                asked[ref] = replace(ref, record_id=record_id)
+                asked[ref] = ref._replace(record_id=record_id)
         by_kind = _by_kind(asked.values())
         found = self._settled({kind: self._rows(kind, ids) for kind, ids in by_kind.items()})
         known = {lead.ref for lead in found.leads}
@@ -203,7 +203,7 @@ class Leads:
 
         Beyond `MOST_BEHIND` they are left to the pull, which reads them in pages.
         """
-        asked = _by_kind(replace(ref, record_id=one) for ref in refs if (one := long_id(ref.record_id)) is not None)
+        asked = _by_kind(ref._replace(record_id=one) for ref in refs if (one := long_id(ref.record_id)) is not None)
         questions: list[tuple[str, str, str, list[str] | None]] = [
             (kind, "Id", "IndividualId", asked.get(INDIVIDUAL)) for kind in self._fields.objects
         ]
@@ -281,7 +281,7 @@ class Leads:
         The contact of a person account may name no winner itself; its account does.
         """
         if master := row.get("MasterRecordId") or row.get(MERGED_INTO):
-            return replace(ref, record_id=master)
+            return ref._replace(record_id=master)
         contact = row.get("ConvertedContactId")
         return RecordRef(VENDOR, CONTACT, contact) if contact and CONTACT in self._fields.objects else None
 

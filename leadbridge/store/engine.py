@@ -339,8 +339,11 @@ def _postgresql_engine(url: URL) -> Engine:
                     "SELECT " + ", ".join(f"current_setting('{name}')" for name in names)
                 ).fetchone()
                 # A process stopped inside a transaction must not hold its locks, and so an unsubscribe, for ever.
+                # Nor may a plan made while a table was small be kept for when it has grown: with hundreds of ids given,
+                # it would compare each with every row.
                 cursor.execute(
-                    f"SET lock_timeout = '{WAIT_SECONDS}s'; SET idle_in_transaction_session_timeout = '300s'"
+                    f"SET lock_timeout = '{WAIT_SECONDS}s'; SET idle_in_transaction_session_timeout = '300s';"
+                    " SET plan_cache_mode = force_custom_plan"
                 )
             connection.commit()
             if int(version) < _OLDEST_POSTGRESQL * 10000:
@@ -448,7 +451,7 @@ Rows = Sequence[Mapping[str, Any]] | Mapping[str, Sequence[Any]]
 """Rows that name the same columns; or, where there are many, a column of each, of one length that is not zero."""
 
 _GIVEN = "leadbridge_given"
-_AT_ONCE = 256  # rows; SQLite takes 32,766 values in one statement
+_AT_ONCE = 512  # rows; SQLite takes 32,766 values in one statement
 
 
 def upsert(
@@ -522,14 +525,19 @@ def _settled(tx: Connection, kind: Any, values: Sequence[Any]) -> list[Any]:
     process = None if isinstance(kind, LargeBinary) else kind.dialect_impl(tx.dialect).bind_processor(tx.dialect)
     if process is None:
         return list(values)
+    found = set(map(type, values))
     if (as_is := getattr(kind, "as_is", None)) and as_is(values):
-        return [_plain(value) for value in values]
-    if all(issubclass(each, str | datetime | NoneType) for each in set(map(type, values))):
+        return list(values) if found <= _DRIVERS else [_plain(value) for value in values]
+    if all(issubclass(each, str | datetime | NoneType) for each in found):
         known = {value: None if (one := process(value)) is None else _plain(one) for value in set(values)}
         return [known[value] for value in values]
     by_id = {id(value): value for value in values}  # 1 and True are equal, but not as JSON
     done = {key: None if value is None else process(value) for key, value in by_id.items()}
     return [done[id(value)] for value in values]
+
+
+_DRIVERS = {str, int, NoneType}
+"""What both drivers take as it is."""
 
 
 def _plain(value: Any) -> Any:

@@ -11,8 +11,7 @@ from collections import defaultdict
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from operator import attrgetter
-from typing import Any
+from typing import Any, NamedTuple
 
 from sqlalchemy import Connection, Row, Table, Text, delete, func, select, type_coerce, update
 
@@ -39,11 +38,9 @@ little later each time, so that two systems that copy each other do not use up t
 
 _RENEWED = ("person_id", "wanted", "version", "state", "attempts", "due_at")
 _HOUR = timedelta(hours=1)
-_PLACE = attrgetter("vendor", "object_type", "record_id")  # the order of records, at a fraction of the time
 
 
-@dataclass(frozen=True, slots=True)
-class Wanted:
+class Wanted(NamedTuple):
     """Values one record should show: the vendor's property name to text; empty when it shows them all already."""
 
     ref: RecordRef
@@ -65,8 +62,7 @@ class ClaimedWrite:
     id: int
 
 
-@dataclass(frozen=True, slots=True)
-class Confirmed:
+class Confirmed(NamedTuple):
     """What a vendor last confirmed of our values on one record."""
 
     written: Mapping[str, str]
@@ -137,8 +133,9 @@ def want(
             newest[wish.ref] = wish
     known = confirmed(tx, newest) if known is None else known
     waiting = _waiting(tx, newest)
-    inserts, dropped, paused = [], [], set()
-    for ref in sorted(newest, key=_PLACE):
+    inserts: list[tuple[Any, ...]] = []
+    dropped, paused = [], set()
+    for ref in sorted(newest):
         wish = newest[ref]
         target = known.get(ref, Confirmed({}))
         row = waiting.get(ref)
@@ -158,24 +155,13 @@ def want(
             paused.add(ref)
         elif wish.version == target.version:
             at = _set_back_at(target, now)
-        inserts.append(
-            {
-                "vendor": ref.vendor,
-                "object_type": ref.object_type,
-                "record_id": ref.record_id,
-                "person_id": wish.person_id,
-                "wanted": values,
-                "version": wish.version,
-                "state": PENDING,
-                "attempts": row.attempts if row is not None and tried else 0,
-                "due_at": max(at, row.due_at) if row is not None and tried else at,
-            }
-        )
+        attempts, due_at = (row.attempts, max(at, row.due_at)) if row is not None and tried else (0, at)
+        inserts.append((*ref, wish.person_id, values, wish.version, PENDING, attempts, due_at))
     tx.execute(delete(write_backs).where(among(tx, write_backs.c.id, sorted(dropped))))
     upsert(
         tx,
         write_backs,
-        inserts,
+        dict(zip((*RecordRef._fields, *_RENEWED), zip(*inserts, strict=True), strict=False)),
         key=["vendor", "object_type", "record_id"],
         change=lambda new: {name: new[name] for name in _RENEWED},
         only_if=lambda new: new.version >= write_backs.c.version,

@@ -9,8 +9,10 @@ from collections import defaultdict
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from datetime import datetime
+from functools import lru_cache
 from math import isfinite
-from typing import Any
+from types import MappingProxyType
+from typing import Any, NamedTuple
 
 from sqlalchemy import Connection, FromClause, Row, func, select
 
@@ -18,7 +20,7 @@ from leadbridge.store.columns import Encoded, to_json
 from leadbridge.store.engine import among, insert_all, tuples, upsert
 from leadbridge.store.tables import score_history, scores, stage_history
 from leadbridge.store.tables import standings as standings_table
-from leadbridge.types import BuyerJourney, Contribution, LifecycleStage, Score
+from leadbridge.types import BuyerJourney, Contribution, LifecycleStage, Lines, Score
 
 MUCH = 10
 """Points by which a score moves noticeably."""
@@ -53,8 +55,7 @@ class ScoreChange:
     at: datetime
 
 
-@dataclass(frozen=True, slots=True)
-class Standing:
+class Standing(NamedTuple):
     """Where one person stands."""
 
     person_id: int
@@ -62,7 +63,7 @@ class Standing:
     stage_since: datetime | None  # saved where the stage is new to the person
     buyer_journey: BuyerJourney | None
     segments: tuple[str, ...] = ()
-    reasons: Mapping[str, str] = field(default_factory=dict)  # score name: the reasons as sales reads them
+    reasons: Mapping[str, str] = MappingProxyType({})  # score name: the reasons as sales reads them
     at: datetime | None = None  # as of when; None, when saving: now
     version: int = 0  # grows by one with each change; not saved
     cause: str = ""  # why the stage is another than before, for the history
@@ -138,7 +139,7 @@ def _save(tx: Connection, rows: Sequence[tuple[Score | _Gone, datetime]]) -> set
         only_if=lambda new: new.at >= scores.c.at,
         returning=[scores.c.person_id, scores.c.name, scores.c.version],
     )
-    version = {(row.person_id, row.name): row.version for row in stored}
+    version = {(person, name): number for person, name, number in map(tuple, stored)}
     places = [place for place, key in enumerate(changed) if key in version]
     if places:
         keys = list(changed)
@@ -171,6 +172,10 @@ def _categories(points: Mapping[str, float]) -> Encoded:
 
 def _contributions(lines: Sequence[Contribution]) -> Encoded:
     """The same of contributions."""
+    if isinstance(lines, Lines):  # exact tenths of billionths of a point, hence finite
+        begins, place = _begins(lines.names), slice(lines.start, lines.stop)
+        parts = zip(lines.code[place], lines.points[place], strict=True)
+        return Encoded(f"[{','.join([f'{begins[code]}{points!r}]' for code, points in parts])}]")
     if not _plain([points for _, _, points in lines]):
         return Encoded(to_json(lines))
     return Encoded(f"[{','.join([f'{_line[category, rule]}{points!r}]' for category, rule, points in lines])}]")
@@ -197,6 +202,11 @@ class _Beginnings(dict[Any, str]):
 _NAMES = 10_000
 _key = _Beginnings(lambda name: to_json({name: 0})[1:-2])
 _line = _Beginnings(lambda names: f"{to_json(names)[:-1]},")
+
+
+@lru_cache(maxsize=256)
+def _begins(names: tuple[tuple[str, str], ...]) -> list[str]:
+    return [_line[name] for name in names]
 
 
 def _differs(old: Row[Any] | None, new: Score | _Gone) -> bool:

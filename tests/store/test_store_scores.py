@@ -1,7 +1,6 @@
 """Scores and standings, as they are and as they were."""
 
 import math
-from dataclasses import replace
 from datetime import timedelta
 from typing import Any
 
@@ -20,7 +19,7 @@ LATER = NOW + timedelta(hours=1)
 def score(person_id: int, value: int = 40, **more: Any) -> Score:
     parts = (Contribution("fit", "decision maker", 25.0), Contribution("engagement", "pricing page", 15.0))
     base = Score(person_id, "lead", value, "B", {"fit": 25.0, "engagement": 15.0}, parts, "model", NOW)
-    return replace(base, **more)
+    return base._replace(**more)
 
 
 def test_a_score_comes_back_with_its_reasons_in_the_history(store: Store) -> None:
@@ -122,11 +121,11 @@ def test_a_standing_comes_back_and_is_written_only_when_it_changed(store: Store)
             ada, LifecycleStage.MQL, NOW, BuyerJourney.CONSIDERATION, ("smb",), {"lead": "pricing page"}, NOW
         )
         assert scores.save_standings(tx, [row], NOW) == {ada}
-        assert scores.standings(tx, [ada, bob]) == {ada: replace(row, version=1)}
-        assert scores.save_standings(tx, [replace(row, at=LATER)], LATER) == set()
+        assert scores.standings(tx, [ada, bob]) == {ada: row._replace(version=1)}
+        assert scores.save_standings(tx, [row._replace(at=LATER)], LATER) == set()
         changes: list[dict[str, Any]] = [{"segments": ()}, {"reasons": {}}, {"stage": None}, {"buyer_journey": None}]
         for change in changes:
-            row = replace(row, at=LATER, **change)
+            row = row._replace(at=LATER, **change)
             assert scores.save_standings(tx, [row], LATER) == {ada}
         assert scores.standings(tx, [ada])[ada].version == 5
         assert scores.versions(tx, [ada]) == {ada: 5}

@@ -2,8 +2,8 @@
 
 Decay moves a quarter of all scores a day by a point. A wish that only follows such a drift, for somebody of whom
 nothing new is known, waits until the score is `drift.points` away from what the vendor shows, or until the record has
-not been written for `drift.wait`. Whatever else changes (stage, grade, journey, segment) is wished for at once, and the
-drift goes along.
+not been written for `drift.wait`; so do reasons that alone have changed. Whatever else changes (stage, grade, journey,
+segment) is wished for at once, and the drift goes along.
 """
 
 from collections.abc import Mapping, Sequence
@@ -132,7 +132,12 @@ def drifting(
 
 
 def only_drifts(config: Config, vendor: str, values: Mapping[str, str], written: Mapping[str, str]) -> bool:
-    """Do these values change nothing but reasons, and numbers by less than `drift.points`? Pure."""
+    """Do these values change nothing but reasons, and numbers by less than `drift.points`? Pure.
+
+    With `drift.points: 0` nothing waits, reasons neither.
+    """
+    if not config.drift.points:
+        return False
     ours = {
         getattr(target, vendor, None) or target.plugins.get(vendor): name for name, target in config.write_back.items()
     }

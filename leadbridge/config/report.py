@@ -31,7 +31,9 @@ def describe(config: Config) -> list[tuple[str, str]]:
         shared = ", ".join(f"{how} of {name}" for name, how in config.company.scores.items())
         lines.append(("company", f"{shared} over the people of one {config.company.by}"))
     drift = config.drift
-    small = f"a move by time of less than {drift.points:g} points waits up to {_length(drift.wait)}"
+    small = (
+        f"a move by time of less than {drift.points:g} points, or of reasons alone, waits up to {_length(drift.wait)}"
+    )
     lines.append(("drift", small if drift.points else "every move is written at once"))
     lines.append(("stages", ", ".join(stage.value for stage in config.stages) or "none"))
     lines.append(("buyer's journey", ", ".join(phase.value for phase in config.buyer_journey) or "none"))

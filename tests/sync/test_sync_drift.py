@@ -105,3 +105,25 @@ def test_every_move_is_written_at_once_where_that_is_asked_for(store: Store) -> 
         time.on(days=2)
         assert made.act().rescored.drifting == 0
         assert shown(made, record) == 34
+
+
+@pytest.mark.parametrize(("points", "days"), [(3, 3), (0, 1)])
+def test_reasons_that_alone_have_changed_are_shown_in_time(store: Store, points: int, days: int) -> None:
+    rules = [*SLOW["rules"][:2], SLOW["rules"][2] | {"points": 90}]
+    capped = SLOW | {"rules": rules, "categories": SLOW["categories"] | {"engagement": {"max": 20}}}
+    places = BASE["write_back"] | {"reasons": {"hubspot": "leadbridge_reasons"}}
+    given: dict[str, Any] = {"write_back": places, "drift": {"points": points, "wait": "3d"}}
+    with stage(store, scores={"lead": capped}, **given) as made, moving(made) as time:
+        record = made.lead(ADA)
+        made.sync()
+        view(made)
+        made.sync()
+        score, before = shown(made, record), made.held(record)["leadbridge_reasons"]
+        assert "pages +90" in before
+        for day in range(1, 4):
+            time.on(days=1, minutes=5)
+            made.act()
+            now = made.held(record)["leadbridge_reasons"]
+            assert (now != before) == (day >= days), day
+        assert shown(made, record) == score
+        assert "pages +84" in now

@@ -58,6 +58,9 @@ class Api:
             "searches": pace.budgets.rate("hubspot searches", connection.searches_per_second, 1.0),
         }
         self._caller = Caller(VENDOR, name_error, budgets, pace=pace)
+        self._developer_key = connection.developer_key.get_secret_value() if connection.developer_key else ""
+        if self._developer_key:
+            logs.hide(self._developer_key)  # it travels in the address
         self._access: _Fixed | _Renewed | _OfApp
         if of_app:
             self._access = _OfApp(self, connection, grants or MemoryGrants())
@@ -84,6 +87,10 @@ class Api:
             answer = self._send(route.method, path, seconds, token=token, query=query, body=body)
             return parsed(shape, answer or b"{}" if route.empty else answer)
 
+        def send_with_key(seconds: float) -> S:
+            key = [("hapikey", self._developer_key)]
+            return parsed(shape, self._send(route.method, path, seconds, query=[*key, *query], body=body))
+
         def send(seconds: float) -> S:
             token = self._access.token()
             try:
@@ -95,7 +102,7 @@ class Api:
 
         return self._caller(
             operation,
-            send,
+            send_with_key if route.developer else send,
             repeatable=route.repeatable,
             spend=("day", "calls", "searches") if route.search else ("day", "calls"),
             failures=failures,

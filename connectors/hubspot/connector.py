@@ -20,7 +20,6 @@ from connectors.base import (
     TaskState,
 )
 from connectors.grants import Grants
-from connectors.hubspot import subscriptions
 from connectors.hubspot.agreement import Agreement
 from connectors.hubspot.around import Around
 from connectors.hubspot.auth import JOURNAL, Api
@@ -30,6 +29,8 @@ from connectors.hubspot.leads import Leads
 from connectors.hubspot.mapping import CONTACT, Fields
 from connectors.hubspot.properties import Properties
 from connectors.hubspot.streams import Streams
+from connectors.hubspot.subscriptions import KIND as WEBHOOK
+from connectors.hubspot.subscriptions import Subscriptions
 from connectors.hubspot.tasks import Tasks
 from connectors.hubspot.wire import VENDOR, Id, Shape
 from connectors.hubspot.writing import BATCH, Writes
@@ -39,6 +40,8 @@ from leadbridge.config.connections import HubSpotConnection
 from leadbridge.config.schema import Config
 from leadbridge.errors import Fault
 from leadbridge.types import Activity, Lead, RecordRef, Value
+
+_NO_PROPERTIES = (WEBHOOK, SUBSCRIPTION)
 
 
 class Account(Shape):
@@ -78,13 +81,10 @@ class HubSpot(Crm):
             companies = self._fields.company_properties
             ours = {target.name for target in self._fields.targets.values()}
             self._journal = Journal(app, connection, self.account, ours, companies)
-
-        self._by_hand = (
-            [subscriptions.by_hand(self._fields, config.web.public_url)] if connection.webhook_secret else []
-        )
+        self._subscriptions = Subscriptions(self._api, self._fields, connection, config.web.public_url)
 
     def faults(self) -> list[Fault]:
-        found = self._agreement.faults()
+        found = [*self._agreement.faults(), *self._subscriptions.faults()]
         if self._journal is not None and (fault := self._journal.fault()) is not None:
             found.append(fault)
         return found
@@ -95,7 +95,7 @@ class HubSpot(Crm):
         return self._journal.read(progress)
 
     def by_hand(self) -> Sequence[ByHand]:
-        return self._by_hand
+        return self._subscriptions.by_hand()
 
     def account(self) -> str:
         """The account's portal id: to be pinned, so that a wrong token never writes into another account."""
@@ -138,16 +138,22 @@ class HubSpot(Crm):
         return self._writes.write(changes)
 
     def specs(self) -> list[PropertySpec]:
-        return [*self._fields.specs(), *(self._journal.specs() if self._journal else [])]
+        told = self._journal.specs() if self._journal else []
+        return [*self._fields.specs(), *told, *self._subscriptions.specs()]
 
     def missing(self, specs: Sequence[PropertySpec]) -> list[PropertySpec]:
-        found = self._properties.missing([one for one in specs if one.kind != SUBSCRIPTION])
-        return [*found, *(self._journal.missing(specs) if self._journal else [])]
+        found = self._properties.missing([one for one in specs if one.kind not in _NO_PROPERTIES])
+        found += self._journal.missing(specs) if self._journal else []
+        hooks = [spec for spec in specs if spec.kind == WEBHOOK]
+        lacking = self._subscriptions.missing() if hooks else set()
+        return [*found, *(spec for spec in hooks if spec.name in lacking)]
 
     def create(self, specs: Sequence[PropertySpec]) -> None:
-        self._properties.create([one for one in specs if one.kind != SUBSCRIPTION])
+        self._properties.create([one for one in specs if one.kind not in _NO_PROPERTIES])
         if self._journal is not None:
             self._journal.subscribe(specs)
+        if any(spec.kind == WEBHOOK for spec in specs):
+            self._subscriptions.make()
 
     def create_tasks(self, tasks: Sequence[SalesTask]) -> Mapping[str, Made]:
         return self._tasks.create(tasks)

@@ -24,6 +24,7 @@ _ROOTS: dict[ApiVersion, dict[str, str]] = {
         "email": "/email/public/v1",  # no dated form
         "journal": "/webhooks-journal/journal/2026-03",  # of this date only
         "subscriptions": "/webhooks-journal/subscriptions/2026-03",
+        "webhooks": "/webhooks/v3",
     },
     "2026-09": {
         "objects": "/crm/objects/2026-09",
@@ -39,6 +40,7 @@ _ROOTS: dict[ApiVersion, dict[str, str]] = {
         "email": "/email/public/v1",
         "journal": "/webhooks-journal/journal/2026-03",
         "subscriptions": "/webhooks-journal/subscriptions/2026-03",
+        "webhooks": "/app-webhooks/2026-09",
     },
 }
 
@@ -54,6 +56,7 @@ class Route:
     optional: bool = False  # a source of activity that accounts and tiers may lack: 403 switches it off
     search: bool = False
     empty: bool = False  # 204 says something: there is nothing new
+    developer: bool = False  # of the app, not of an account: with the developer key (section 10.1)
 
 
 ROUTES = {
@@ -90,6 +93,11 @@ ROUTES = {
     "properties.update": Route("PATCH", "properties", "/contacts/{name}"),
     "groups.list": Route("GET", "properties", "/contacts/groups"),
     "groups.create": Route("POST", "properties", "/contacts/groups"),
+    "webhooks.settings": Route("GET", "webhooks", "/{app}/settings", developer=True),
+    "webhooks.settings.set": Route("PUT", "webhooks", "/{app}/settings", developer=True),
+    "webhooks.subscriptions": Route("GET", "webhooks", "/{app}/subscriptions", developer=True),
+    "webhooks.subscribe": Route("POST", "webhooks", "/{app}/subscriptions", repeatable=False, developer=True),
+    "webhooks.activate": Route("PATCH", "webhooks", "/{app}/subscriptions/{id}", developer=True),
 }
 
 ROUTES |= {

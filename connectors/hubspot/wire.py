@@ -195,6 +195,9 @@ def _by_status(operation: str, status: int, body: ErrorBody, after: float | None
                 "connections.hubspot.refresh_token"
             )
             return NeedsOperator(VENDOR, operation, f"{body.message or 'no access'}; {cure}", status=status)
+        case 401 | 403 if ROUTES[operation].developer:
+            cure = "check connections.hubspot.developer_key and app_id"
+            return NeedsOperator(VENDOR, operation, f"the developer key is not accepted; {cure}", status=status)
         case 401:
             cure = "renew connections.hubspot.token, or grant the app access anew"
             return NeedsOperator(VENDOR, operation, f"the token is not accepted; {cure}", status=status)

@@ -41,7 +41,7 @@ def check(
             raise typer.Exit(WRONG_USE) from None
         raise
     lines = describe(found)
-    faults = _live_faults(config) if live else []
+    faults, unseen = _live(config) if live else ([], [])
 
     def show() -> None:
         width = max(len(name) for name, _ in lines)
@@ -51,6 +51,8 @@ def check(
             typer.echo(f"{fault}", err=True)
         if not faults:
             typer.echo(f"\n{config} is right" + (", and the accounts agree with it." if live else "."))
+        for what in unseen:
+            typer.echo(f"No API tells leadbridge of {what}: `leadbridge plan` lists what has to be there.")
         if unset:
             typer.echo(
                 f"Not set here: {', '.join(unset)}. Every other command needs each of them, "
@@ -58,17 +60,19 @@ def check(
             )
 
     told = [asdict(fault) for fault in faults]
-    emit(as_json, {"file": str(config), "faults": told, "unset": unset, "says": dict(lines)}, show)
+    about = {"file": str(config), "faults": told, "unset": unset, "says": dict(lines)}
+    emit(as_json, about | ({"not_seen": unseen} if live else {}), show)
     if faults:
         raise typer.Exit(WRONG_USE)
 
 
-def _live_faults(config: Path) -> list[Fault]:
-    """What the accounts say against the file; a field still to be created is no fault, `plan` shows it."""
+def _live(config: Path) -> tuple[list[Fault], list[str]]:
+    """What the accounts say against the file, and what they do not tell; a field still to be created is no fault,
+    `plan` shows it."""
     from sync import setup
 
     with parts_of(config) as parts:
-        return setup.faults(parts)
+        return setup.faults(parts), [f"{one.vendor}'s {one.what.what}" for one in setup.by_hand(parts)]
 
 
 def plan(config: ConfigFile = DEFAULT_CONFIG, as_json: AsJson = False) -> None:

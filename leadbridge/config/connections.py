@@ -63,6 +63,12 @@ class HubSpotConnection(Section):
         default=["*.amazonaws.com", "*.hubspot.com", "*.hubapi.com", "*.hubspotusercontent.com"],
         description="hosts that the journal's files may be fetched from",
     )
+    app_id: Annotated[str, Field(pattern=r"^\d+$")] | None = Field(
+        None, description="of a legacy public app: with developer_key `apply` makes its webhook subscriptions"
+    )
+    developer_key: SecretStr | None = Field(
+        None, description="developer API key of the account that the legacy public app belongs to"
+    )
     base_url: HttpAddress = Field("https://api.hubapi.com", description="where the API is")
     api_version: Literal["v3", "2026-09"] = Field("v3", description="version of HubSpot's paths")
     activities: list[HubSpotSource] = Field(
@@ -110,6 +116,19 @@ class HubSpotConnection(Section):
         if (self.journal_client_id is None) != (self.journal_client_secret is None):
             names = ("journal_client_id", "journal_client_secret")
             raise across("needs journal_client_id and journal_client_secret both, or neither", *names)
+        return self
+
+    @model_validator(mode="after")
+    def _app_whole(self) -> "HubSpotConnection":
+        if (self.app_id is None) != (self.developer_key is None):
+            raise across("app_id and developer_key go together", "app_id", "developer_key")
+        if self.developer_key is not None and (self.webhook_secret is None or self.client_id is None):
+            raise across(
+                "developer_key is for webhooks of a public app: it needs client_id, client_secret and webhook_secret",
+                "developer_key",
+                "webhook_secret",
+                "client_id",
+            )
         return self
 
     @model_validator(mode="after")

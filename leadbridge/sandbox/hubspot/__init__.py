@@ -87,7 +87,7 @@ class HubSpot:
             world,
             Account(
                 self._store, self._acts, self.tokens, self._limits, Searches(), self.settings, portal_id,
-                self.webhooks.journal,
+                self.webhooks.journal, self.webhooks,
             ),
         )  # fmt: skip
 

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from leadbridge.sandbox.hubspot.journal import Journal
     from leadbridge.sandbox.hubspot.search import Searches
     from leadbridge.sandbox.hubspot.tokens import Limits, Tokens
+    from leadbridge.sandbox.hubspot.webhooks import Webhooks
 
 _APP_SOURCE = "54321"  # the app id API writes carry in events
 
@@ -32,6 +33,7 @@ class Account:
     settings: Settings
     portal_id: int
     journal: "Journal"
+    webhooks: "Webhooks"
 
 
 @dataclass(slots=True)

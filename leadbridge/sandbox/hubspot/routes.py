@@ -7,7 +7,16 @@ from functools import cache
 from werkzeug.exceptions import MethodNotAllowed, NotFound
 from werkzeug.routing import Map, MapAdapter, Rule
 
-from leadbridge.sandbox.hubspot import account, activity, associations, journal, properties, records, search
+from leadbridge.sandbox.hubspot import (
+    account,
+    activity,
+    associations,
+    journal,
+    properties,
+    records,
+    search,
+    subscriptions,
+)
 from leadbridge.sandbox.hubspot.answers import Refused, Reply
 from leadbridge.sandbox.hubspot.kinds import KINDS, Kind, kind_of
 
@@ -205,6 +214,15 @@ def _table() -> Iterator[Route]:
     yield Route("journal.subscriptions", "GET", journal.subscriptions, (subscribed,), (journal.SEE,))
     yield Route("journal.subscribe", "POST", journal.subscribe, (subscribed,), (journal.SUBSCRIBE,))
     yield Route("journal.file", "GET", journal.file, ("/sandbox-journal/<offset>",), public=True)
+    app = _both("/webhooks/v3/<app_id>", "/app-webhooks/<v>/<app_id>")  # with a developer key, not a token
+    set_up = tuple(f"{path}/settings" for path in app)
+    watched = tuple(f"{path}/subscriptions" for path in app)
+    one = tuple(f"{path}/<subscription_id>" for path in watched)
+    yield Route("webhooks.settings", "GET", subscriptions.settings, set_up, public=True)
+    yield Route("webhooks.settings.set", "PUT", subscriptions.set_settings, set_up, public=True)
+    yield Route("webhooks.subscriptions", "GET", subscriptions.list_, watched, public=True)
+    yield Route("webhooks.subscribe", "POST", subscriptions.create, watched, public=True)
+    yield Route("webhooks.activate", "PATCH", subscriptions.update, one, public=True)
     yield Route("oauth.authorize", "GET", account.oauth_authorize, ("/oauth/authorize",), public=True)
     yield Route("oauth.token", "POST", account.oauth_token, (f"/oauth/{_OAUTH}/token",), public=True)
     yield Route(

@@ -25,6 +25,7 @@ from leadbridge.sandbox.world import World
 _UNWATCHED = {"num_unique_conversion_events", "hs_lastmodifieddate", "lastmodifieddate"}  # not subscribable
 _DECODED = re.compile("%(3A|2F|3F|40|21|24|27|28|29|2A|2C|3B)", re.IGNORECASE)
 _USER_AGENT = "HubSpot Connect 2.0 (http://dev.hubspot.com/) (namespace: webhooks-nio-http-client)"
+DEVELOPER_KEY = "sandbox-hubspot-developer-key"
 _KEPT = 100_000  # events that wait while no target is set
 
 
@@ -71,6 +72,17 @@ class Waiting:
 
 
 @dataclass(slots=True)
+class Subscription:
+    """What the app watches."""
+
+    id: int
+    event: str  # "contact.propertyChange"
+    of: str  # the property, where it is about one
+    active: bool = True
+    made: str = "2026-01-05T09:00:00.000Z"
+
+
+@dataclass(slots=True)
 class Tally:
     """What became of one round of deliveries."""
 
@@ -97,7 +109,9 @@ class Webhooks:
         self._settings = settings
         self._portal_id = portal_id
         self._secret = secret
-        self._app_id = app_id
+        self.app_id = app_id
+        self.developer_key = DEVELOPER_KEY
+        self.said_target: dict[str, Any] | None = None  # as the API was told; deliveries go where `set_target` says
         self._waiting: deque[Waiting] = deque(maxlen=_KEPT)
         self._changed = threading.Condition()
         self._target: _Target | None = None
@@ -105,13 +119,21 @@ class Webhooks:
         self._in_flight = 0
         self._events = 0
         self._random = random.Random(11)
-        self._subscriptions: dict[str, int] = {}
+        self.subscriptions: dict[str, Subscription] = {}
         self.journal = Journal(world, settings, portal_id)
         self.subscribe(useful_subscriptions())
 
     def subscribe(self, subscriptions: Sequence[str]) -> None:
         """Watch exactly these: ``contact.creation``, ``contact.propertyChange:jobtitle``."""
-        self._subscriptions = {name: 2_740_110 + n for n, name in enumerate(subscriptions)}
+        self.subscriptions = {}
+        for name in subscriptions:
+            event, _, of = name.partition(":")
+            self.add_subscription(event, of)
+
+    def add_subscription(self, event: str, of: str = "", *, active: bool = True) -> Subscription:
+        name = f"{event}:{of}" if of else event
+        self.subscriptions[name] = made = Subscription(2_740_110 + len(self.subscriptions), event, of, active)
+        return made
 
     def set_target(self, url: str | None, secret: str | None = None) -> None:
         """Deliver to this address from now on, also what waits already; None ends deliveries."""
@@ -134,16 +156,16 @@ class Webhooks:
         self.journal.note(act, kind, what, detail)
         name = f"{kind.singular}.{what}"
         prop = detail.get("propertyName")
-        subscription = self._subscriptions.get(f"{name}:{prop}" if prop else name)
-        if subscription is None or prop in _UNWATCHED:
+        subscription = self.subscriptions.get(f"{name}:{prop}" if prop else name)
+        if subscription is None or not subscription.active or prop in _UNWATCHED:
             return
         with self._changed:
             self._events += 1
             event = {
                 "eventId": 3_181_526_000 + self._events,
-                "subscriptionId": subscription,
+                "subscriptionId": subscription.id,
                 "portalId": self._portal_id,
-                "appId": self._app_id,
+                "appId": self.app_id,
                 "occurredAt": act.at_ms,
                 "subscriptionType": name,
                 "attemptNumber": 0,

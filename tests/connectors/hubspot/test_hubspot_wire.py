@@ -171,7 +171,7 @@ def test_a_refusal_without_words_still_says_something() -> None:
 
 
 def test_both_families_have_every_operation() -> None:
-    given = {"id": "1", "form": "f", "name": "n", "list": "7", "offset": "o"}
+    given = {"id": "1", "form": "f", "name": "n", "list": "7", "offset": "o", "app": "5"}
     for name, route in ROUTES.items():
         wanted = {key: value for key, value in given.items() if "{" + key + "}" in route.tail}
         assert path_of("v3", name, **wanted).startswith("/")

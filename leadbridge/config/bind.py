@@ -8,6 +8,7 @@ and left out; faults that are only a consequence of one already reported are not
 import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
+from datetime import date
 from enum import Enum
 from functools import cache
 from types import NoneType, UnionType
@@ -399,12 +400,23 @@ class Binder:
         text = self._scalar(node, str)
         if text is LEFT_OUT:
             return text
-        if fact.kind in ("date", "datetime") and not _DAY.fullmatch(text):
+        if fact.kind in ("date", "datetime") and not _is_day(text):
             return self.wrong(node, f"needs a day such as 2026-03-31, not {shown(text)}")
         if fact.choices:
             meant = fact.choices.get(text.strip().casefold())
             return meant or self.unlike(node, text, fact.choices.values(), f"{shown(text)} never occurs here")
         return text
+
+
+def _is_day(text: str) -> bool:
+    """A day that is in the calendar: not the 31st of February."""
+    if not _DAY.fullmatch(text):
+        return False
+    try:
+        date.fromisoformat(text)
+    except ValueError:
+        return False
+    return True
 
 
 def _bare(kind: Any) -> Any:

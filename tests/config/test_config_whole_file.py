@@ -43,6 +43,14 @@ CASES = {
         HEAD, "when: {score.lead: {above: 1}}",
         [(17, "scores.lead.rules[0].when.score.lead", "a rule cannot look at it")],
     ),
+    "a bound beyond what the score can be": (
+        SMALL, "small: {not: {score.lead: {at_least: 101}}}",
+        [(26, "segments.small.not.score.lead.at_least", "can never hold: score.lead goes from 0 to 100; stay within")],
+    ),
+    "a bound below what the score can be": (
+        SMALL, "small: {any: [{score.lead: {below: 0}}, {score.lead: {equals: 100}}]}",
+        [(26, "segments.small.any[0].score.lead.below", "can never hold")],
+    ),
     "points times a text": (
         HEAD, "each: country", [(17, "scores.lead.rules[0].each", "multiplied by a number only")],
     ),

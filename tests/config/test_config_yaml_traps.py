@@ -75,6 +75,8 @@ def test_days_are_written_as_days_where_a_date_is_compared() -> None:
     (fault,) = faults_of(changed(("{employees: {below: 50}}", "{renewal: {in: [2026-03-31, 31.3.2026]}}")))
     assert "needs a day such as 2026-03-31, not '31.3.2026'" in fault.problem
     assert fault.where == "segments.small.renewal.in[1]"
+    (fault,) = faults_of(changed(("{employees: {below: 50}}", "{renewal: 2026-02-30}")))
+    assert "needs a day such as 2026-03-31, not '2026-02-30'" in fault.problem
 
 
 @pytest.mark.parametrize(

@@ -239,6 +239,8 @@ def show_status(data: dict[str, Any]) -> None:
             "leadbridge",
             highlight=False,
         )
+    for problem in data["needs_operator"]:
+        console.print(f"[yellow]cannot go on: {escape(problem)}[/]", highlight=False, soft_wrap=True)
     for vendor in data["gaps"]:
         console.print(f"[yellow]{vendor}: something may have been missed; it is read again[/]", highlight=False)
     for limit, seconds in data["quiet"].items():

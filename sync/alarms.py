@@ -34,6 +34,7 @@ def wrong(now: figures.Figures) -> dict[str, tuple[int, str]]:
             now.enrolments.get("uncertain", 0),
             "{many} enrolled or not, nobody knows: leadbridge enrolments list --state uncertain",
         ),
+        "operator": (len(now.needs_operator), "cannot go on: " + "; ".join(now.needs_operator)),
         "stopped": (int(now.contact.stopped), "contact is stopped: leadbridge status"),
         "held": (now.enrolments.get("held", 0), "{many} held back from their journeys: leadbridge release"),
         "alerts": (now.alerts.get("failed", 0), "{many} not told to people at the company: leadbridge status"),

@@ -14,7 +14,7 @@ from leadbridge.config.schema import Config
 from leadbridge.store import alerts, due, enrolments, inbox, outbox, quarantine, ranking, watermarks
 from leadbridge.store.engine import Store, running_now
 from leadbridge.store.tables import budgets
-from sync import accounts, bounds, day, pull
+from sync import accounts, bounds, day, needs, pull
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,6 +43,7 @@ class Figures:
     alerts: dict[str, int]  # by state
     contact: Contact
     read_at: dict[str, datetime]  # when each source was last read: "hubspot.leads"
+    needs_operator: list[str]  # what waits for one, in words
     gaps: list[str]  # vendors of which something may have been missed that was not read since
     quiet: dict[str, float]  # seconds for which a vendor wants no call, by limit
     day: dict[str, dict[str, int]]  # by vendor that tells: the day's calls used, their limit, those left to leadbridge
@@ -80,6 +81,7 @@ def read(store: Store, config: Config) -> Figures:
                 for one in watermarks.listing(tx)
                 if one.source in vendors and one.stream not in (accounts.ACCOUNT, "gap", day.DAY)
             },
+            needs_operator=needs.unsettled(tx),
             gaps=gaps,
             quiet=_quiet(tx),
             day={

@@ -14,7 +14,7 @@ from leadbridge.store.engine import Store
 
 log = logs.logger(__name__)
 
-RENEW = 13.0
+RENEW = 10.0
 """Seconds between renewals of a lease (`leases.SECONDS`): two may fail before somebody else takes over."""
 
 

@@ -8,8 +8,8 @@ import time
 from collections.abc import Callable
 
 from leadbridge import logs
-from leadbridge.errors import LeadbridgeError, VendorError
-from sync import accounts, alarms, cycle, downtime, events, pull, retention
+from leadbridge.errors import LeadbridgeError, NeedsOperator, VendorError
+from sync import accounts, alarms, cycle, downtime, events, needs, pull, retention
 from sync.wiring import Parts
 
 log = logs.logger(__name__)
@@ -61,6 +61,8 @@ class Rounds:
             pull.pull(parts.store, parts.crms, parts.platform, owner=parts.owner, every=every, tell=self._between_pages)
         except VendorError as error:
             log.warning("pull failed", why=str(error), kind=type(error).__name__)
+            if isinstance(error, NeedsOperator):
+                needs.note(parts.store, [str(error)])
 
     def _begin(self) -> None:
         self._enough_at = None if self._patience is None else time.monotonic() + self._patience
@@ -81,8 +83,10 @@ class Rounds:
         if whole and not pull.complete(parts.store):
             events.work(parts.store, parts.crms, owner=parts.owner, wanted=parts.intake, tell=self._between)
             return
-        for why in cycle.act(parts, tell=self._between, rung=self._rung).paused:
+        paused = cycle.act(parts, tell=self._between, rung=self._rung).paused
+        for why in paused:
             log.error("connection paused", why=why)
+        needs.note(parts.store, paused)
 
     def _between(self, _what: str, _count: int) -> None:
         """After each committed step of any length: stop here if we are to stop."""

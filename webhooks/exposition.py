@@ -88,6 +88,7 @@ def _gauges(now: figures.Figures) -> "Iterator[Metric]":
     yield one("contact_last_day", "Contacts of the last day", now.contact.last_day)
     yield one("contact_stopped", "1 while contact is stopped", now.contact.stopped)
     yield one("contact_canary", "1 while what decides on contact is a canary, not yet released", now.contact.canary)
+    yield one("needs_operator", "Things that only an operator can put right; alarm on any", len(now.needs_operator))
     yield one("gaps_open", "Vendors of which something may have been missed that was not read since", len(now.gaps))
     yield _family("source_read_timestamp_seconds", "When a source of a vendor last moved on", "source",
                   ((name, at.timestamp()) for name, at in now.read_at.items()))  # fmt: skip

@@ -451,6 +451,7 @@ Rows = Sequence[Mapping[str, Any]] | Mapping[str, Sequence[Any]]
 """Rows that name the same columns; or, where there are many, a column of each, of one length that is not zero."""
 
 _GIVEN = "leadbridge_given"
+_EXACTLY = 16  # so few rows are one statement, whatever their number: what a door commits together
 _AT_ONCE = 512  # rows; SQLite takes 32,766 values in one statement
 
 
@@ -552,8 +553,8 @@ def _pieces(dialect: str, kinds: Sequence[Any], columns: Sequence[list[Any]]) ->
     """The rows as `given`, which the statement reads from.
 
     PostgreSQL takes a column as one parameter. SQLite takes every value as a parameter, several times faster than it
-    unfolds a document; in powers of two of rows, so that it has few statements to understand, and not one by one, which
-    would let go of the interpreter each time, as a busy door feels.
+    unfolds a document; many of them in powers of two, so that it has few statements to understand, and not one by one,
+    which would let go of the interpreter each time, as a busy door feels.
     """
     if dialect == "postgresql":
         arrays = ", ".join(f"%(given_{place})b::{_on_postgresql(kind)}[]" for place, kind in enumerate(kinds))
@@ -565,7 +566,8 @@ def _pieces(dialect: str, kinds: Sequence[Any], columns: Sequence[list[Any]]) ->
         return
     start, end = 0, len(columns[0])
     while start < end:
-        count = min(_AT_ONCE, 1 << ((end - start).bit_length() - 1))
+        left = end - start
+        count = left if left <= _EXACTLY else min(_AT_ONCE, 1 << (left.bit_length() - 1))
         rows = zip(*(values[start : start + count] for values in columns), strict=True)
         yield _of_values(len(kinds), count), tuple(chain.from_iterable(rows))
         start += count

@@ -14,9 +14,10 @@ from leadbridge.store import tables
 from leadbridge.store.engine import among, database_now, new_token, upsert
 from leadbridge.store.tables import FREE, leases
 
-SECONDS = 40
-"""How long a claim lasts unless renewed; renew every 13 s. With the 15 s between two looks at the store, what a killed
-worker held is taken up by another within the minute of reliability G32."""
+SECONDS = 30
+"""How long a claim lasts unless renewed; renew every 10 s. With the 15 s between two looks at the store, and as many
+for a process to start on a busy machine, what a killed worker held is taken up by another within the minute of
+reliability G32."""
 
 LONGEST = timedelta(minutes=5)
 """No lease is taken for so long. One that ends later still was taken before the clock was put back: its holder may be

@@ -8,6 +8,7 @@ import pytest
 from leadbridge.store import gaps, quarantine, stops
 from leadbridge.store.engine import Store
 from sync import alarms
+from sync.worker import Rounds
 from tests.helpers.receiver import Receiver, receiver
 from tests.helpers.syncing import Moving, Stage, moving, stage
 from tests.webhooks.conftest import on_sqlite
@@ -79,3 +80,36 @@ def test_what_nobody_took_is_told_at_the_next_look(watched: Watched) -> None:
     assert watched.look() == []
     watched.operator.status = 200
     assert watched.look() == ["1 set aside: leadbridge quarantine list"]
+
+
+def test_a_connection_that_cannot_go_on_alarms_until_somebody_has_put_it_right(watched: Watched) -> None:
+    made = watched.made
+    rounds = Rounds(made.parts, rung=lambda: False)
+    made.lead()
+    rounds.pull()
+    rounds.work()
+    assert watched.look() == []
+    token = made.sandbox.hubspot.tokens.known.pop(made.sandbox.hubspot.token)
+    made.fault("status", "*", status=401, times=100)
+    rounds.pull()
+    (said,) = watched.look()
+    assert said.startswith("cannot go on: hubspot")
+    assert "renew connections.hubspot.token" in said
+    rounds.pull()
+    assert watched.look() == []  # told once
+    made.sandbox.hubspot.tokens.known[token.value] = token
+    made.sandbox.world.faults.clear()
+    watched.time.on(minutes=31)
+    rounds.pull()
+    assert "over: operator" in watched.look()
+
+
+def test_writes_that_need_an_operator_alarm_too(watched: Watched) -> None:
+    made = watched.made
+    rounds = Rounds(made.parts, rung=lambda: False)
+    made.lead()
+    rounds.pull()
+    made.fault("status", "contacts.batch.update", status=403, times=100)
+    rounds.work()
+    (said,) = watched.look()
+    assert said.startswith("cannot go on: hubspot: contacts.batch.update")

@@ -1,10 +1,15 @@
 """Who enters which journey, for a whole audience, and the calls that carrying it out takes.
 
-The figure is the processor time to match and plan 100,000 scored people: what the store knows of them is read
-(suppressions, addresses, the whole ledger, who is kept out, what was offered), every journey of both tracks is decided
-for each of them, with the reason for each that is not entered, and the entries and exits that follow are planned. Two
-people in three have a past in the ledger, some of it still running; journeys have priority, rest, re-entry, variants
-and hold-outs. Nothing is scored within the time.
+The figure is the processor time to match and plan 100,000 scored people, in batches as the product takes them. Within
+it: the conditions of the journeys (`when`, `until`) are asked of everybody; what the store knows of them is read
+(suppressions by person and by every address, the ledger of each person and of each address, who is kept out, what was
+offered, who did nothing that commits); every journey of both tracks is decided for each of them, with the reason for
+each that is not entered; and the entries and exits that follow are planned, ready to be stored. Two people in three
+have a past in the ledger, some of it still running, each at an instant of their own; journeys have priority, rest,
+re-entry, variants and hold-outs.
+
+Not within it, and shown beside it: what scoring does anyway in the same step (people and activities are read, scores,
+stages and reasons worked out), which `benchmarks.scoring` measures; and storing what was planned.
 
 Then a smaller number is carried out against a sandbox over real HTTP, and its journal is counted: one call for each
 start, which nobody can share, and one for each thousand members whose status is read just before.
@@ -16,12 +21,14 @@ import argparse
 import base64
 import json
 import os
+import random
 import sys
 import tempfile
 import time
 from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -31,17 +38,18 @@ from sqlalchemy import select
 from benchmarks import audience
 from benchmarks.micro_batch import AT
 from leadbridge import clock
+from leadbridge.conditions import holds, prepare
 from leadbridge.config.catalogue import Asset
 from leadbridge.config.connections import MailchimpConnection
 from leadbridge.config.guards import Guards
 from leadbridge.config.nurture import Nurture
 from leadbridge.config.schema import Config
 from leadbridge.sandbox.server import Sandbox
-from leadbridge.store import due, suppressions
+from leadbridge.store import due, enrolments, exits, offers, suppressions
 from leadbridge.store.engine import insert_all
 from leadbridge.store.tables import enrolments as ledger
-from leadbridge.store.tables import holdouts, persons
-from leadbridge.types import EnrolmentState, SuppressionReason
+from leadbridge.store.tables import holdouts, person_keys, persons
+from leadbridge.types import EnrolmentState, SuppressionReason, email_key
 from sync import enrol, rescore, wiring
 from sync.intents import plan_journeys
 from sync.loading import load
@@ -52,6 +60,7 @@ MOST_CALLS = 1.02
 """Calls carried out, in units of the least that the vendor allows."""
 
 ACTIVITIES = 5
+DAY = 86_400
 BATCH = rescore.BATCH
 MEMBERS_A_PAGE = 1000
 
@@ -117,8 +126,9 @@ def with_past(parts: wiring.Parts, people: int) -> None:
         found = tx.execute(select(persons.c.id, persons.c.email_canonical))
         addresses = {row.id: row.email_canonical for row in found}
     rows = []
+    dice = random.Random(7)
     for person in (n for n in range(1, people + 1) if n % 3):
-        at = AT - timedelta(days=100 if person % 3 == 1 else 3)
+        at = AT - timedelta(seconds=dice.randint(40 * DAY, 160 * DAY) if person % 3 == 1 else dice.randint(0, 6 * DAY))
         name, track = [("guides", "main"), ("news", "events"), ("basics", "main")][person % 7 % 3]
         instants = dict.fromkeys(("created_at", "state_at", "called_at", "due_at", "expires_at"), at)
         rows.append(
@@ -129,33 +139,63 @@ def with_past(parts: wiring.Parts, people: int) -> None:
             }
         )  # fmt: skip
     left = [(addresses[n], SuppressionReason.UNSUBSCRIBED, "benchmark", AT) for n in range(1, people + 1, 50)]
+    had = [row for row in rows if row["journey"] == "guides"]
     with parts.store.writing() as tx:
+        keys = [{"key": email_key(address), "person_id": person} for person, address in addresses.items()]
+        insert_all(tx, person_keys, keys)
         insert_all(tx, ledger, rows)
+        offers.offered(tx, [(row["person_id"], "basics", "guides") for row in had], AT)
         insert_all(tx, holdouts, [{"person_id": n, "journey": "webinar", "at": AT} for n in range(1, people + 1, 11)])
         suppressions.suppress(tx, parts.store.vault, left, AT)
 
 
-def plan_everybody(people: int) -> tuple[float, Counter[str]]:
-    """Seconds of processor time to match and plan everybody, and what was planned."""
+@dataclass
+class Spent:
+    """Seconds of processor time."""
+
+    scoring: float = 0.0  # read and scored: what comes before
+    planning: float = 0.0
+    storing: float = 0.0  # of entries and exits: what comes after
+
+
+def plan_everybody(people: int) -> tuple[Spent, Counter[str]]:
+    """What it took to match and plan everybody, and what was planned."""
     found: Counter[str] = Counter()
-    spent = 0.0
+    spent, begin = Spent(), time.process_time()
+
+    def lap() -> float:
+        nonlocal begin
+        before, begin = begin, time.process_time()
+        return begin - before
+
     with filled(people) as parts:
         with_past(parts, people)
-        for first in range(1, people + 1, rescore.BATCH):
-            ids = list(range(first, min(first + rescore.BATCH, people + 1)))
+        journeys = parts.config.nurture.journeys
+        asked = [prepare(test) for one in journeys for test in (one.when, one.until) if test is not None]
+        lap()
+        for first in range(1, people + 1, BATCH):
+            ids = list(range(first, min(first + BATCH, people + 1)))
             with parts.store.reading() as tx:
                 loaded = load(tx, parts.scorer, ids, AT)
-            outlooks = parts.scorer.outlook(loaded.people, loaded.activities, loaded.stages, AT)
-            begin = time.process_time()
+            view = parts.scorer.view(loaded.people, loaded.activities, loaded.stages, AT)
+            outlooks = parts.scorer.outlooks(view)
+            spent.scoring += lap()
             with parts.store.reading() as tx:
+                for test in asked:  # once more, because this time counts
+                    holds(test, view.facts, AT)
                 plan = plan_journeys(tx, parts.store, parts.scorer, loaded, outlooks, AT)
-            spent += time.process_time() - begin
+            spent.planning += lap()
+            with parts.store.writing() as tx:
+                exits.leave(tx, plan.exits, AT)
+                enrolments.hold_out(tx, plan.held_out, AT)
+                enrolments.intend(tx, plan.intents, AT)
+            spent.storing += lap()
             found["entries"] += len(plan.intents)
             found["kept out"] += len(plan.held_out)
             found["exits"] += len(plan.exits)
             found["may not be contacted"] += len(plan.barred)
             found["are to enter none, each journey with its reason"] += sum(
-                len(why) == len(parts.config.nurture.journeys) for why in plan.why_not.values()
+                len(why) == len(journeys) for why in plan.why_not.values()
             )
     return spent, found
 
@@ -188,7 +228,7 @@ def measure(quick: bool, people: int | None) -> dict[str, Any]:
     count = people or (5000 if quick else WHOLE)
     spent, found = plan_everybody(count)
     carried = carry_out(200 if quick else 2000)
-    figure = spent * WHOLE / count
+    figure = spent.planning * WHOLE / count
     share = carried["calls"] / carried["least calls"]
     return {
         "name": "enrol",
@@ -199,7 +239,9 @@ def measure(quick: bool, people: int | None) -> dict[str, Any]:
         "details": {
             "people": count,
             "journeys": len(config("sqlite://").nurture.journeys),
-            "microseconds a person": round(1e6 * spent / count, 1),
+            "microseconds a person": round(1e6 * spent.planning / count, 1),
+            "beside it: read and scored, microseconds a person": round(1e6 * spent.scoring / count, 1),
+            "beside it: stored, microseconds a person": round(1e6 * spent.storing / count, 1),
             **{f"planned: {what}": number for what, number in found.items()},
             **{f"carried out: {what}": number for what, number in carried.items()},
             "carried out: calls in units of the least": round(share, 3),

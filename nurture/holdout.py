@@ -11,7 +11,7 @@ def held_out(person_key: str, journey: str, share: float) -> bool:
     `share` is 0..1. Raising it only adds people, lowering it only lets some in, because each (person, journey) has
     one fixed place between 0 and 1.
     """
-    return _place(journey, person_key) < share
+    return share > 0 and _place(journey, person_key) < share
 
 
 def variant(person_key: str, journey: str, shares: Mapping[str, float], had: Iterable[str] = ()) -> str:

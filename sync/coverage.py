@@ -1,7 +1,7 @@
 """Is everybody who may be contacted cared for: in a journey, about to be, or with a stated reason why not?"""
 
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 
 from leadbridge import clock
@@ -80,7 +80,7 @@ def places(store: Store, scorer: Scorer) -> Iterator[Place]:
         after = ids[-1]
 
 
-def _why(why_not: dict[str, str], past: list[enrolments.EnrolmentRow] | None) -> str:
+def _why(why_not: Mapping[str, str], past: list[enrolments.EnrolmentRow] | None) -> str:
     """The one reason that stands nearest to a journey: what keeps the person out of one that fits."""
     nearest = [why for why in why_not.values() if why != "does not fit"]
     if nearest:

@@ -1,23 +1,22 @@
 """The wish to enrol: recorded beside the score it follows from, ended when it is no longer true."""
 
 from collections import defaultdict
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence, Set
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
 from sqlalchemy import Connection
 
 from leadbridge import addresses
-from leadbridge.config.nurture import same_start
 from leadbridge.store import activities, enrolments, exits, offers, suppressions
 from leadbridge.store.due import Lane
 from leadbridge.store.engine import Store
 from leadbridge.store.exits import Exit
 from leadbridge.store.leads import PersonRow
-from leadbridge.types import BuyerJourney, EnrolmentState, LifecycleStage, PersonId
-from nurture import catalogue, gate
+from leadbridge.types import BuyerJourney, EnrolmentState, LifecycleStage, PersonId, SuppressionReason, email_key
+from nurture import gate
 from nurture.holdout import held_out, variant
-from nurture.journeys import Candidate, Match, Past, endings, is_in, match
+from nurture.journeys import Match, Past, Situation
 from sync import hand_off
 from sync.loading import Loaded
 from sync.outlook import Outlook, Scorer
@@ -35,8 +34,8 @@ class Plan:
     unfit: set[int] = field(default_factory=set)  # rows that wait for a journey that does not fit any more
     barred: dict[PersonId, str] = field(default_factory=dict)  # who may not be contacted, and why
     paused: dict[PersonId, str] = field(default_factory=dict)  # whom nurture leaves alone now, in which words
-    inside: dict[PersonId, list[str]] = field(default_factory=dict)  # journeys they are in
-    why_not: dict[PersonId, dict[str, str]] = field(default_factory=dict)  # journey they do not enter: why
+    inside: dict[PersonId, Sequence[str]] = field(default_factory=dict)  # journeys they are in
+    why_not: dict[PersonId, Mapping[str, str]] = field(default_factory=dict)  # journey they do not enter: why
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,121 +87,148 @@ def plan_journeys(
     at: datetime,
 ) -> Plan:
     """What is to be wished, ended and left, and for everybody else why not. Changes nothing."""
-    nurture = scorer.config.nurture
     people = [outlook.person_id for outlook in outlooks]
-    past = enrolments.history(tx, people)
-    suppressed = suppressions.suppressed(tx, store.vault, people)
-    known = _Known(
-        past=past,
-        names={same_start(way.start): journey.name for journey in nurture.journeys for way in journey.ways.values()},
-        kept_out=_by_person(enrolments.held_out(tx, people)),
-        offered=offers.of(tx, people) if any(journey.offers for journey in nurture.journeys) else {},
-        only_low=_only_low(tx, scorer, people),
-    )
-    rows_of = ((person, loaded.rows[person]) for person in people)
-    address_of = {person: row.canonical or addresses.canonical(row.email) for person, row in rows_of}
-    at_address = enrolments.at_addresses(tx, sorted({one for one in address_of.values() if one}))
+    rows = [loaded.rows[person] for person in people]
+    address_of = {row.id: row.canonical or addresses.canonical(row.email) for row in rows}
     plan = Plan(paused={outlook.person_id: PAUSED for outlook in outlooks if outlook.paused})
     plan.paused |= hand_off.paused(tx, scorer.config.hand_off, people, at)
-    for outlook in outlooks:
-        person, address = outlook.person_id, address_of[outlook.person_id]
-        row = loaded.rows[person]
-        mine = past.get(person, ())
-        withheld = catalogue.withheld(
-            scorer.config.catalogue,
-            not_for=outlook.not_for,
-            offered=[asset for asset, one in known.offered.get(person, {}).items() if one.offered_at is not None],
-            today=at.date(),
-        )
-        unfit = _unfit(outlook, mine)
+    known = _known(tx, store, scorer, address_of)
+    expires = at + timedelta(seconds=scorer.config.guards.intents_expire_after)
+    for outlook, row in zip(outlooks, rows, strict=True):
+        address = address_of[row.id]
+        history = known.history(row.id, address)
+        unfit = {one.id for one in history if one.person_id == row.id and _unfit(outlook, one)} if history else _NONE
+        grounds = _grounds(outlook)
+        situation = known.situation(scorer, outlook, row, history, unfit, grounds, at)
+        left = known.suppressed.get(row.id)
+        ended = scorer.matcher.endings(situation, f"left: {left.value}" if left else "")
         plan.unfit |= unfit
-        rows = {one.id: one for one in (*mine, *(at_address.get(address, ()) if address else ()))}
-        candidate = known.candidate(outlook, row, [_past(one, unfit, known.names) for one in rows.values()], withheld)
-        own = known.candidate(outlook, row, [_past(one, unfit, known.names) for one in mine], withheld)
-        left = suppressed.get(person)
+        plan.exits += [Exit(history[one.place].id, one.why, one.tell) for one in ended.exits]
+        plan.inside[row.id] = ended.inside
         verdict = gate.before_intent(suppressed=left, opted_out=row.opted_out, address=address)
-        over = endings(nurture, own, f"left: {left.value}" if left else "", at)
-        plan.exits += [Exit(one.row, one.why, one.tell) for one in over]
-        ended = {one.row for one in over}
-        plan.inside[person] = [
-            one.journey for one in own.past if one.id not in ended and is_in(nurture, one, at)
-        ]  # fmt: skip
         if not verdict.go or address is None:
-            plan.barred[person] = verdict.why
-            continue
-        if person in plan.paused:
-            plan.why_not[person] = dict.fromkeys((journey.name for journey in nurture.journeys), plan.paused[person])
-            continue
-        _match(plan, scorer, outlook, candidate.after(ended, at), address, at)
+            plan.barred[row.id] = verdict.why
+        elif row.id in plan.paused:
+            plan.why_not[row.id] = {journey.name: plan.paused[row.id] for journey in scorer.config.nurture.journeys}
+        else:
+            _match(plan, scorer, outlook, ended.then, grounds, address, expires)
     return plan
 
 
-def _match(plan: Plan, scorer: Scorer, outlook: Outlook, candidate: Candidate, address: str, at: datetime) -> None:
+def _unfit(outlook: Outlook, row: enrolments.LedgerRow) -> bool:
+    """Does it wait for a journey the person no longer fits? A mail for who they were yesterday is a wrong one."""
+    return row.state in enrolments.WAITING and row.journey not in outlook.journeys
+
+
+def _match(
+    plan: Plan,
+    scorer: Scorer,
+    outlook: Outlook,
+    situation: Situation,
+    grounds: frozenset[str],
+    address: str,
+    expires: datetime,
+) -> None:
     """Choose for each track; whoever is held out of what was chosen is free for the next."""
-    nurture, person = scorer.config.nurture, outlook.person_id
-    kept = set(candidate.kept_out)
+    person = outlook.person_id
     while True:
-        found, why = match(nurture, candidate.kept(kept), at)
-        out = [one for one in found if held_out(f"email:{address}", one.journey.name, one.journey.holdout)]
+        found, why = scorer.matcher.match(situation)
+        out = [one.journey.name for one in found if held_out(email_key(address), one.journey.name, one.journey.holdout)]
         if not out:
             break
-        plan.held_out += [(person, one.journey.name) for one in out]
-        kept |= {one.journey.name for one in out}
-    plan.intents += [_intent(scorer, outlook, candidate, address, one, at) for one in found]
+        plan.held_out += [(person, journey) for journey in out]
+        situation = situation._replace(kept_out=situation.kept_out.union(out))
     plan.why_not[person] = why
+    if found:
+        given = tuple(sorted(grounds))
+        plan.intents += [_intent(scorer, outlook, situation, given, address, one, expires) for one in found]
 
 
 @dataclass(frozen=True, slots=True)
 class _Known:
     """What is stored of a batch of people that matching looks at."""
 
-    past: Mapping[PersonId, Sequence[enrolments.EnrolmentRow]]
-    names: Mapping[str, str]  # what starts a journey: how the file calls it
-    kept_out: Mapping[PersonId, Collection[str]]
-    offered: Mapping[PersonId, Mapping[str, offers.Offer]]
+    own: Mapping[PersonId, Sequence[enrolments.LedgerRow]]
+    of_address: Mapping[str, Sequence[enrolments.LedgerRow]]  # whoever had it
+    suppressed: Mapping[PersonId, SuppressionReason]
+    kept_out: Mapping[PersonId, frozenset[str]]
+    offered: Mapping[PersonId, tuple[tuple[str, str | None], ...]]
     only_low: Collection[PersonId]
 
-    def candidate(
-        self, outlook: Outlook, row: PersonRow, past: Sequence[Past], withheld: Mapping[str, str]
-    ) -> Candidate:
-        person = outlook.person_id
-        return Candidate(
-            holds=outlook.journeys,
-            past=past,
-            kept_out=self.kept_out.get(person, ()),
-            until=outlook.until,
-            grounds=frozenset(_grounds(outlook)),
-            stage=_furthest(outlook.stage, row.lifecycle_stage),
-            only_low=person in self.only_low,
-            offered={
-                asset: one.journey for asset, one in self.offered.get(person, {}).items() if one.offered_at is not None
-            },
-            withheld=withheld,
+    def history(self, person: PersonId, address: str | None) -> Sequence[enrolments.LedgerRow]:
+        """The person's rows of the ledger and those of their address, whoever had it (G19), oldest first."""
+        mine = self.own.get(person, ())
+        others = [row for row in self.of_address.get(address or "", ()) if row.person_id != person]
+        return sorted([*mine, *others], key=lambda row: row.id) if others else mine
+
+    def situation(
+        self,
+        scorer: Scorer,
+        outlook: Outlook,
+        row: PersonRow,
+        history: Sequence[enrolments.LedgerRow],
+        unfit: Collection[int],
+        grounds: frozenset[str],
+        at: datetime,
+    ) -> Situation:
+        person, standing = row.id, scorer.matcher.standing
+        offered = self.offered.get(person, ())
+        return Situation(
+            outlook.journeys,
+            tuple([standing(_past(scorer, person, one, unfit), grounds, at) for one in history]),
+            self.kept_out.get(person, _NO_NAMES),
+            outlook.until,
+            _furthest(outlook.stage, row.lifecycle_stage),
+            person in self.only_low,
+            offered,
+            scorer.withheld(outlook.not_for, offered, at.date()),
         )
 
 
-def _past(row: enrolments.EnrolmentRow, unfit: Collection[int], names: Mapping[str, str]) -> Past:
+_NONE: Set[int] = frozenset()
+_NO_NAMES: frozenset[str] = frozenset()
+
+
+def _known(tx: Connection, store: Store, scorer: Scorer, address_of: Mapping[PersonId, str | None]) -> _Known:
+    """Of all of them at once, each in a statement or two."""
+    people = list(address_of)
+    suppressed = suppressions.suppressed(tx, store.vault, people)
+    own: dict[PersonId, list[enrolments.LedgerRow]] = defaultdict(list)
+    of_address: dict[str, list[enrolments.LedgerRow]] = defaultdict(list)
+    for row in enrolments.ledger(tx, people, [one for one in address_of.values() if one]):
+        own[row.person_id].append(row)
+        of_address[row.address].append(row)
+    kept_out: dict[PersonId, set[str]] = defaultdict(set)
+    for person, journey in enrolments.held_out(tx, people):
+        kept_out[person].add(journey)
+    offering = any(journey.offers for journey in scorer.config.nurture.journeys)
+    return _Known(
+        own=own,
+        of_address=of_address,
+        suppressed=suppressed,
+        kept_out={person: frozenset(names) for person, names in kept_out.items()},
+        offered=offers.offered_to(tx, people) if offering else {},
+        only_low=_only_low(tx, scorer, people),
+    )
+
+
+def _past(scorer: Scorer, person: PersonId, row: enrolments.LedgerRow, unfit: Collection[int]) -> Past:
     """A row as matching looks at it. Where a mail may have been caused it counts for the journey that it started,
     whatever the file calls that now: a new name makes nobody new to it (G19)."""
     contacted = row.state in enrolments.CONTACT
     return Past(
-        journey=names.get(same_start(row.trigger), row.journey) if contacted else row.journey,
-        entry=row.entry,
-        state=EnrolmentState.CANCELLED if row.id in unfit else row.state,
-        at=row.state_at,
-        track=row.track,
-        id=row.id,
-        grounds=frozenset(row.grounds),
-        stage=LifecycleStage(row.stage) if row.stage else None,
-        left_at=row.left_at,
-        variant=row.variant,
+        scorer.matcher.name_now(row.trigger, row.journey) if contacted else row.journey,
+        row.entry,
+        EnrolmentState.CANCELLED if row.id in unfit else row.state,
+        row.at,
+        row.track,
+        row.grounds,
+        STAGES.get(row.stage or ""),
+        row.left_at,
+        row.variant,
         name=row.journey,
+        own=row.person_id == person,
     )
-
-
-def _unfit(outlook: Outlook, past: Sequence[enrolments.EnrolmentRow]) -> set[int]:
-    """What waits for a journey the person no longer fits: a mail for who they were yesterday is a wrong one."""
-    return {row.id for row in past if row.state in enrolments.WAITING and not outlook.journeys.get(row.journey, False)}
 
 
 def _only_low(tx: Connection, scorer: Scorer, people: Sequence[PersonId]) -> set[PersonId]:
@@ -213,46 +239,51 @@ def _only_low(tx: Connection, scorer: Scorer, people: Sequence[PersonId]) -> set
     return activities.only_of(tx, people, nurture.pressure.low_commitment)
 
 
-def _by_person(pairs: Collection[tuple[PersonId, str]]) -> dict[PersonId, set[str]]:
-    found: dict[PersonId, set[str]] = defaultdict(set)
-    for person, journey in pairs:
-        found[person].add(journey)
-    return found
-
-
 def _furthest(ours: LifecycleStage | None, of_the_crm: str | None) -> LifecycleStage | None:
     """The further of our stage and the CRM's, whose opportunity and customer no rule of ours can give."""
-    theirs = LifecycleStage(of_the_crm) if of_the_crm in set(LifecycleStage) else None
-    return max((one for one in (ours, theirs) if one), key=lambda one: one.rank, default=None)
+    theirs = STAGES.get(of_the_crm or "")
+    if ours is None or theirs is None:
+        return ours or theirs
+    return max(ours, theirs, key=lambda one: one.rank)
 
 
-def _grounds(outlook: Outlook) -> list[str]:
+STAGES: Mapping[str, LifecycleStage] = {stage.value: stage for stage in LifecycleStage}
+
+
+def _grounds(outlook: Outlook) -> frozenset[str]:
     """Names of the rules that give points: why the person is where they are."""
-    return sorted({line.rule for score in outlook.scores for line in score.contributions if line.points > 0})
+    return frozenset([line.rule for score in outlook.scores for line in score.contributions if line.points > 0])
 
 
 def _intent(
-    scorer: Scorer, outlook: Outlook, candidate: Candidate, address: str, found: Match, at: datetime
+    scorer: Scorer,
+    outlook: Outlook,
+    situation: Situation,
+    grounds: tuple[str, ...],
+    address: str,
+    found: Match,
+    expires: datetime,
 ) -> enrolments.Intent:
     journey = found.journey
     chosen = ""
     if journey.variants:
-        had = [row.variant for row in sorted(candidate.past, key=lambda row: row.id) if row.journey == journey.name]
-        chosen = variant(f"email:{address}", journey.name, {one.name: one.share for one in journey.variants}, had)
-    way = journey.ways[chosen]
+        had = [row.variant for row in situation.rows if row.journey == journey.name]
+        shares = {one.name: one.share for one in journey.variants}
+        chosen = variant(email_key(address), journey.name, shares, had)
+    way = scorer.matcher.ways[journey.name, chosen]
     return enrolments.Intent(
-        person_id=outlook.person_id,
-        journey=journey.name,
-        entry=found.entry,
-        vendor=way.platform,
-        address=address,
-        trigger=way.start,
-        score=outlook.scores[0].value if outlook.scores else None,
-        reason_in=next(iter(outlook.reasons.values()), ""),
-        expires_at=at + timedelta(seconds=scorer.config.guards.intents_expire_after),
-        track=journey.track,
-        lane=Lane.HOT if journey.urgent else Lane.NORMAL,
-        grounds=tuple(sorted(candidate.grounds)),
-        stage=candidate.stage,
-        variant=chosen,
+        outlook.person_id,
+        journey.name,
+        found.entry,
+        way.platform,
+        address,
+        way.start,
+        next(iter(outlook.reasons.values()), ""),
+        expires,
+        outlook.scores[0].value if outlook.scores else None,
+        journey.track,
+        Lane.HOT if journey.urgent else Lane.NORMAL,
+        grounds,
+        situation.stage,
+        chosen,
     )

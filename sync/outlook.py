@@ -2,8 +2,8 @@
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from datetime import UTC, datetime, timedelta
-from functools import cached_property
+from datetime import UTC, date, datetime, timedelta
+from functools import cached_property, lru_cache
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -14,8 +14,9 @@ from leadbridge.conditions import Prepared, holds, prepare
 from leadbridge.config.conditions import AnyOf, Condition, FieldTest, Not, Test, fields_of
 from leadbridge.config.schema import BUILT_IN_FIELDS, Config, conditions_of
 from leadbridge.types import BuyerJourney, LifecycleStage, PersonId, Score, Value
-from nurture import buyer_journey
+from nurture import buyer_journey, catalogue
 from nurture.hand_off import Asked, Judged, Readiness
+from nurture.journeys import Matcher
 from nurture.segments import expand
 from scoring import engine, horizon
 from scoring import explain as words
@@ -43,8 +44,8 @@ class Outlook(NamedTuple):
     stage: LifecycleStage | None
     cause: str  # of a change of stage, in words; "" when it is what it was
     buyer_journey: BuyerJourney | None
-    journeys: Mapping[str, bool]  # configured journey: does its condition hold?
-    until: Mapping[str, bool]  # journey with an `until`: does it hold?
+    journeys: tuple[str, ...]  # of the configuration, in its order, whose condition holds
+    until: tuple[str, ...]  # likewise, whose `until` holds
     segments: tuple[str, ...]  # of the configuration, in its order
     reasons: Mapping[str, str]  # by score name
     wanted: Mapping[str, Value]  # our write-back names
@@ -149,6 +150,16 @@ class Scorer:
         pause = config.nurture.pause_while
         self._pause = None if pause is None else ready(pause)
         self._meant = {name: ready(one.when) for name, one in config.catalogue.items() if one.when is not None}
+        self.matcher = Matcher(config.nurture)
+        self.withheld = lru_cache(1000)(self._withheld)
+
+    def _withheld(
+        self, not_for: tuple[str, ...], offered: tuple[tuple[str, str | None], ...], today: date
+    ) -> tuple[tuple[str, str], ...]:
+        """Assets that no journey offers now to somebody who was offered these, and why (`catalogue.withheld`)."""
+        had = [asset for asset, _ in offered]
+        found = catalogue.withheld(self.config.catalogue, not_for=not_for, offered=had, today=today)
+        return tuple(found.items())
 
     @property
     def reach(self) -> timedelta | None:
@@ -288,8 +299,8 @@ class Scorer:
                 view.ids[rows].tolist(),
                 [tuple(score for score in each if score is not None) for each in by_person],
                 crm,
-                _held(view.fits, rows),
-                _held(view.until, rows),
+                _names_held(view.fits, rows),
+                _names_held(view.until, rows),
                 inside,
                 [
                     {score.name: text for score, text in zip(each, texts, strict=True) if score is not None}
@@ -341,14 +352,6 @@ class Scorer:
 
 
 _NOBODY = Asked({})
-_NOTHING: Mapping[str, bool] = {}
-
-
-def _held(masks: Mapping[str, Mask], rows: NDArray[np.intp]) -> Sequence[Mapping[str, bool]]:
-    """By row: which of these hold?"""
-    if not masks:
-        return [_NOTHING] * len(rows)
-    return [dict(zip(masks, each, strict=True)) for each in _each(masks, rows)]
 
 
 def _each(masks: Mapping[str, Mask], rows: NDArray[np.intp]) -> Iterator[tuple[bool, ...]]:

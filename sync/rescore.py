@@ -294,7 +294,10 @@ def _look_again(
     soon, late, earliest = at + LOOK_AGAIN, at + LOOK_AGAIN_AT_LAST, at + NOT_BEFORE
     for outlook in outlooks:
         # Whoever fits a journey may enter it once a rest is over, which the ledger knows and not the score.
-        fits = bool(outlook.journeys) and any(outlook.journeys.values())
-        ends = (outlook.unchanged_until or late, drifts.get(outlook.person_id, late), soon if fits else late)
+        ends = (
+            outlook.unchanged_until or late,
+            drifts.get(outlook.person_id, late),
+            soon if outlook.journeys else late,
+        )
         again[outlook.person_id] = max(min(ends), earliest)
     due.mark_due_each(tx, again, due.Lane.BACKGROUND)

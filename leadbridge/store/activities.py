@@ -11,13 +11,13 @@ from datetime import datetime
 from functools import cached_property
 from typing import Any
 
-from sqlalchemy import BigInteger, Connection, Text, case, func, select, type_coerce, update
+from sqlalchemy import BigInteger, ColumnElement, Connection, Text, select, type_coerce, update
 
 from leadbridge import machines
 from leadbridge.store import machine_events
 from leadbridge.store.columns import from_json
 from leadbridge.store.engine import among, tuples, upsert
-from leadbridge.store.tables import activities, activity_changes, person_keys
+from leadbridge.store.tables import activities, activity_changes, person_keys, persons
 from leadbridge.store.text import clean_key, from_micros
 from leadbridge.types import Activity, ActivityKind
 
@@ -148,14 +148,13 @@ def only_of(tx: Connection, person_ids: Collection[int], kinds: Collection[Activ
 
     What happens to a person (`OF_OTHERS`) is nothing they did.
     """
-    low, others = sorted(kinds), sorted(OF_OTHERS)
-    committing = case((activities.c.kind.in_(low), 0), else_=1)
-    query = (
-        select(activities.c.person_id)
-        .where(among(tx, activities.c.person_id, sorted(set(person_ids))), activities.c.kind.not_in(others))
-        .group_by(activities.c.person_id)
-        .having(func.max(committing) == 0)
-    )
+    kind = activities.c.kind
+
+    def did(what: ColumnElement[bool]) -> ColumnElement[bool]:  # the first that is found answers
+        return select(activities.c.id).where(activities.c.person_id == persons.c.id, what).exists()
+
+    low, committing = did(kind.in_(sorted({*kinds} - OF_OTHERS))), did(kind.not_in(sorted({*kinds} | OF_OTHERS)))
+    query = select(persons.c.id).where(among(tx, persons.c.id, sorted(set(person_ids))), ~committing, low)
     return set(tx.execute(query).scalars())
 
 

@@ -422,7 +422,7 @@ def exclusive(tx: Connection, name: str) -> None:
         tx.execute(sa.select(sa.func.pg_advisory_xact_lock(number)))
 
 
-def tuples(tx: Connection, query: sa.Select[Any]) -> list[tuple[Any, ...]]:
+def tuples(tx: Connection, query: sa.Select[Any] | sa.CompoundSelect[Any]) -> list[tuple[Any, ...]]:
     """The rows of a query as the driver gives them, which takes half the time: ask for plain types (`type_coerce`)."""
     with tx.execute(query) as result:
         return list(result.cursor.fetchall())

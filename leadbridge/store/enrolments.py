@@ -5,17 +5,19 @@ first byte leaves; whoever finds it with a dead lease makes it `uncertain` and d
 """
 
 from collections import defaultdict
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import Any
+from typing import Any, NamedTuple
 
-from sqlalchemy import ColumnElement, Connection, Row, func, select, update
+from sqlalchemy import BigInteger, ColumnElement, Connection, Row, Text, func, select, type_coerce, update
 
+from leadbridge.store.columns import from_json
 from leadbridge.store.due import Lane
-from leadbridge.store.engine import among, database_now, is_writing, update_each, upsert
+from leadbridge.store.engine import among, database_now, is_writing, tuples, update_each, upsert
 from leadbridge.store.leases import SECONDS, UNHELD, claim_rows, held_ids, renew_rows
 from leadbridge.store.tables import enrolments, holdouts
+from leadbridge.store.text import from_micros
 from leadbridge.types import EnrolmentState, way_name
 
 S = EnrolmentState
@@ -57,8 +59,7 @@ _KEEPS_LEASE = {
 }
 
 
-@dataclass(frozen=True, slots=True)
-class Intent:
+class Intent(NamedTuple):
     """A wish to put one person into one journey. `entry` counts the person's entries, from 0."""
 
     person_id: int
@@ -110,6 +111,24 @@ class EnrolmentRow:
     def way(self) -> str:
         """What the platform is told to start, to look for and to end."""
         return way_name(self.journey, self.variant)
+
+
+class LedgerRow(NamedTuple):
+    """What matching looks at of a row of the ledger."""
+
+    id: int
+    person_id: int
+    address: str
+    journey: str
+    entry: int
+    state: EnrolmentState
+    trigger: str
+    at: datetime  # when it came to its state
+    track: str
+    grounds: frozenset[str]
+    stage: str | None
+    left_at: datetime | None
+    variant: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -375,6 +394,30 @@ def history(tx: Connection, person_ids: Collection[int]) -> dict[int, list[Enrol
     return dict(found)
 
 
+def ledger(tx: Connection, person_ids: Collection[int], addresses: Collection[str]) -> list[LedgerRow]:
+    """Every row of these people, and every row for these canonical addresses, whoever had them then; each once, those
+    of the people first, oldest first. In a writing transaction the people's rows are held until it ends."""
+    ids, at = sorted(set(person_ids)), sorted(set(addresses))
+    columns = enrolments.c
+    query = select(
+        columns.id, columns.person_id, columns.address, columns.journey, columns.entry, columns.state, columns.trigger,
+        type_coerce(columns.state_at, BigInteger), columns.track, type_coerce(columns.grounds, Text), columns.stage,
+        type_coerce(columns.left_at, BigInteger), columns.variant,
+    ).order_by(columns.id)  # fmt: skip
+    theirs = query.where(among(tx, columns.person_id, ids))
+    of_others = query.where(among(tx, columns.address, at), ~among(tx, columns.person_id, ids))
+    rows = tuples(tx, theirs.with_for_update() if is_writing(tx) else theirs)
+    rows += tuples(tx, of_others)
+    grounds = {text: frozenset(from_json(text)) for text in {row[9] for row in rows}}  # many have the same
+    return [
+        LedgerRow._make(
+            (*row[:5], _STATES[row[5]], row[6], from_micros(row[7]), row[8], grounds[row[9]], row[10],
+             None if row[11] is None else from_micros(row[11]), row[12])
+        )
+        for row in rows
+    ]  # fmt: skip
+
+
 def at_addresses(tx: Connection, addresses: Collection[str]) -> dict[str, list[EnrolmentRow]]:
     """Every row for these canonical addresses, by address, oldest first: whoever has the address now gets the mail,
     so what it got before counts, whoever had it then (G19)."""
@@ -449,6 +492,9 @@ def by_state(tx: Connection, state: EnrolmentState, *, after: int = 0, limit: in
     """Rows in this state with ids above `after`, in order of id."""
     query = select(enrolments).where(enrolments.c.state == state, enrolments.c.id > after)
     return [row_of(row) for row in tx.execute(query.order_by(enrolments.c.id).limit(limit))]
+
+
+_STATES: Mapping[str, EnrolmentState] = {state.value: state for state in S}
 
 
 def row_of(row: Row[Any]) -> EnrolmentRow:

@@ -7,7 +7,7 @@ from datetime import datetime
 
 from sqlalchemy import Connection, func, select
 
-from leadbridge.store.engine import among, upsert
+from leadbridge.store.engine import among, tuples, upsert
 from leadbridge.store.tables import offers
 
 
@@ -70,6 +70,17 @@ def of(tx: Connection, person_ids: Collection[int]) -> dict[int, dict[str, Offer
     for row in tx.execute(query):
         found[row.person_id][row.asset] = Offer(row.person_id, row.asset, row.journey, row.offered_at, row.used_at)
     return dict(found)
+
+
+def offered_to(tx: Connection, person_ids: Collection[int]) -> dict[int, tuple[tuple[str, str | None], ...]]:
+    """What these people were offered, by person: each asset with the journey that offered it."""
+    found: dict[int, list[tuple[str, str | None]]] = defaultdict(list)
+    query = select(offers.c.person_id, offers.c.asset, offers.c.journey).where(
+        among(tx, offers.c.person_id, sorted(set(person_ids))), offers.c.offered_at.is_not(None)
+    )
+    for person, asset, journey in tuples(tx, query.order_by(offers.c.asset)):
+        found[person].append((asset, journey))
+    return {person: tuple(assets) for person, assets in found.items()}
 
 
 def together(tx: Connection) -> Mapping[str, Mapping[str, int]]:

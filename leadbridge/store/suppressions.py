@@ -7,11 +7,12 @@ of an address is its keyed hash, so that it outlives even the erasure of the per
 from collections import defaultdict
 from collections.abc import Collection, Mapping, Sequence
 from datetime import datetime
+from typing import Any
 
-from sqlalchemy import Connection, select, union
+from sqlalchemy import CompoundSelect, Connection, func, select, union, union_all
 
 from leadbridge.addresses import canonical
-from leadbridge.store.engine import among, is_writing, upsert
+from leadbridge.store.engine import among, is_writing, tuples, upsert
 from leadbridge.store.enrolments import cancel_waiting
 from leadbridge.store.tables import person_keys, persons, records, suppressed_people, suppressions
 from leadbridge.store.text import clean_key
@@ -128,22 +129,27 @@ def suppressed(tx: Connection, vault: Vault, person_ids: Collection[int]) -> dic
     and then finds, and cancels, whatever this transaction intends.
     """
     ids = sorted(set(person_ids))
-    query = select(persons.c.id, persons.c.opted_out).where(among(tx, persons.c.id, ids)).order_by(persons.c.id)
+    columns = persons.c
+    query = select(columns.id, columns.opted_out, columns.email_canonical).where(among(tx, columns.id, ids))
+    query = query.order_by(columns.id)
     if is_writing(tx):
         query = query.with_for_update(read=True, key_share=True)
     reasons: dict[int, set[str]] = defaultdict(set)
-    for person, opted_out in tx.execute(query):
+    people_of: dict[str, set[int]] = defaultdict(set)
+    for person, opted_out, address in tuples(tx, query):
         if opted_out:
             reasons[person].add(SuppressionReason.CRM_OPT_OUT)
+        if address:
+            people_of[address].add(person)
     by_person = select(suppressed_people.c.person_id, suppressed_people.c.reason)
     for person, reason in tx.execute(by_person.where(among(tx, suppressed_people.c.person_id, ids))):
         reasons[person].add(reason)
-    people_of: dict[str, set[int]] = defaultdict(set)
-    for person, address in _addresses(tx, ids):
-        people_of[_digest(vault, address)].add(person)
+    for person, address in tuples(tx, _known_addresses(tx, ids)):
+        people_of[address].add(person)
+    address_of = {_digest(vault, address): address for address in people_of}
     by_address = select(suppressions.c.digest, suppressions.c.reason)
-    for digest, reason in tx.execute(by_address.where(among(tx, suppressions.c.digest, sorted(people_of)))):
-        for person in people_of[digest]:
+    for digest, reason in tx.execute(by_address.where(among(tx, suppressions.c.digest, sorted(address_of)))):
+        for person in people_of[address_of[digest]]:
             reasons[person].add(reason)
     return {person: strictest for person, found in reasons.items() if (strictest := _strictest(found))}
 
@@ -198,14 +204,19 @@ def _owners(tx: Connection, addresses: Collection[str]) -> dict[str, set[int]]:
 
 
 def _addresses(tx: Connection, ids: Sequence[int]) -> list[tuple[int, str]]:
-    """Every canonical address of these people."""
-    found = tx.execute(
-        union(
-            select(person_keys.c.person_id, person_keys.c.key).where(
-                among(tx, person_keys.c.person_id, ids), person_keys.c.key >= _EMAIL, person_keys.c.key < "email;"
-            ),
-            select(persons.c.id, persons.c.email_canonical).where(among(tx, persons.c.id, ids)),
-            select(records.c.person_id, records.c.email_canonical).where(among(tx, records.c.person_id, ids)),
-        )
+    """Every canonical address of these people; one that is known in two ways comes twice."""
+    own = select(persons.c.id, persons.c.email_canonical).where(
+        among(tx, persons.c.id, ids), persons.c.email_canonical.is_not(None)
     )
-    return [(person, address.removeprefix(_EMAIL)) for person, address in found if address]
+    return [*tuples(tx, own), *tuples(tx, _known_addresses(tx, ids))]
+
+
+def _known_addresses(tx: Connection, ids: Sequence[int]) -> CompoundSelect[Any]:
+    """Person and canonical address: by key, and on one of their records."""
+    keys = select(person_keys.c.person_id, func.substr(person_keys.c.key, len(_EMAIL) + 1)).where(
+        among(tx, person_keys.c.person_id, ids), person_keys.c.key >= _EMAIL, person_keys.c.key < "email;"
+    )
+    on_records = select(records.c.person_id, records.c.email_canonical).where(
+        among(tx, records.c.person_id, ids), records.c.email_canonical.is_not(None)
+    )
+    return union_all(keys, on_records)

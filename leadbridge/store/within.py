@@ -15,7 +15,11 @@ def among(tx: Connection, column: ColumnElement[Any], values: Sequence[Any]) -> 
     if not values:
         return sa.false()
     process = column.type.dialect_impl(tx.dialect).bind_processor(tx.dialect)
-    settled = [process(value) for value in values] if process else list(values)
+    as_is = getattr(column.type, "as_is", None)
+    if process is None or (as_is is not None and as_is(values)):
+        settled = list(values)
+    else:
+        settled = [process(value) for value in values]
     if tx.dialect.name == "sqlite":
         return _Listed(column, sa.bindparam(None, json.dumps(settled), Text(), unique=True))
     kind: Any = Text() if isinstance(settled[0], str) else BigInteger()

@@ -1,7 +1,8 @@
 """One journey at a time, never twice, and the first that fits."""
 
-from collections.abc import Collection
+from collections.abc import Collection, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
+from typing import Any
 
 import numpy as np
 from hypothesis import given
@@ -12,8 +13,7 @@ from leadbridge.config.nurture import Journey, MailchimpTrigger, Nurture, Pressu
 from leadbridge.types import BuyerJourney, EnrolmentState
 from nurture.buyer_journey import phases
 from nurture.holdout import held_out
-from nurture.journeys import TAKEN, Candidate, Match, Past
-from nurture.journeys import match as match_all
+from nurture.journeys import TAKEN, Match, Matcher, Past, Situation
 from nurture.segments import expand
 
 NOW = datetime(2026, 11, 22, 12, tzinfo=UTC)
@@ -29,14 +29,21 @@ def journey(name: str, re_enter_after: str | None = None) -> Journey:
 
 
 NURTURE = Nurture(journeys=[journey("first"), journey("second", re_enter_after="90d")])
-BOTH = {"first": True, "second": True}
+BOTH = ("first", "second")
 
 
-def match(
-    nurture: Nurture, holds: dict[str, bool], past: list[Past], kept_out: Collection[str], at: datetime
-) -> Match | None:
+def match_all(
+    nurture: Nurture, holds: Collection[str], past: Sequence[Past] = (), **more: Any
+) -> tuple[Sequence[Match], Mapping[str, str]]:
+    """Every track's match, and why the others are not entered."""
+    matcher = Matcher(nurture)
+    rows = tuple(matcher.standing(row, (), NOW) for row in past)
+    return matcher.match(Situation(tuple(holds), rows, **more))
+
+
+def match(nurture: Nurture, holds: Collection[str], past: Sequence[Past], kept_out: Collection[str]) -> Match | None:
     """The only track's match."""
-    found, _ = match_all(nurture, Candidate(holds, past, kept_out), at)
+    found, _ = match_all(nurture, holds, past, kept_out=frozenset(kept_out))
     return found[0] if found else None
 
 
@@ -45,47 +52,48 @@ def past(name: str, days: float, state: EnrolmentState = EnrolmentState.DONE, en
 
 
 def test_the_first_journey_that_fits_is_chosen() -> None:
-    found = match(NURTURE, BOTH, [], (), NOW)
+    found = match(NURTURE, BOTH, [], ())
     assert found is not None
     assert (found.journey.name, found.entry) == ("first", 1)
 
 
 def test_a_journey_that_does_not_fit_is_passed_over() -> None:
-    found = match(NURTURE, {"second": True}, [], (), NOW)
+    found = match(NURTURE, {"second"}, [], ())
     assert found is not None
     assert found.journey.name == "second"
 
 
 def test_nobody_is_written_to_twice_within_the_quiet_time() -> None:
-    assert match(NURTURE, BOTH, [past("first", days=6)], (), NOW) is None
+    assert match(NURTURE, BOTH, [past("first", days=6)], ()) is None
 
 
 def test_a_journey_once_had_is_not_entered_again_but_the_next_one_is() -> None:
-    found = match(NURTURE, BOTH, [past("first", days=400)], (), NOW)
+    found = match(NURTURE, BOTH, [past("first", days=400)], ())
     assert found is not None
     assert found.journey.name == "second"
 
 
 def test_a_journey_may_be_entered_again_after_its_time_as_the_next_entry() -> None:
     rows = [past("first", days=400), past("second", days=91)]
-    found = match(NURTURE, BOTH, rows, (), NOW)
+    found = match(NURTURE, BOTH, rows, ())
     assert found is not None
     assert (found.journey.name, found.entry) == ("second", 2)
-    assert match(NURTURE, BOTH, [past("first", days=400), past("second", days=89)], (), NOW) is None
+    assert match(NURTURE, BOTH, [past("first", days=400), past("second", days=90)], ()) is not None
+    assert match(NURTURE, BOTH, [past("first", days=400), past("second", days=89)], ()) is None
 
 
 def test_who_was_kept_out_for_comparison_stays_out_but_is_free_for_other_journeys() -> None:
-    found = match(NURTURE, BOTH, [], {"first"}, NOW)
+    found = match(NURTURE, BOTH, [], {"first"})
     assert found is not None
     assert found.journey.name == "second"
 
 
 def test_a_refused_journey_is_tried_again_only_after_the_quiet_time() -> None:
-    soon = match(NURTURE, {"first": True}, [past("first", days=1, state=EnrolmentState.REFUSED)], (), NOW)
-    later = match(NURTURE, {"first": True}, [past("first", days=8, state=EnrolmentState.REFUSED)], (), NOW)
+    soon = match(NURTURE, {"first"}, [past("first", days=1, state=EnrolmentState.REFUSED)], ())
+    later = match(NURTURE, {"first"}, [past("first", days=8, state=EnrolmentState.REFUSED)], ())
     assert soon is None
-    refused = Candidate({"first": True}, [past("first", days=1, state=EnrolmentState.REFUSED)])
-    assert match_all(NURTURE, refused, NOW)[1]["first"] == "refused lately, tried again after the quiet time"
+    refused = [past("first", days=1, state=EnrolmentState.REFUSED)]
+    assert match_all(NURTURE, ["first"], refused)[1]["first"] == "refused lately, tried again after the quiet time"
     assert later is not None
     assert later.entry == 2
 
@@ -95,16 +103,16 @@ def test_of_all_tracks_together_nobody_enters_more_than_the_pressure_allows() ->
     nurture = NURTURE.model_copy(
         update={"journeys": [*NURTURE.journeys, third], "pressure": Pressure(at_most=2, within="30d")}
     )
-    everything = BOTH | {"third": True}
-    found, why = match_all(nurture, Candidate(everything, [past("second", days=20)]), NOW)
+    everything = (*BOTH, "third")
+    found, why = match_all(nurture, everything, [past("second", days=20)])
     assert [one.journey.name for one in found] == ["first"]
     assert why["third"] == "entered as many journeys lately as `pressure.at_most` allows (2)"
-    found, _ = match_all(nurture, Candidate(everything, [past("second", days=31)]), NOW)
+    found, _ = match_all(nurture, everything, [past("second", days=31)])
     assert [one.journey.name for one in found] == ["first", "third"]
 
 
 def test_a_journey_is_not_entered_only_to_be_left_at_once() -> None:
-    found, why = match_all(NURTURE, Candidate(BOTH, until={"first": True}), NOW)
+    found, why = match_all(NURTURE, BOTH, until=("first",))
     assert [one.journey.name for one in found] == ["second"]
     assert why["first"] == "its `until` holds"
 
@@ -112,18 +120,18 @@ def test_a_journey_is_not_entered_only_to_be_left_at_once() -> None:
 def test_a_journey_whose_coupon_may_not_be_given_is_passed_over_with_the_reason() -> None:
     one, other = NURTURE.journeys
     nurture = NURTURE.model_copy(update={"journeys": [one.model_copy(update={"offers": ["summer"]}), other]})
-    found, why = match_all(nurture, Candidate(BOTH, withheld={"summer": "summer expired on 2026-08-31"}), NOW)
+    found, why = match_all(nurture, BOTH, withheld=(("summer", "summer expired on 2026-08-31"),))
     assert [each.journey.name for each in found] == ["second"]
     assert why["first"] == "summer expired on 2026-08-31"
 
 
 rows = st.lists(
     st.builds(
-        Past,
+        lambda name, entry, state, days: past(name, days, state, entry),
         st.sampled_from(["first", "second"]),
         st.integers(1, 4),
         st.sampled_from(EnrolmentState),
-        st.integers(0, 500).map(lambda days: NOW - timedelta(days=days)),
+        st.integers(0, 500),
     ),
     max_size=6,
 )
@@ -131,7 +139,7 @@ rows = st.lists(
 
 @given(rows)
 def test_no_history_lets_a_journey_without_re_entry_in_twice(history: list[Past]) -> None:
-    found = match(NURTURE, BOTH, history, (), NOW)
+    found = match(NURTURE, BOTH, history, ())
     if found is not None:
         had = [row for row in history if row.journey == found.journey.name]
         assert all(row.entry < found.entry for row in had)

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule, run_state_machine_as_test
 from sqlalchemy import Connection
 
-from leadbridge.store import Store, enrolments
+from leadbridge.store import Store, enrolments, exits
 from leadbridge.store.engine import exclusive
 from leadbridge.store.enrolments import ALLOWED, CONTACT, WAITING, EnrolmentRow, Move
 from leadbridge.types import EnrolmentState
@@ -279,6 +279,26 @@ def test_rows_are_found_by_address_whoever_had_it(store: Store) -> None:
         assert {address: [row.person_id for row in rows] for address, rows in found.items()} == {
             "ada@acme.example": [ada, bob]
         }
+
+
+def test_the_ledger_of_people_and_of_their_addresses_has_each_row_once(store: Store) -> None:
+    with store.writing() as tx:
+        ada, bob = people(tx, 2)
+        enrolments.intend(tx, [intent(ada, grounds=("boss", "Größe")), intent(bob), intent(bob, "tips")], NOW)
+        exits.leave(
+            tx, [exits.Exit(enrolments.history(tx, [bob])[bob][0].id, "over", tell=False)], NOW + timedelta(days=1)
+        )
+    with store.reading() as tx:
+        rows = enrolments.ledger(tx, [ada], ["ada@acme.example", "bob@acme.example"])
+        plain = [row for kept in enrolments.history(tx, [ada, bob]).values() for row in kept]
+    assert rows == [
+        enrolments.LedgerRow(
+            row.id, row.person_id, row.address, row.journey, row.entry, row.state, row.trigger, row.state_at,
+            row.track, frozenset(row.grounds), row.stage, row.left_at, row.variant,
+        )
+        for row in plain
+    ]  # fmt: skip
+    assert [(row.person_id, row.left_at) for row in rows] == [(ada, None), (bob, NOW + timedelta(days=1)), (bob, None)]
 
 
 def test_whoever_is_kept_out_is_remembered(store: Store) -> None:

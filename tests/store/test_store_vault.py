@@ -1,11 +1,15 @@
 """The key: where it comes from, and what it keeps shut."""
 
 import base64
+import hashlib
+import hmac
 import stat
 import threading
 from pathlib import Path
 
 import pytest
+from cryptography.hazmat.primitives.hashes import SHA256
+from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -20,6 +24,12 @@ OTHER = bytes(32)
 @given(st.binary(max_size=300), st.text(max_size=20))
 def test_what_was_sealed_opens_in_its_own_place(plain: bytes, place: str) -> None:
     assert Vault(KEY).open(Vault(KEY).seal(plain, place), place) == plain
+
+
+@given(st.text(max_size=200), st.binary(min_size=32, max_size=32))
+def test_a_digest_is_the_hmac_of_the_text_under_a_key_of_its_own(text: str, key: bytes) -> None:
+    own = HKDF(algorithm=SHA256(), length=32, salt=None, info=b"leadbridge digest").derive(key)
+    assert Vault(key).digest(text) == hmac.new(own, text.encode(), hashlib.sha256).hexdigest()
 
 
 @given(st.binary(max_size=60), st.data())

@@ -1,7 +1,7 @@
 """The right journey for each person, left when it is over, and everybody else explained (requirements 55-84)."""
 
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -10,9 +10,12 @@ import pytest
 from connectors.readonly import DryRunError, read_only
 from leadbridge import clock
 from leadbridge.store import Store, activities, due, enrolments, exits, policies, stops
+from leadbridge.store import leads as lead_store
 from leadbridge.store.tables import enrolments as ledger
 from leadbridge.types import Activity, ActivityKind, EnrolmentState, email_key
 from sync import bounds, coverage, preview, release
+from sync.intents import Plan, plan_journeys
+from sync.loading import load
 from tests.helpers.store_people import people
 from tests.helpers.syncing import BASE, MANY, TAG, TRIGGER, Stage, configuration, journey, moving, stage
 
@@ -286,6 +289,37 @@ def test_everybody_who_may_be_contacted_is_in_a_journey_or_there_is_a_reason(sto
         assert sum(found.in_journey.values()) + sum(found.in_none.values()) == found.contactable == 30
         assert found.in_none["fits no journey"] == 10
         assert set(found.in_none) <= {"fits no journey", "kept out, to compare"}
+
+
+def test_many_planned_at_once_are_planned_as_each_would_be_alone(store: Store) -> None:
+    """Nobody's journey depends on who is in the same batch: with a past, without one, kept out, suppressed."""
+    two = (exit_tag(TAG, holdout=0.3, when={"job_title": "director"}), journey(TRIGGER, holdout=0.3, track="events"))
+    with stage(store, *two) as made:
+        for n in range(24):
+            status = ("subscribed", "subscribed", "unsubscribed")[n % 3]
+            made.lead(f"lead{n}@acme.example", jobtitle=("Director", "Engineer")[n % 2], status=status)
+        made.sync()
+        with moving(made, clock.now() + timedelta(days=8)):
+            at, parts = clock.now(), made.parts
+
+            def planned(ids: Sequence[int]) -> Plan:
+                with store.reading() as tx:
+                    loaded = load(tx, parts.scorer, ids, at)
+                    outlooks = parts.scorer.outlook(loaded.people, loaded.activities, loaded.stages, at)
+                    return plan_journeys(tx, store, parts.scorer, loaded, outlooks, at)
+
+            with store.reading() as tx:
+                ids = lead_store.all_person_ids(tx, 0, 100)
+            whole, alone = planned(ids), [planned([person]) for person in ids]
+    assert whole.exits
+    assert whole.barred
+    assert whole.why_not
+    assert whole.intents == [one for plan in alone for one in plan.intents]
+    assert whole.held_out == [one for plan in alone for one in plan.held_out]
+    assert whole.exits == [one for plan in alone for one in plan.exits]
+    assert whole.barred == {person: why for plan in alone for person, why in plan.barred.items()}
+    assert whole.inside == {person: names for plan in alone for person, names in plan.inside.items()}
+    assert whole.why_not == {person: why for plan in alone for person, why in plan.why_not.items()}
 
 
 # --- bounds ----------------------------------------------------------------------------------------------------------

@@ -76,7 +76,7 @@ class PropertySpec:
 
     name: str  # vendor's name
     label: str
-    kind: str  # "number" | "text" | "choice"; a "webhook" to us; a "subscription" of the vendor's log
+    kind: str  # "number" | "text" | "choice" | "date"; a "webhook" to us; a "subscription" of the vendor's log
     description: str
     options: tuple[str, ...] = ()
 

@@ -127,7 +127,7 @@ def same_number(one: str, other: str) -> bool:
 
 
 def as_text(value: Value, kind: str) -> str | None:
-    """Our value as text for a property of this kind ("number", "text", "choice").
+    """Our value as text for a property of this kind ("number", "text", "choice", "date").
 
     "" when there is no value; None when the value is unusable (not a number) and must not be written at all.
     """

@@ -16,7 +16,7 @@ class Target:
 
     ours: str  # "score.fit"
     name: str  # "leadbridge_fit_score"
-    kind: str  # "number" | "text" | "choice"
+    kind: str  # "number" | "text" | "choice" | "date"
     options: tuple[str, ...] = ()
 
     def spec(self) -> PropertySpec:

@@ -13,7 +13,12 @@ from leadbridge.errors import NeedsOperator
 
 GROUP = "leadbridge"
 
-_TYPES = {"number": ("number", "number"), "text": ("string", "text"), "choice": ("enumeration", "select")}
+_TYPES = {
+    "number": ("number", "number"),
+    "text": ("string", "text"),
+    "choice": ("enumeration", "select"),
+    "date": ("date", "date"),
+}
 """Our kind to HubSpot's type and field type."""
 
 

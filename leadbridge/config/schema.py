@@ -150,12 +150,12 @@ def values(
     *,
     asks: bool = False,
 ) -> dict[str, str]:
-    """Every name `write_back` may use, with the kind of property it fills ("number", "text", "choice").
+    """Every name `write_back` may use, with the kind of property it fills ("number", "text", "choice", "date").
 
     `behaviour`: fields worked out from what people did, with their types; `asks`: are there questions?
     """
     found = {"score": "number", "grade": "choice", "matrix": "choice", "stage": "choice", "reasons": "text",
-             "confidence": "number", "scored_at": "text", "model": "text",
+             "confidence": "number", "scored_at": "date", "model": "text",
              "buyer_journey": "choice", "journey": "text", "segments": "text",
              "hand_off": "text", "hand_off_to": "text",
              "next_asset": "text", "next_asset_url": "text", "next_asset_code": "text",
@@ -163,7 +163,7 @@ def values(
     for name, categories in scores.items():
         found |= {f"score.{name}": "number", f"grade.{name}": "choice", f"reasons.{name}": "text"}
         found |= {f"matrix.{name}": "choice"}
-        found |= {f"confidence.{name}": "number", f"scored_at.{name}": "text", f"model.{name}": "text"}
+        found |= {f"confidence.{name}": "number", f"scored_at.{name}": "date", f"model.{name}": "text"}
         found.update({f"score.{name}.{category}": "number" for category in categories})
     found.update({f"score.{category}": "number" for category in next(iter(scores.values()), ())})
     if near := {f"persona.{name}": "number" for name in personas}:

@@ -49,6 +49,8 @@ def test_a_record_says_how_sure_its_score_is_since_when_and_by_which_rules(store
         model = made.parts.scorer.models[0].hash
         assert shown(made, record, "score", "grade", "matrix") == ["55", "A", "A3"]
         assert shown(made, record, "confidence", "scored_at", "model") == ["50", f"{day:%Y-%m-%d}", model]
+        properties = made.sandbox.hubspot.dump()["properties"]["contacts"]
+        assert properties["leadbridge_scored_at"]["type"] == "date"  # which a list can compare
         time.on(days=2)
         done = look_again(made, record)
         assert (done.rescored.people, done.written.written) == (1, 0)  # a later date alone is no news

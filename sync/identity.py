@@ -3,7 +3,9 @@
 A person may have many records and many addresses. Two records of one system are two people, unless that system says
 it merged them: a CRM keeps addresses unique by itself, so an address that moved from one contact to another moved
 between people. Where a CRM does not (`Lead.shares_address`: Salesforce keeps leads and contacts of one human side by
-side), records that show one address at the same time are one person. Whatever happens, the stricter consent wins.
+side), records that show one address at the same time are one person. An address alone makes no one of two people whom
+another CRM keeps apart: the record goes over to the one whose address it shows. Whatever happens, the stricter consent
+wins.
 """
 
 from collections.abc import Collection, Iterable, Mapping, Sequence
@@ -44,26 +46,46 @@ def absorb(tx: Connection, leads: Sequence[Lead], now: datetime, *, read_now: bo
     held = {record.ref: record for kept in records.values() for record in kept}
     person_of: dict[str, PersonId] = {}  # record key of a lead: its person
     strangers: list[list[Lead]] = []
+    left: set[PersonId] = set()  # by a record that went over, or joined by it
     read = {lead.ref for lead in leads}
-    for together in _sharing(leads, held):
-        known = {owners[key] for lead in together for key in _ids(lead) if key in owners}
-        found = _owner_by_address(together[0], owners, records, read, held, stranger=not known)
-        if found is not None and found not in known:
-            known.add(found)
-            records[found] = [*records.get(found, ()), *(_as_stored(one, found) for one in together)]
-        if not known:
-            strangers.append(together)
-            continue
-        keep, *merged = sorted(known)
+
+    def one_of(people: Collection[PersonId]) -> PersonId:
+        nonlocal owners, person_of, left
+        keep, *merged = sorted(people)
         for lose in merged:
             lead_store.merge_people(tx, keep, lose, now)
             records[keep] = [*records.get(keep, ()), *records.pop(lose, ())]
             owners = {key: keep if person == lose else person for key, person in owners.items()}
             person_of = {key: keep if person == lose else person for key, person in person_of.items()}
-        person_of.update((one.ref.key, keep) for one in together)
+            left = {keep if person == lose else person for person in left}
+        return keep
+
+    for together in _sharing(leads, held):
+        for one in together:
+            if stated := {owners[key] for key in _ids(one) if key in owners}:
+                one_of(stated)
+        known = {owners[key] for one in together for key in _ids(one) if key in owners}
+        found = _owner_by_address(together[0], owners, records, read, held, stranger=not known)
+        everybody = known if found is None else known | {found}
+        if not everybody:
+            strangers.append(together)
+            continue
+        if _kept_apart(everybody, records, together[0].ref.vendor):
+            home = min(known) if found is None else found
+            gone_over = everybody - {home}
+            lead_store.go_over(tx, gone_over, home, now)
+            left |= everybody
+            moved = {one.ref for one in together}
+            records |= {person: [r for r in records.get(person, ()) if r.ref not in moved] for person in gone_over}
+        else:
+            home = one_of(everybody)
+        there = {record.ref for record in records.get(home, ())}
+        news = [_as_stored(one, home) for one in together if one.ref not in there]
+        records[home] = [*records.get(home, ()), *news]
+        person_of.update((one.ref.key, home) for one in together)
     for together, person in zip(strangers, lead_store.new_people(tx, len(strangers), now), strict=True):
         person_of.update((one.ref.key, person) for one in together)
-    stored = {record.ref: record for kept in records.values() for record in kept}
+    stored = {record.ref: record for kept in records.values() for record in kept} | held
     links = {key: person_of[lead.ref.key] for lead in leads for key in _ids(lead)}
     for lead in sorted(leads, key=lambda lead: lead.modified_at):
         for key in _address(lead):
@@ -77,7 +99,7 @@ def absorb(tx: Connection, leads: Sequence[Lead], now: datetime, *, read_now: bo
     edited = {person_of[ref.key] for ref in _edited(tx, leads, stored)}
     lead_store.save_records(tx, [(person_of[lead.ref.key], lead) for lead in leads], now, read_now=read_now)
     _bury(tx, {alias: lead for lead in leads for alias in lead.aliases}, person_of, now)
-    changed = reunite(tx, person_of.values(), now) | gained | edited
+    changed = reunite(tx, {*person_of.values(), *left}, now) | gained | edited | left
     history.bring(tx, [(person_of[one.ref.key], one.past, one.ref not in held) for one in leads], now)
     return changed
 
@@ -283,18 +305,29 @@ def _owner_by_address(
     """The person this record joins by address: for a stranger, one without another live record in the same system.
 
     Where records share addresses, also one with a live record that shows the address now (those of `read` speak for
-    themselves). Who had it once and has another is somebody else: addresses are handed on.
+    themselves); where they do not, one whom another CRM shows with it. Who had it once and has another is somebody
+    else: addresses are handed on.
     """
     person = next((owners[key] for key in _address(lead) if key in owners), None)
     if person is None:
         return None
     others = records.get(person, ())
-    if lead.shares_address and not _stale(lead, held):
+    ours = any(_same_system(record, lead) for record in others)
+    if not _stale(lead, held):
         address = addresses.canonical(lead.email)
         live = (record for record in others if record.gone_at is None and record.ref not in read)
-        if any(addresses.canonical(record.email) == address for record in live):
+        shown = {record.ref.vendor for record in live if addresses.canonical(record.email) == address}
+        if shown and (lead.shares_address or (not ours and shown != {INTAKE})):
             return person
-    return person if stranger and not any(_same_system(record, lead) for record in others) else None
+    return person if stranger and not ours else None
+
+
+def _kept_apart(people: Collection[PersonId], records: Mapping[PersonId, Sequence[StoredRecord]], vendor: str) -> bool:
+    """Are there two of them of whom one other CRM has records at this time?"""
+    systems = [
+        {r.ref.vendor for r in records.get(person, ()) if r.gone_at is None} - {vendor, INTAKE} for person in people
+    ]
+    return sum(map(len, systems)) > len(set().union(*systems))
 
 
 def _as_stored(lead: Lead, person: PersonId) -> StoredRecord:

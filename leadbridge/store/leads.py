@@ -34,13 +34,13 @@ from leadbridge.store import history
 from leadbridge.store.activities import adopt
 from leadbridge.store.columns import to_json
 from leadbridge.store.engine import among, exclusive, insert_all, is_writing, tuples, update_each, upsert
-from leadbridge.store.merging import IDENTITY, merge_people
+from leadbridge.store.merging import IDENTITY, go_over, merge_people
 from leadbridge.store.tables import person_keys, persons, records, write_backs
 from leadbridge.store.text import clean_key
 from leadbridge.types import Lead, RecordRef, Value, email_key
 
 __all__ = [
-    "PersonRow", "StoredRecord", "addresses_of", "all_person_ids", "changed_at", "link_keys", "merge_people",
+    "PersonRow", "StoredRecord", "addresses_of", "all_person_ids", "changed_at", "go_over", "link_keys", "merge_people",
     "new_people", "people", "people_by_key", "person_by_email", "read_state", "records_of", "refs_of",
     "retire_records", "save_people", "save_records", "unread_since",
 ]  # fmt: skip

@@ -1,7 +1,7 @@
 """Two people turn out to be one."""
 
 from collections import defaultdict
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from datetime import datetime
 from typing import Any
 
@@ -12,6 +12,7 @@ from leadbridge.store.activities import note_changes
 from leadbridge.store.due import Lane, mark_due
 from leadbridge.store.engine import exclusive, update_each, upsert
 from leadbridge.store.tables import (
+    FREE,
     activities,
     alerts,
     attribute_history,
@@ -30,7 +31,7 @@ from leadbridge.store.tables import (
     write_backs,
 )
 from leadbridge.store.tables import enrolments as ledger
-from leadbridge.types import EnrolmentState, LifecycleStage
+from leadbridge.types import EnrolmentState, LifecycleStage, SuppressionReason
 
 IDENTITY = "identity"
 """Name under which those who decide who is who wait for each other (`engine.exclusive`)."""
@@ -102,10 +103,36 @@ def _taken(tx: Connection, table: Table, lose: int) -> list[Row[Any]]:
     return list(tx.execute(delete(table).where(table.c.person_id == lose).returning(table)).all())
 
 
+def go_over(tx: Connection, of: Collection[int], person: int, now: datetime) -> None:
+    """A record of each of these people is to be part of `person`, who may be the same human: whatever keeps them from
+    being contacted keeps `person` from it too (reliability G20), and no write-back of theirs wins on that record (G18).
+    """
+    for table in (suppressed_people, holdouts, objections):
+        rows = tx.execute(select(table).where(table.c.person_id.in_(of)))
+        _copy_notes(tx, table, rows.all(), person)
+    numbers = [select(func.coalesce(func.sum(table.c.version), 0)).where(table.c.person_id.in_(of))
+               for table in (scores, standings)]  # fmt: skip
+    version = sum(tx.execute(number).scalar_one() for number in numbers)
+    blank = {"person_id": person, "segments": [], "reasons": {}, "at": FREE, "version": version}
+    upsert(tx, standings, [blank], key=["person_id"], change=lambda new: {"version": standings.c.version + new.version})
+    left = select(persons.c.id).where(persons.c.id.in_(of), persons.c.opted_out)
+    if tx.execute(left.limit(1)).first() is not None:
+        note = {"person_id": person, "reason": SuppressionReason.UNSUBSCRIBED.value, "source": "crm", "at": now}
+        upsert(tx, suppressed_people, [note], key=["person_id", "reason"])
+
+
+def _copy_notes(tx: Connection, table: Table, rows: Sequence[Row[Any]], person: int) -> None:
+    upsert(
+        tx,
+        table,
+        list({tuple(row)[1:]: {**row._mapping, "person_id": person} for row in rows}.values()),
+        key=[column.name for column in table.primary_key],
+    )
+
+
 def _merge_notes(tx: Connection, table: Table, keep: int, lose: int) -> None:
     """What either has, both have: suppressions, hold-outs, objections."""
-    rows = [{**row._mapping, "person_id": keep} for row in _taken(tx, table, lose)]
-    upsert(tx, table, rows, key=[column.name for column in table.primary_key])
+    _copy_notes(tx, table, _taken(tx, table, lose), keep)
 
 
 def _merge_offers(tx: Connection, keep: int, lose: int) -> None:

@@ -122,3 +122,46 @@ def test_after_an_absence_longer_than_the_recycle_bin_everything_known_is_read_a
         clock.set_source(None)
     with store.reading() as tx:
         assert set(leads.records_of(tx, [person(store, stays), person(store, goes)])) == {person(store, stays)}
+
+
+def test_a_person_of_both_crms_has_one_score_on_every_record_and_the_stricter_consent(
+    sandbox: Sandbox, store: Store
+) -> None:
+    parts, org, hubspot = parts_of(sandbox, store), sandbox.salesforce, rooms.unlimited(sandbox).hubspot
+    parts.crms.append(rooms.hubspot(parts.config, Skipping().pace()))
+    setup.apply(parts)
+    one = lead(sandbox, 1, Title=None)
+    contact = hubspot.add_contact({"email": "L1@acme.example", "jobtitle": "Head"})  # the only one who knows the title
+    alone = hubspot.add_contact({"email": "else@acme.example"})
+    cycle.sync(parts)
+
+    def shown(record: str) -> str:
+        found: str = hubspot.dump()["objects"]["contacts"][record]["properties"]["leadbridge_score"]
+        return found
+
+    assert (org.row(one)[SCORE], shown(contact), shown(alone)) == (5.0, "5", "0")
+    org.edit(one, {"HasOptedOutOfEmail": True})
+    cycle.sync(parts)
+    with store.reading() as tx:
+        assert leads.people(tx, [person(store, one)])[person(store, one)].opted_out
+        assert {row.ref.vendor for vendor in ("hubspot", "salesforce")
+                for rows in leads.refs_of(tx, [person(store, one)], vendor).values() for row in rows} == {
+            "hubspot", "salesforce"}  # fmt: skip
+
+
+def test_a_record_that_goes_over_to_somebody_else_shows_their_score(sandbox: Sandbox, store: Store) -> None:
+    parts, org, hubspot = parts_of(sandbox, store), sandbox.salesforce, rooms.unlimited(sandbox).hubspot
+    parts.crms.append(rooms.hubspot(parts.config, Skipping().pace()))
+    setup.apply(parts)
+    one = lead(sandbox, 1, Title=None)
+    known = hubspot.add_contact({"email": "l1@acme.example", "jobtitle": "Head"})
+    for title in ("Chief", "", "Chief", "", "Boss"):  # the score of the first changes often, the second's never
+        hubspot.edit_contact(known, {"jobtitle": title})
+        cycle.sync(parts)
+    hubspot.add_contact({"email": "l2@acme.example"})
+    cycle.sync(parts)
+    assert org.row(one)[SCORE] == 5.0
+    org.edit(one, {"Email": "l2@acme.example"})
+    for _ in range(2):
+        cycle.sync(parts)
+    assert org.row(one)[SCORE] == 0.0

@@ -1,11 +1,12 @@
 """A whole account pulled over HTTP with the vendor's limit on: is everything there, and is the limit what bounds it?
 
 The account is in the sandbox, in a process of its own; what pulls is another process, with the vendor's own SDK, the
-limits of the configuration and an empty SQLite store. The figure is the share of the calls allowed that were made, from
+limits of the configuration and an empty store. The figure is the share of the calls allowed that were made, from
 the end of the first window on, while there was something left to read; beside it stand every record missing, calls
 refused (429), the peak memory of the puller, and how long it took.
 
-    python -m benchmarks.pull [--quick] [--json] [--latency SECONDS] [--limit CALLS] [--ours CALLS]
+    python -m benchmarks.pull [--quick] [--json] [--people N] [--latency SECONDS] [--limit CALLS] [--ours CALLS]
+                              [--store sqlite|postgresql]
 """
 
 import argparse
@@ -15,18 +16,17 @@ import multiprocessing
 import os
 import resource
 import sys
-import tempfile
 import time
 from collections import Counter
 from collections.abc import Iterator
 from itertools import zip_longest
 from multiprocessing.connection import Connection
-from pathlib import Path
 from typing import Any
 
 from sqlalchemy import func, select
 
 from benchmarks.accounts import LISTS, Size, expected, serve, shared_out
+from benchmarks.webhook import stores
 from leadbridge.config.schema import Config
 from leadbridge.store import Store, open_store
 from leadbridge.store.engine import in_pieces
@@ -119,15 +119,20 @@ def used(calls: list[tuple[float, str, int]], ours: int) -> dict[str, Any]:
     }
 
 
-def measure(size: Size, limit: int, ours: int, latency: float) -> dict[str, Any]:
+def shrunk(people: int) -> Size:
+    """The full size with so many people: twenty activities each."""
+    return Size(people, 10 * people, 9 * people, people // 2, people // 2)
+
+
+def measure(size: Size, limit: int, ours: int, latency: float, kind: str) -> dict[str, Any]:
     spawn = multiprocessing.get_context("spawn")
     here, there = spawn.Pipe()
     vendor = spawn.Process(target=serve, args=(size, limit, latency, there))
     vendor.start()
-    with tempfile.TemporaryDirectory(prefix="leadbridge-") as folder:
+    with stores([kind]) as found:
+        store_url = found[kind]
         try:
             url = here.recv()
-            store_url = f"sqlite:///{Path(folder, 'pulled.db')}"
             mine, theirs = spawn.Pipe()
             puller = spawn.Process(target=pull_all, args=(url, store_url, ours, theirs))
             puller.start()
@@ -143,7 +148,7 @@ def measure(size: Size, limit: int, ours: int, latency: float) -> dict[str, Any]
         lacking = missing(store, size)
         store.close()
     return {
-        "people": size.people, "activities": size.activities, "latency_ms": round(1000 * latency),
+        "store": kind, "people": size.people, "activities": size.activities, "latency_ms": round(1000 * latency),
         "account_limit_per_10s": limit, "our_limit_per_10s": ours,
         "missing": sum(lacking.values()), "missing_by_source": {name: n for name, n in lacking.items() if n},
         **used(calls, ours),
@@ -155,12 +160,15 @@ def main() -> int:
     arguments = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     arguments.add_argument("--quick", action="store_true", help="end within a minute: 1,000 leads, 23,600 activities")
     arguments.add_argument("--json", action="store_true", help="one JSON object instead of a table")
+    arguments.add_argument("--people", type=int, help="so many people instead, with twenty activities each")
+    arguments.add_argument("--store", choices=["sqlite", "postgresql"], default="sqlite")
     arguments.add_argument("--latency", type=float, default=0.1, help="seconds every answer is held back")
     arguments.add_argument("--limit", type=int, help="calls the account allows in ten seconds")
     arguments.add_argument("--ours", type=int, help="calls we allow ourselves (default: the same)")
     given = arguments.parse_args()
     limit = given.limit or (QUICK_LIMIT if given.quick else LIMIT)
-    details = measure(QUICK if given.quick else FULL, limit, given.ours or limit, given.latency)
+    size = shrunk(given.people) if given.people else QUICK if given.quick else FULL
+    details = measure(size, limit, given.ours or limit, given.latency, given.store)
     figure = details.pop("of_the_allowed_rate")
     whole = details["missing"] == 0 and details["refused"] == 0 and details["peak_mb"] < MOST_MB
     found = {

@@ -15,9 +15,10 @@ from werkzeug.serving import make_server
 from connectors.base import Change, Outcome
 from connectors.hubspot.connector import HubSpot
 from connectors.hubspot.mapping import contact_ref
-from leadbridge.errors import NeedsOperator, Unknown
+from leadbridge.errors import NeedsOperator, Unknown, VendorError
 from leadbridge.sandbox.server import Sandbox
 from leadbridge.sandbox.world import Fault
+from leadbridge.testing import Skipping
 from leadbridge.testing.stages import SHORT
 from leadbridge.types import Activity, ActivityKind
 from tests.helpers import rooms
@@ -66,6 +67,31 @@ def test_a_redirect_never_carries_the_token_elsewhere(sandbox: Sandbox) -> None:
             room(sandbox).account()
         with pytest.raises(TimeoutError):
             elsewhere.accept()
+
+
+@pytest.mark.parametrize("fault", [{"status": 503, "headers": {"Retry-After": "0"}}, {"kind": "reset_before"}])
+def test_the_sdk_repeats_nothing_behind_our_back(sandbox: Sandbox, fault: dict[str, Any]) -> None:
+    """Its transport repeats a GET with Retry-After three times by itself: uncounted by budgets and deadlines (4)."""
+    sandbox.world.faults.add(Fault(**{"kind": "status", "operation": "account.details", "times": 100, **fault}))
+    clock = Skipping()
+    with pytest.raises(VendorError):
+        rooms.hubspot(rooms.configuration(sandbox.url), clock.pace()).account()
+    assert operations(sandbox).count("account.details") == len(clock.waits) + 1 > 2  # each of our own tries, no more
+
+
+def test_searches_keep_to_their_own_limit_and_not_to_that_of_calls(sandbox: Sandbox) -> None:
+    """Five a second for the whole account, however many calls are allowed (section 13)."""
+    sandbox.hubspot.settings.search_per_second = 5
+    sandbox.hubspot.settings.burst_limit = 0
+    config = rooms.configuration(sandbox.url, hubspot={"searches_per_second": 5, "activities": ["calls"]})
+    assert config.connections.hubspot is not None
+    found = HubSpot(config.connections.hubspot, config)  # in real time: the sandbox counts by its own clock
+    for _ in range(4):
+        list(found.pull_leads({"watermark": now().isoformat()}))
+        list(found.pull_activities("calls", None))
+    searches = [call for call in sandbox.world.journal if call.operation.endswith(".search")]
+    assert len(searches) >= 8
+    assert {call.status for call in searches} == {200}
 
 
 # --- reading ---------------------------------------------------------------------------------------------------------

@@ -2,6 +2,7 @@
 
 import socket
 from collections.abc import Iterator
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -136,6 +137,21 @@ def test_a_tag_that_is_there_already_starts_nothing_again(sandbox: Sandbox) -> N
 
 
 # --- merge fields ----------------------------------------------------------------------------------------------------
+
+
+def test_a_merge_field_beyond_the_first_ten_is_there(sandbox: Sandbox) -> None:
+    """A list without `count` shows ten rows (section 15)."""
+    one = room(sandbox)
+    one.create(one.specs())
+    fields = sandbox.mailchimp.core.state.audiences[rooms.AUDIENCE].merge_fields
+    ours = {spec.name for spec in one.specs()}
+    first = [held for held in fields.values() if held.tag not in ours]
+    mine = [held for held in fields.values() if held.tag in ours]
+    more = [replace(first[0], merge_id=900 + n, tag=f"OTHER{n}") for n in range(12)]
+    fields.clear()
+    fields |= {held.merge_id: held for held in [*first, *more, *mine]}
+    assert len(first) + len(more) > 10
+    assert one.missing(one.specs()) == []
 
 
 def test_creation_that_fails_is_noticed_and_named(sandbox: Sandbox) -> None:

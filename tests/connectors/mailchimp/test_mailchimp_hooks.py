@@ -65,6 +65,19 @@ def test_apply_makes_it_once_and_keeps_the_secret_that_is_shown_once(sandbox: Sa
     assert PATH_SECRET not in repr(one.specs())
 
 
+def test_a_hook_that_differs_by_its_query_is_ours_and_no_second_one_is_made(sandbox: Sandbox, door: str) -> None:
+    """Mailchimp refuses two of them (section 15)."""
+    one = room(sandbox, door)
+    one.create(one.specs())
+    (hook,) = hooks(sandbox)
+    hook.url += "?from=elsewhere"
+    hook.events["unsubscribe"] = False
+    assert "webhook" in {spec.kind for spec in one.missing(one.specs())}
+    one.create(one.specs())
+    (hook,) = hooks(sandbox)
+    assert hook.events["unsubscribe"]
+
+
 def test_what_somebody_changed_is_shown_and_put_right(sandbox: Sandbox, door: str) -> None:
     one = room(sandbox, door)
     one.create(one.specs())

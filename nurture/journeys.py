@@ -10,7 +10,7 @@ from functools import lru_cache
 from typing import NamedTuple
 
 from leadbridge.config.nurture import Journey, Nurture, same_start
-from leadbridge.types import BuyerJourney, EnrolmentState, LifecycleStage
+from leadbridge.types import BuyerJourney, EnrolmentState, LifecycleStage, way_name
 
 S = EnrolmentState
 
@@ -151,6 +151,10 @@ class Matcher:
     def _name_now(self, start: str, name: str) -> str:
         """What the file calls the journey that this starts; where there is none any more, `name`."""
         return self._started.get(same_start(start), name)
+
+    def way_now(self, start: str, name: str, variant: str) -> str:
+        """What an e-mail platform is told of the way in that this started (`way_name`), as the file calls it now."""
+        return way_name(self.name_now(start, name), variant)
 
     # --- what time says ----------------------------------------------------------------------------------------------
 

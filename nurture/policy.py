@@ -5,9 +5,13 @@ import hashlib
 from leadbridge.config.schema import Config
 
 DECIDES = {
-    "behaviour", "buyer_journey", "company", "personas", "questions", "scores", "segments", "stages",
+    "behaviour", "buyer_journey", "company", "fields", "personas", "questions", "scores", "segments", "stages",
 }  # fmt: skip
-"""Sections of the file that decide who is contacted, beside the journeys and the assets that they offer."""
+"""Sections of the file that decide who is contacted, beside the journeys and the assets that they offer. Fields are
+among them: a condition means another thing once its field is read from elsewhere."""
+
+CONSENT = {"given", "at", "add_members", "objection"}
+"""Who may be added to the audience, and who is not scored; the words of a consent contact nobody."""
 
 NURTURE = {"journeys", "pressure", "pause_while", "until"}
 
@@ -20,6 +24,6 @@ def digest(config: Config) -> str:
     offered = {name for journey in config.nurture.journeys for name in journey.offers}
     assets = {name: {"type", "when", "expires"} for name in sorted(offered & config.catalogue.keys())}
     body = config.model_dump_json(
-        include={**dict.fromkeys(sorted(DECIDES), True), "nurture": NURTURE, "catalogue": assets}
+        include={**dict.fromkeys(sorted(DECIDES), True), "nurture": NURTURE, "consent": CONSENT, "catalogue": assets}
     )
     return hashlib.sha256(body.encode()).hexdigest()

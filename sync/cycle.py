@@ -70,7 +70,7 @@ def act(parts: Parts, *, tell: Tell = quiet, rung: Callable[[], bool] = lambda: 
     if parts.platform and parts.platform.specs():
         done.members = write_back.write_back(store, parts.platform, owner=owner, tell=between)
     if parts.platform:  # before anybody enters once more; also while nurture is switched off
-        done.exits = leave.tell_exits(store, parts.platform)
+        done.exits = leave.tell_exits(store, parts.platform, parts.scorer.matcher)
     day.note(store, parts.crms)
     if done.written.paused:
         return done  # sales would not see why: nobody is contacted on a score that the CRM does not show

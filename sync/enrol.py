@@ -23,6 +23,7 @@ from leadbridge.store import leads as lead_store
 from leadbridge.store.engine import Store, exclusive
 from leadbridge.types import EnrolmentState, SuppressionReason
 from nurture import gate
+from nurture.journeys import Matcher
 from sync import bounds, retry, since_backup, verdicts
 from sync.consent import add_consenting
 from sync.holding import renewed
@@ -76,7 +77,7 @@ def enrol(
     """Work through the intents that may go now, and settle what earlier runs left open."""
     done = Enrolled()
     try:
-        settle_uncertain(store, platform, done)
+        settle_uncertain(store, platform, Matcher(config.nurture), done)
         rules = bounds.rules_of(store, config)
         with ThreadPoolExecutor(simultaneous) as pool:
             while _one_batch(store, platform, rules, owner, simultaneous, pool, done, tell):
@@ -89,7 +90,7 @@ def enrol(
     return done
 
 
-def settle_uncertain(store: Store, platform: EmailPlatform, done: Enrolled | None = None) -> int:
+def settle_uncertain(store: Store, platform: EmailPlatform, matcher: Matcher, done: Enrolled | None = None) -> int:
     """Ask the vendor about every uncertain enrolment it can prove; returns how many were settled.
 
     Proof of entry ends the row. Proof of no entry sends a repeatable start back to be checked again, because setting
@@ -99,8 +100,9 @@ def settle_uncertain(store: Store, platform: EmailPlatform, done: Enrolled | Non
     with store.writing() as tx:
         enrolments.strand_expired(tx, clock.replaced())
     for row in _uncertain(store):
-        proof = platform.entered(row.way, row.address, again=row.entry > 1)
-        if proof is None or (proof is False and not platform.repeatable(row.way)):
+        way = matcher.way_now(row.trigger, row.journey, row.variant)
+        proof = platform.entered(way, row.address, again=row.entry > 1)
+        if proof is None or (proof is False and not platform.repeatable(way)):
             continue
         target = EnrolmentState.DONE if proof else EnrolmentState.CHECKED
         words = "the vendor shows the entry" if proof else "the vendor shows no entry"

@@ -46,7 +46,7 @@ def reconcile(parts: Parts, who: str, tell: Callable[[str, int], None] = lambda 
     if found.paused:
         raise NeedsOperator("leadbridge", "reconcile", f"{'; '.join(found.paused)}; contact stays stopped")
     if parts.platform is not None:
-        done.settled = enrol.settle_uncertain(store, parts.platform)
+        done.settled = enrol.settle_uncertain(store, parts.platform, parts.scorer.matcher)
         _compare(store, parts.platform, done, tell)
     with store.writing() as tx:
         now = clock.now()

@@ -8,7 +8,7 @@ keys; `adopt(tx)` without keys is the sweep for those that slipped in beside it.
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from functools import cached_property
+from functools import cached_property, lru_cache
 from typing import Any
 
 from sqlalchemy import BigInteger, ColumnElement, Connection, Text, select, type_coerce, update
@@ -148,14 +148,19 @@ def only_of(tx: Connection, person_ids: Collection[int], kinds: Collection[Activ
 
     What happens to a person (`OF_OTHERS`) is nothing they did.
     """
+    few = among(tx, persons.c.id, sorted(set(person_ids)))
+    return {person for (person,) in tuples(tx, select(persons.c.id).where(few, *_only(frozenset(kinds))))}
+
+
+@lru_cache(8)
+def _only(kinds: frozenset[ActivityKind]) -> tuple[ColumnElement[bool], ColumnElement[bool]]:
+    """Of persons: did nothing but these, and did one of these. The first activity that is found answers."""
     kind = activities.c.kind
 
-    def did(what: ColumnElement[bool]) -> ColumnElement[bool]:  # the first that is found answers
+    def did(what: ColumnElement[bool]) -> ColumnElement[bool]:
         return select(activities.c.id).where(activities.c.person_id == persons.c.id, what).exists()
 
-    low, committing = did(kind.in_(sorted({*kinds} - OF_OTHERS))), did(kind.not_in(sorted({*kinds} | OF_OTHERS)))
-    query = select(persons.c.id).where(among(tx, persons.c.id, sorted(set(person_ids))), ~committing, low)
-    return set(tx.execute(query).scalars())
+    return ~did(kind.not_in(sorted(kinds | OF_OTHERS))), did(kind.in_(sorted(kinds - OF_OTHERS)))
 
 
 def activities_of(tx: Connection, person_ids: Sequence[int], since: datetime | None = None) -> ActivityRows:

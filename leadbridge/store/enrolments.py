@@ -519,8 +519,7 @@ def hold_out(tx: Connection, rows: Iterable[tuple[int, str]], now: datetime) -> 
     )
 
 
-def held_out(tx: Connection, person_ids: Collection[int]) -> set[tuple[int, str]]:
+def held_out(tx: Connection, person_ids: Collection[int]) -> set[tuple[Any, ...]]:
     """The (person, journey) pairs kept out, of these people."""
     query = select(holdouts.c.person_id, holdouts.c.journey)
-    rows = tx.execute(query.where(among(tx, holdouts.c.person_id, sorted(set(person_ids)))))
-    return {(row.person_id, row.journey) for row in rows}
+    return set(tuples(tx, query.where(among(tx, holdouts.c.person_id, sorted(set(person_ids))))))

@@ -142,7 +142,7 @@ def suppressed(tx: Connection, vault: Vault, person_ids: Collection[int]) -> dic
         if address:
             people_of[address].add(person)
     by_person = select(suppressed_people.c.person_id, suppressed_people.c.reason)
-    for person, reason in tx.execute(by_person.where(among(tx, suppressed_people.c.person_id, ids))):
+    for person, reason in tuples(tx, by_person.where(among(tx, suppressed_people.c.person_id, ids))):
         reasons[person].add(reason)
     for person, address in tuples(tx, _known_addresses(tx, ids)):
         people_of[address].add(person)

@@ -44,6 +44,12 @@ def test_what_similar_people_took_up_goes_first_and_says_so() -> None:
     assert best({"basics"}, together={"basics": {"basics": 4, "stories": 4}}) == Next("stories", "for everybody")
 
 
+def test_who_was_offered_all_there_is_gets_nothing_next() -> None:
+    everything, popular = set(CATALOGUE), {name: dict.fromkeys(CATALOGUE, 9) for name in CATALOGUE}
+    for had in ({"used": everything}, {"used": {"basics"}, "offered": everything}):
+        assert best(**had, persona="boss", together=popular) is None
+
+
 def test_expired_wrong_phase_and_wrong_persona_are_never_next() -> None:
     assert best({"basics", "stories"}) is None
     assert best({"basics", "stories"}, persona="boss") == Next("bosses", "for everybody")

@@ -13,6 +13,11 @@ company: {by: partner, scores: {lead: best}}
 catalogue:
   summer: {title: Summer offer, type: coupon, code: SUN27, expires: 2027-08-31, when: {country: Spain}}
   basics: {title: The basics, type: guide}
+consent:
+  given: {budget: {at_least: 7}}
+  at: renewal
+  source: the form on our site
+  wording: I agree
 """
 FILE = SOUND.replace("mailchimp: {tag: lb-guides}", "mailchimp: {tag: lb-guides}, offers: [summer]") + MORE
 
@@ -36,6 +41,10 @@ def config(old: str = "", new: str = "") -> Config:
         ("nurture:\n", "nurture:\n  pressure: {at_most: 9}\n"),
         ("country: Spain", "country: Italy"),
         ("2027-08-31", "2028-08-31"),
+        ("country: {hubspot: country}", "country: {hubspot: state}"),
+        ("{at_least: 7}", "{at_least: 8}"),
+        ("  wording: I agree", "  wording: I agree\n  add_members: true"),
+        ("  wording: I agree", "  wording: I agree\n  objection: {partner: true}"),
     ],
 )
 def test_whatever_decides_who_is_contacted_changes_it(change: tuple[str, str]) -> None:
@@ -48,6 +57,7 @@ def test_whatever_decides_who_is_contacted_changes_it(change: tuple[str, str]) -
         ("title: Summer offer", "title: Offer of the summer"),
         ("  basics: {title: The basics, type: guide}\n", "  more: {title: More, type: guide, when: {partner: true}}\n"),
         ("hubspot: leadbridge_score", "hubspot: our_score"),
+        ("I agree", "Yes, write to me"),
     ],
 )
 def test_what_contacts_nobody_does_not(change: tuple[str, str]) -> None:

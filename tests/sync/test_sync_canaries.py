@@ -42,7 +42,7 @@ def attempt(made: Stage) -> str:
     said.append(repr(made.act()))
     assert made.parts.platform is not None
     try:
-        enrol.settle_uncertain(made.store, made.parts.platform)
+        enrol.settle_uncertain(made.store, made.parts.platform, made.parts.scorer.matcher)
     except VendorError as error:
         said.append(f"{error!r} {error} {error.args}")
     return "\n".join(said)

@@ -82,6 +82,23 @@ def test_a_journey_is_entered_again_only_as_its_policy_says(store: Store, policy
         assert made.entered() == {ADA: entries}
 
 
+@pytest.mark.parametrize("keeps", ["who had it", "who had none"])
+def test_nobody_enters_again_because_two_records_became_one(store: Store, keeps: str) -> None:
+    """The one who is left is the person who had the journey, whichever address and record the CRM keeps (G19)."""
+    with stage(store, journey(TAG), journey(TRIGGER, track="events")) as made, moving(made, START) as time:
+        had = made.lead(ADA)
+        made.sync()
+        assert made.entered() == {ADA: 2}
+        none = made.lead("eda@acme.example")
+        kept = [had, none] if keeps == "who had it" else [none, had]
+        made.sandbox.hubspot.merge(*kept)
+        for _ in range(3):
+            time.on(days=30)
+            made.sync()
+            again(made)
+        assert made.entered() == {ADA: 2}
+
+
 @pytest.mark.parametrize("reads", [["new name"], ["new name", TRIGGER]])
 def test_a_journey_with_a_new_name_is_the_same_journey_to_who_had_it(store: Store, reads: list[str]) -> None:
     """Also where another journey has taken over the old name (G19)."""
@@ -215,13 +232,51 @@ def test_an_exit_the_platform_did_not_hear_of_is_told_again(inside: tuple[Stage,
     assert tags_set(made)["lb-out"] == 1
 
 
-def test_an_exit_overtaken_by_a_new_entry_does_not_end_it(store: Store) -> None:
-    with stage(store, exit_tag(re_enter="after_exit")) as made, moving(made, START) as time:
+def renamed(made: Stage, way: dict[str, Any], name: str) -> None:
+    """The file calls the journey otherwise from here on."""
+    made.config = configuration(made.sandbox.url, way | {"name": name})
+    made.parts = made.worker("w2")
+
+
+def test_who_leaves_a_journey_with_a_new_name_is_taken_out_of_it_at_the_platform(store: Store) -> None:
+    way = exit_tag(lasts="60d")
+    with stage(store, way) as made, moving(made, START) as time:
+        record = made.lead(ADA)
+        made.sync()
+        renamed(made, way, "new name")
+        time.on(days=2)
+        made.edit(record, lifecyclestage="customer")
+        made.sync()
+        (row,) = made.ledger()
+        assert (row.reason_out, row.exit_state) == ("converted: customer", "told")
+        assert tags_set(made)["lb-out"] == 1
+
+
+def test_an_unknown_outcome_is_settled_by_proof_also_under_a_new_name(store: Store) -> None:
+    way = journey(TAG)
+    with stage(store, way) as made, moving(made, START) as time:
+        made.lead(ADA)
+        made.until_enrol()
+        made.fault("reset_after", "members.tags", times=4)
+        made.enrol()
+        assert [row.state for row in made.ledger()] == [S.UNCERTAIN]
+        renamed(made, way, "new name")
+        time.on(seconds=61)
+        made.enrol()
+        assert [row.state for row in made.ledger()] == [S.DONE]
+        assert made.entered() == {ADA: 1}
+
+
+@pytest.mark.parametrize("name", [TAG, "new name"])
+def test_an_exit_overtaken_by_a_new_entry_does_not_end_it(store: Store, name: str) -> None:
+    way = exit_tag(re_enter="after_exit")
+    with stage(store, way) as made, moving(made, START) as time:
         made.lead(ADA)
         made.sync()
         (first,) = made.ledger()
         with store.writing() as tx:
             exits.leave(tx, [exits.Exit(first.id, "test", tell=True)], clock.now())
+        renamed(made, way, name)
         platform, made.parts.platform = made.parts.platform, None  # the exit is not told for a while
         time.on(days=8)
         again(made)

@@ -9,6 +9,7 @@ from collections.abc import Callable
 
 from leadbridge import logs
 from leadbridge.errors import LeadbridgeError, NeedsOperator, VendorError
+from leadbridge.store import ballast
 from sync import accounts, alarms, cycle, downtime, events, needs, pull, retention
 from sync.wiring import Parts
 
@@ -16,6 +17,8 @@ log = logs.logger(__name__)
 
 SWEEP = 15.0
 """Seconds between looks at the store when nobody rings; a lost hint delays work by no more (reliability pattern 3)."""
+
+MEGABYTE = 1_000_000
 
 PULL_EVERY = 300.0
 """Seconds between pulls: webhooks bring what is urgent, pulls bring what webhooks do not tell."""
@@ -69,6 +72,7 @@ class Rounds:
         if not self._confirmed:
             accounts.confirm(self._parts.store, self._parts.rooms)
             self._confirmed = True
+        ballast.tend(self._parts.store, self._parts.config.web.keep_free * MEGABYTE)
         downtime.note(self._parts.store, self._parts.rooms)
         retention.purge_daily(self._parts.store)
         self._look_for_alarms()

@@ -111,13 +111,18 @@ class Store:
 
     def free_space(self) -> int | None:
         """Bytes free where the store's file is; None where the store is another machine's business, or unreachable."""
-        file = self._engine.url.database
-        if self._engine.dialect.name != "sqlite" or not file:
+        if (file := self.file) is None:
             return None
         try:
-            return shutil.disk_usage(Path(file).parent).free
+            return shutil.disk_usage(file.parent).free
         except OSError:
             return None
+
+    @property
+    def file(self) -> Path | None:
+        """The store's file; None on another database."""
+        file = self._engine.url.database
+        return Path(file) if self._engine.dialect.name == "sqlite" and file else None
 
     @contextmanager
     def reading(self) -> Iterator[Connection]:

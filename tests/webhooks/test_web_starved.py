@@ -18,6 +18,10 @@ from pathlib import Path
 import pytest
 import requests
 
+from leadbridge import clock
+from leadbridge.errors import StoreError
+from leadbridge.store import ballast, inbox, open_store
+from tests.helpers.databases import KEY
 from tests.helpers.served_door import deliver, served, stored
 from tests.webhooks.conftest import MAILCHIMP_PATH
 
@@ -137,6 +141,42 @@ def test_before_the_disk_is_full_deliveries_are_turned_away_and_taken_again_once
             filler.unlink()
             until_stored(url, 3)
         assert {1, 3} <= stored(file)
+
+
+def test_on_a_disk_that_others_filled_the_ballast_gives_the_store_room(
+    file: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    made, folder = file, tmp_path / "disk"
+    folder.mkdir()
+    with on_a_small_disk(folder) as mounted:
+        file = Path(shutil.copyfile(made, folder / "store.db"))
+        kept = folder / "store.db.ballast"
+        store = open_store(f"sqlite:///{file}", key=KEY)
+        with store.writing() as tx:
+            inbox.keep(tx, store.vault, "hubspot", [("before", b"{}")], clock.now())
+        ballast.tend(store, 0)
+        assert not kept.exists()
+        ballast.tend(store, 1_000_000)
+        assert kept.stat().st_size == 125_000 <= kept.stat().st_blocks * 512  # really there, no hole
+        make_room = monkeypatch.undo
+        if mounted:
+            make_room = fill(folder, os.getpid(), mounted=mounted)
+            with pytest.raises(StoreError, match="full"), store.writing() as tx:
+                inbox.keep(tx, store.vault, "hubspot", [("full", b"x" * 50_000)], clock.now())
+        else:
+            monkeypatch.setattr(store, "free_space", lambda: 0)
+        ballast.tend(store, 1_000_000)
+        assert not kept.exists()
+        with store.writing() as tx:
+            inbox.keep(tx, store.vault, "hubspot", [("after", b"x" * 50_000)], clock.now())
+        ballast.tend(store, 1_000_000)
+        assert not kept.exists()  # there is no room for it yet
+        make_room()
+        ballast.tend(store, 1_000_000)
+        assert kept.exists()
+        with store.reading() as tx:
+            assert inbox.pending(tx) == 2
+        store.close()
 
 
 # --- memory -----------------------------------------------------------------------------------------------------------

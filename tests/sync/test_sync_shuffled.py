@@ -4,14 +4,17 @@ import json
 import random
 import shutil
 import threading
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import ExitStack
+from contextlib import ExitStack, contextmanager
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
+from uuid import uuid4
 
 import pytest
 import urllib3
+from sqlalchemy import make_url
 
 from leadbridge import clock
 from leadbridge.store import Store, due, leads, open_store
@@ -81,33 +84,49 @@ def delivered(made: Stage, told: list[tuple[str, dict[str, Any]]], seed: int) ->
         made.act()
 
 
-@on_sqlite
-@pytest.mark.parametrize("seeds", [6, pytest.param(200, marks=pytest.mark.slow)])
+@contextmanager
+def copy_of(url: str, request: pytest.FixtureRequest) -> Iterator[str]:
+    """The address of a copy of a store that nobody has open, gone afterwards."""
+    if url.startswith("sqlite"):
+        folder: Path = request.getfixturevalue("tmp_path")
+        file = Path(shutil.copyfile(url.removeprefix("sqlite:///"), folder / f"{uuid4().hex}.db"))
+        yield f"sqlite:///{file}"
+        file.unlink()
+        return
+    with request.getfixturevalue("postgres_server").database(make_url(url).database) as copy:
+        yield copy
+
+
+@pytest.mark.parametrize(
+    ("store_url", "seeds"),
+    [("sqlite", 6), ("postgresql", 6), pytest.param("sqlite", 200, marks=pytest.mark.slow)],
+    indirect=["store_url"],
+)
 def test_however_events_are_shuffled_repeated_and_late_the_end_is_the_same(
-    store: Store, store_url: str, tmp_path: Path, seeds: int
+    store: Store, store_url: str, request: pytest.FixtureRequest, seeds: int
 ) -> None:
-    with stage(store, journey(TAG)) as made, moving(made) as time:
+    with ExitStack() as stack:
+        made = stack.enter_context(stage(store, journey(TAG)))
+        time = stack.enter_context(moving(made))
         told = story(made)
         control(made, "snapshot")
         store.close()
-        file = Path(store_url.removeprefix("sqlite:///"))
-        before = Path(shutil.copyfile(file, tmp_path / "before.db"))
+        before = stack.enter_context(copy_of(store_url, request))
         ends, began = [], time.at
         for seed in range(seeds):
             control(made, "reset")
             time.at = began
             time.on(seconds=0)
-            copy = Path(shutil.copyfile(before, tmp_path / f"{seed}.db"))
-            opened = open_store(f"sqlite:///{copy}", key=KEY)
-            run = Stage(made.sandbox, opened, made.config)
-            delivered(run, told, seed)
-            time.on(seconds=61)
-            run.sync(full=True)  # what we wrote ourselves is read again sooner or later
-            assert set(run.entered().values()) <= {1}
-            assert run.harmless()
-            opened.close()
-            ends.append((run.sandbox.hubspot.dump()["objects"]["contacts"], dump(f"sqlite:///{copy}")))
-            copy.unlink()
+            with copy_of(before, request) as copy:
+                opened = open_store(copy, key=KEY)
+                run = Stage(made.sandbox, opened, made.config)
+                delivered(run, told, seed)
+                time.on(seconds=61)
+                run.sync(full=True)  # what we wrote ourselves is read again sooner or later
+                assert set(run.entered().values()) <= {1}
+                assert run.harmless()
+                opened.close()
+                ends.append((run.sandbox.hubspot.dump()["objects"]["contacts"], dump(copy)))
         for seed, (contacts, said) in enumerate(ends):
             scores = {
                 row["properties"]["email"]: row["properties"].get("leadbridge_score") for row in contacts.values()

@@ -1,5 +1,6 @@
 """What a stranger may cost us: size, packing, framing, patience (reliability G6, G7; faults 9 and 14)."""
 
+import base64
 import gzip
 import http.client
 import json
@@ -18,7 +19,7 @@ from hypothesis import strategies as st
 
 from leadbridge.metrics import WEBHOOK_REFUSED
 from tests.helpers.signers import hubspot_body, hubspot_change, hubspot_headers
-from tests.webhooks.conftest import HUBSPOT_SECRET, MAILCHIMP_PATH, PUBLIC, Door, OpenDoor, on_sqlite
+from tests.webhooks.conftest import HUBSPOT_SECRET, MAILCHIMP_PATH, PUBLIC, Door, OpenDoor, on_sqlite, settings
 from webhooks.base import MAX_BODY
 from webhooks.serve import MAX_HEADERS
 
@@ -110,6 +111,42 @@ def test_a_packed_body_is_refused_unpacked_by_nobody(door: Door) -> None:
     assert (
         send(door, request(signed() + f"Content-Encoding: identity\r\nContent-Length: {len(BODY)}\r\n", BODY))[0] == 204
     )
+
+
+FORM, MULTIPART = "application/x-www-form-urlencoded", "multipart/form-data; boundary=b"
+KEY = base64.b64encode(b"canary-write-key-0123456789:").decode()
+SALESFORCE = {"domain": "acme.my", "client_id": "c", "client_secret": "s", "webhook_secret": "w" * 22}
+SALESFORCE |= {"outbound_secret": "o" * 32}
+EVERY_DOOR = {
+    DOOR: "application/json",
+    "/webhooks/salesforce": "application/json",
+    f"/webhooks/salesforce/outbound/{'o' * 32}": "text/xml",
+    f"/webhooks/mailchimp/{MAILCHIMP_PATH}": FORM,
+    "/v1/batch": "application/json",
+    "/v1/track": "application/json",
+}
+
+
+def test_every_door_has_its_limits_however_a_body_is_framed_or_packed(open_door: OpenDoor) -> None:
+    """A body a little too large and one far too large, with its length and in chunks; bombs; parts of a form."""
+    connections = settings()["connections"] | {"salesforce": SALESFORCE}
+    door = open_door(connections=connections, intake={"write_key": "canary-write-key-0123456789"})
+    bomb = gzip.compress(b"[" * 30_000_000, 9)
+    parts = b"--b\r\nContent-Disposition: form-data; name=a\r\n\r\n" + b"x" * (MAX_BODY + 1) + b"\r\n--b--\r\n"
+    for path, kind in EVERY_DOOR.items():
+        given, line = f"Content-Type: {kind}\r\nAuthorization: Basic {KEY}\r\n", f"POST {path} HTTP/1.1"
+        for size in (MAX_BODY + 1, 3 * MAX_BODY):
+            body = b"x" * size
+            told = [
+                send(door, request(f"{given}Content-Length: {size}\r\n", body, line=line))[0],
+                send(door, request(f"{given}Transfer-Encoding: chunked\r\n", chunks(body, 65536), line=line))[0],
+            ]
+            assert told == [413, 413], (path, size)
+        packed = f"{given}Content-Encoding: gzip\r\nContent-Length: {len(bomb)}\r\n"
+        assert send(door, request(packed, bomb, line=line))[0] in (400, 415), path
+        form = f"Content-Type: {MULTIPART}\r\nAuthorization: Basic {KEY}\r\nTransfer-Encoding: chunked\r\n"
+        assert send(door, request(form, chunks(parts, 65536), line=line))[0] == 413, path
+    assert (door.count(), door.quarantined()) == (0, [])
 
 
 def test_headers_without_end_are_refused(door: Door) -> None:

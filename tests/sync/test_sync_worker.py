@@ -314,6 +314,7 @@ def test_a_webhook_becomes_a_new_score_in_seconds_and_killed_or_stopped_nothing_
     process = site.start()
     until(lambda: site.waiting_events() == 0, 40)
     until(lambda: any(site.contacts()[r]["leadbridge_score"] != before[r] for r in changed))
+    until(site.entered)
     assert set(site.entered().values()) == {1}
     began = time.monotonic()
     assert end(process) == 0

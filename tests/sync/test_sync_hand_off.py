@@ -375,6 +375,39 @@ def test_a_rejected_person_is_recycled_out_of_the_stage_and_offered_again_after_
     assert [row.entry for row in company.rows()] == [1, 2]
 
 
+def test_why_sales_sent_somebody_back_may_count_in_a_score(store: Store) -> None:
+    """The reason is a label that a model may use: told apart by its words, named among the contributions."""
+    rules = [
+        *BASE["scores"]["lead"]["rules"],
+        {"name": "no budget", "category": "fit", "when": {"hand_off_reason": {"words": ["budget"]}}, "points": -20},
+    ]
+    lead = BASE["scores"]["lead"] | {"rules": rules}
+    given = {"rejected": {"when": {"lead_status": "UNQUALIFIED"}, "reason": "why_not"}}
+    with (
+        stage(store, fields=FIELDS, stages=STAGES, hand_off=given, scores={"lead": lead}) as made,
+        moving(made) as time,
+    ):
+        for why in ("no budget this year", "wrong person"):
+            record = made.lead(**READY)
+            made.sync()
+            made.edit(record, hs_lead_status="UNQUALIFIED", message=why)
+            for _ in range(2):
+                time.on(seconds=1)
+                made.sync()
+            with store.reading() as tx:
+                (score,) = scores.current_scores(tx, [made.person(record)])[made.person(record)].values()
+            assert score.value == (35 if "budget" in why else 55)
+
+
+@with_hand_off(per_week=0)
+def test_where_nobody_has_room_nobody_is_told_and_nobody_is_lost(company: Company) -> None:
+    company.made.lead(**READY)
+    for _ in range(3):
+        company.round(days=3)
+    assert [row.state for row in company.rows()] == ["waiting"]
+    assert (company.tasks(), company.chat.told) == ([], [])
+
+
 def test_while_the_crm_says_rejected_nobody_is_offered_again(company: Company) -> None:
     record = company.made.lead(**READY)
     company.round()

@@ -17,6 +17,7 @@ from sqlalchemy import (
     Connection,
     Row,
     Select,
+    Text,
     and_,
     delete,
     literal,
@@ -32,11 +33,11 @@ from leadbridge import clock
 from leadbridge.addresses import canonical
 from leadbridge.store import history
 from leadbridge.store.activities import adopt
-from leadbridge.store.columns import to_json
+from leadbridge.store.columns import from_json, to_json
 from leadbridge.store.engine import among, exclusive, insert_all, is_writing, tuples, update_each, upsert
 from leadbridge.store.merging import IDENTITY, go_over, merge_people
 from leadbridge.store.tables import person_keys, persons, records, write_backs
-from leadbridge.store.text import clean_key
+from leadbridge.store.text import clean_key, from_micros
 from leadbridge.types import Lead, RecordRef, Value, email_key
 
 __all__ = [
@@ -352,20 +353,17 @@ def _since(said: datetime | None, before: datetime | None, now: datetime) -> dat
 
 def people(tx: Connection, person_ids: Collection[int]) -> dict[int, PersonRow]:
     """These people; ids that do not exist are left out."""
-    return {
-        row.id: PersonRow(
-            row.id,
-            row.email,
-            row.attributes,
-            row.opted_out,
-            row.lifecycle_stage,
-            row.created_at,
-            row.valid_from,
-            row.changed_at,
-            row.email_canonical,
-        )
-        for row in tx.execute(select(persons).where(among(tx, persons.c.id, sorted(set(person_ids)))))
-    }
+    columns = persons.c
+    dated = [type_coerce(column, BigInteger) for column in (columns.created_at, columns.valid_from, columns.changed_at)]
+    query = select(columns.id, columns.email, columns.opted_out, columns.lifecycle_stage, columns.email_canonical,
+                   type_coerce(columns.attributes, Text), *dated)  # fmt: skip
+    rows = tuples(tx, query.where(among(tx, columns.id, sorted(set(person_ids)))))
+    known = from_json(f"[{','.join([row[5] for row in rows])}]")  # read at once, at a fraction of the time
+    found = {}
+    for (person, email, opted_out, stage, form, _, *micros), attributes in zip(rows, known, strict=True):
+        created, valid, changed = (None if one is None else from_micros(one) for one in micros)
+        found[person] = PersonRow(person, email, attributes, bool(opted_out), stage, created, valid, changed, form)
+    return found
 
 
 class People(Mapping[int, PersonRow]):

@@ -54,6 +54,8 @@ def _decimal(text: str) -> Decimal:
         found = Decimal(text)
     except InvalidOperation:
         raise Unreadable(text) from None
+    if "_" in text:  # Python would read 1_000, which conditions take for no number
+        raise Unreadable(text)
     if not found.is_finite() or abs(found) > LARGEST:
         raise Unreadable(text)
     return found

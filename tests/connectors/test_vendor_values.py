@@ -54,6 +54,8 @@ def test_words_that_mean_nothing_known_are_unknown_in_every_type(wanted: str, ra
         ("5-25", "integer"),
         ("1,000", "integer"),
         ("NaN", "number"),
+        ("1_000", "number"),
+        ("1_000", "integer"),
         ("Infinity", "number"),
         (str(LARGEST + 1), "integer"),
         ("maybe", "boolean"),

@@ -9,7 +9,7 @@ import pytest
 
 from connectors.readonly import DryRunError, read_only
 from leadbridge import clock
-from leadbridge.store import Store, activities, due, enrolments, exits, policies, stops
+from leadbridge.store import Store, activities, due, enrolments, exits, policies, scores, stops
 from leadbridge.store import leads as lead_store
 from leadbridge.store.tables import enrolments as ledger
 from leadbridge.types import Activity, ActivityKind, EnrolmentState, email_key
@@ -440,6 +440,22 @@ def test_scores_that_are_all_alike_contact_nobody(store: Store) -> None:
         assert "tells nobody from anybody" in next(iter(done.reasons))
         made.lead(jobtitle="Director")
         assert made.sync().enrolled.enrolled == 13
+
+
+def test_a_number_that_is_none_gives_no_points_and_contacts_nobody(store: Store) -> None:
+    rich = {"name": "rich", "category": "fit", "when": {"budget": {"at_least": 1000}}, "points": 40}
+    model = BASE["scores"]["lead"] | {"rules": [rich]}
+    fields = BASE["fields"] | {"budget": {"hubspot": "message", "type": "number"}}
+    fits = journey(TAG, when={"score.lead": {"at_least": 40}})
+    with stage(store, fits, fields=fields, scores={"lead": model}) as made:
+        for said in ("nan", "NaN", "inf", "-inf", "Infinity", "1e999", "1_000_000", "", "much"):
+            made.lead(message=said)
+        made.lead(ADA, message="5000")
+        made.sync()
+        assert made.entered() == {ADA: 1}
+        with store.reading() as tx:
+            found = scores.current_scores(tx, lead_store.all_person_ids(tx, 0, 100))
+        assert sorted(row["lead"].value for row in found.values()) == [0] * 9 + [40]
 
 
 def test_at_night_people_wait_for_their_morning(store: Store) -> None:

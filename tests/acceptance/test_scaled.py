@@ -98,7 +98,8 @@ def test_events_reach_the_crm_as_scores_whatever_becomes_of_redis_and_of_worker_
         began = time.monotonic()
         assert process.end() == 0, process.words
         assert time.monotonic() - began < 30
-        assert "Traceback" not in process.words
+        raised = [line for line in process.words.splitlines() if "Traceback" in line]
+        assert [line for line in raised if "WorkerLostError" not in line] == []  # which is the one we killed
 
 
 @pytest.mark.slow
@@ -138,7 +139,9 @@ def test_many_workers_on_one_backlog_do_everything_once_and_use_the_vendors_limi
     with postgres_server.database() as url, site(tmp_path, url, redis.url, count=people) as made:
         text = made.file.read_text(encoding="utf-8")
         made.file.write_text(re.sub(r"requests_per_10s: \d+", f"requests_per_10s: {LIMIT}", text), encoding="utf-8")
-        made.sandbox.hubspot.settings.burst_limit = LIMIT
+        hubspot = made.sandbox.hubspot
+        hubspot.settings.burst_limit = LIMIT
+        hubspot.restore(hubspot.snapshot())  # the calls that set the account up are of another time, and not paced
         made.sandbox.world.latency = 0.1
         events = leave_events(made, 5 * people)
         before = len(made.sandbox.world.journal)

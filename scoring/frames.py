@@ -84,6 +84,7 @@ class Activities:
     kind: NDArray[np.int8]
     at: NDArray[np.int64]
     documents: Documents
+    _of_kinds: dict[frozenset[int], Documents] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         lengths = {len(self.person), len(self.kind), len(self.at), len(self.documents.codes)}
@@ -104,6 +105,25 @@ class Activities:
     ) -> "Activities":
         """From columns that name people by id. Raises ValueError for someone who is not in `people`."""
         return cls(people.rows_of(person_ids), kind, at, documents)
+
+    def documents_of(self, kinds: frozenset[int] | None) -> Documents:
+        """What activities of these kinds carry (None: of all kinds), so that a text is read only where it counts.
+
+        Codes are there for every activity, and are right for those of these kinds.
+        """
+        if kinds is None:
+            return self.documents
+        if kinds not in self._of_kinds:
+            codes, documents = self.documents.codes, self.documents.documents
+            used = np.unique(codes[np.isin(self.kind, sorted(kinds))])
+            used = used[used >= 0]
+            found = self.documents
+            if len(used) * 2 < len(documents):
+                place = np.full(len(documents) + 1, -1, np.int32)  # the last place is that of code -1
+                place[used] = np.arange(len(used))
+                found = Documents(place[codes], [documents[code] for code in used.tolist()])
+            self._of_kinds[kinds] = found
+        return self._of_kinds[kinds]
 
     def counting_machines(self) -> "Activities":
         """The same, as if people had done what machines did."""

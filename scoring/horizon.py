@@ -192,7 +192,7 @@ def _of_model(
             paused = None if rule.decay.pause is None else rule.decay.pause.check(people.facts, t)[rows.person]
             worth = np.full(len(rows.row), abs(float(rule.points)))
             if rule.each is not None:
-                number = matching.numbers(rule.each, rows.row)
+                number = matching.numbers(rule, rule.each, rows.row)
                 worth *= np.where(np.isfinite(number), np.abs(np.clip(number, -1e9, 1e9)), 0.0)
             worth *= rule.decay.speed(rows.age, paused)
             speed[category_of[index]] += np.bincount(rows.person, worth, minlength=n)

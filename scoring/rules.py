@@ -50,7 +50,7 @@ class Matching:
     """Which activities a rule sees. They are put in order of kind once, so that a rule's kind is a slice."""
 
     def __init__(self, activities: Activities, t: int) -> None:
-        self._documents = activities.documents
+        self._documents = activities.documents_of
         self._t = t
         past = np.flatnonzero(activities.at <= t)
         kind = activities.kind[past]
@@ -66,29 +66,34 @@ class Matching:
         found = self._kinds(rule.kinds)
         if rule.within is not None and not rule.first_only:
             found = found.where(found.age < rule.within)
-        found = self._passing(found, rule.where, rule.where_keys)
-        if rule.then is not None and len(found.row):
-            then = self._passing(self._kinds(rule.then.kinds), rule.then.where, rule.then.where_keys)
-            found = found.where(_followed(found, then, rule.then.within))
+        found = self._passing(found, rule.kinds, rule.where, rule.where_keys)
+        if (then := rule.then) is not None and len(found.row):
+            later = self._passing(self._kinds(then.kinds), then.kinds, then.where, then.where_keys)
+            found = found.where(_followed(found, later, then.within))
         return found
 
-    def _passing(self, rows: _Rows, where: Prepared | None, keys: frozenset[str]) -> _Rows:
+    def _passing(
+        self, rows: _Rows, kinds: frozenset[int] | None, where: Prepared | None, keys: frozenset[str]
+    ) -> _Rows:
         if where is None:
             return rows
-        passing = where.check(self._documents.columns(keys), self._t)
-        return rows.where(passing[self._documents.codes[rows.row]])
+        documents = self._documents(kinds)
+        passing = where.check(documents.columns(keys), self._t)
+        return rows.where(passing[documents.codes[rows.row]])
 
-    def values(self, key: str, rows: NDArray[np.intp]) -> NDArray[np.int32]:
-        """A code per distinct value of an attribute, as its text compares; -1 where there is none."""
-        column = self._documents.column(key)
+    def values(self, rule: CompiledRule, key: str, rows: NDArray[np.intp]) -> NDArray[np.int32]:
+        """A code per distinct value of an attribute of the rule's activities, as its text compares; -1 for none."""
+        documents = self._documents(rule.kinds)
+        column = documents.column(key)
         seen: dict[str, int] = {}
         codes = [-1 if reading is None else seen.setdefault(reading[1], len(seen)) for reading in column.readings]
-        found: NDArray[np.int32] = column.spread(codes, -1)[self._documents.codes[rows]].astype(np.int32)
+        found: NDArray[np.int32] = column.spread(codes, -1)[documents.codes[rows]].astype(np.int32)
         return found
 
-    def numbers(self, key: str, rows: NDArray[np.intp]) -> NDArray[np.float64]:
-        """A numeric attribute of these rows; NaN where it has none."""
-        return self._documents.column(key).numbers[self._documents.codes[rows]]
+    def numbers(self, rule: CompiledRule, key: str, rows: NDArray[np.intp]) -> NDArray[np.float64]:
+        """A numeric attribute of these activities of the rule's; NaN where it has none."""
+        documents = self._documents(rule.kinds)
+        return documents.column(key).numbers[documents.codes[rows]]
 
     def _kinds(self, kinds: frozenset[int] | None) -> _Rows:
         if kinds is not None and kinds not in self._of_kinds:
@@ -144,7 +149,7 @@ def _chosen(rule: CompiledRule, matching: Matching) -> tuple[_Rows, NDArray[np.f
     rows = matching.rows(rule)
     each = None
     if rule.each is not None:
-        each = matching.numbers(rule.each, rows.row)
+        each = matching.numbers(rule, rule.each, rows.row)
         rows, each = rows.where(known := np.isfinite(each)), each[known]
     if rule.first_only or rule.distinct is not None:
         chosen = _first(rule, rows, each) if rule.first_only else _distinct(rule, rows, each, matching)
@@ -166,7 +171,7 @@ def _first(rule: CompiledRule, rows: _Rows, each: NDArray[np.float64] | None) ->
 
 def _distinct(rule: CompiledRule, rows: _Rows, each: NDArray[np.float64] | None, matching: Matching) -> Mask:
     """The newest row of each person and value; of equally new ones that with the largest value of `each`."""
-    value = matching.values(str(rule.distinct), rows.row)
+    value = matching.values(rule, str(rule.distinct), rows.row)
     return _last_of_run((-rows.age, value, rows.person), each) & (value >= 0)
 
 

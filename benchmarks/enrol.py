@@ -46,7 +46,7 @@ from leadbridge.config.nurture import Nurture
 from leadbridge.config.schema import Config
 from leadbridge.sandbox.server import Sandbox
 from leadbridge.store import due, enrolments, exits, offers, suppressions
-from leadbridge.store.engine import insert_all
+from leadbridge.store.rows import insert_all
 from leadbridge.store.tables import enrolments as ledger
 from leadbridge.store.tables import holdouts, person_keys, persons
 from leadbridge.types import EnrolmentState, SuppressionReason, email_key

@@ -29,7 +29,7 @@ from benchmarks.accounts import LISTS, Size, expected, serve, shared_out
 from benchmarks.webhook import stores
 from leadbridge.config.schema import Config
 from leadbridge.store import Store, open_store
-from leadbridge.store.engine import in_pieces
+from leadbridge.store.rows import in_pieces
 from leadbridge.store.tables import activities, records
 
 KEY = bytes(range(32))

@@ -31,7 +31,7 @@ log = logs.logger(__name__)
 
 BATCH = 512
 """People scored in one go: a transaction of some tens of milliseconds, so that the door never waits long. A power of
-two is one statement for each table (`store.engine`)."""
+two is one statement for each table (`store.rows`)."""
 
 
 QUARANTINE = "rescore"

@@ -16,7 +16,8 @@ from sqlalchemy import BigInteger, ColumnElement, Connection, Text, select, type
 from leadbridge import machines
 from leadbridge.store import machine_events
 from leadbridge.store.columns import from_json
-from leadbridge.store.engine import among, tuples, upsert
+from leadbridge.store.engine import among
+from leadbridge.store.rows import tuples, upsert
 from leadbridge.store.tables import activities, activity_changes, person_keys, persons
 from leadbridge.store.text import clean_key, from_micros
 from leadbridge.types import Activity, ActivityKind

@@ -7,8 +7,9 @@ from typing import Any
 
 from sqlalchemy import Connection, Row, func, select
 
-from leadbridge.store.engine import among, update_each, upsert
+from leadbridge.store.engine import among
 from leadbridge.store.leases import SECONDS, UNHELD, claim_rows, held_ids
+from leadbridge.store.rows import update_each, upsert
 from leadbridge.store.tables import alerts
 
 WAITING, SENT, FAILED = "waiting", "sent", "failed"

@@ -23,7 +23,8 @@ from sqlalchemy import Connection
 from leadbridge import clock
 from leadbridge.errors import StoreError
 from leadbridge.store import audit, leases, migrations, stops
-from leadbridge.store.engine import Store, high_ids, in_pieces, set_high_ids
+from leadbridge.store.engine import Store, high_ids, set_high_ids
+from leadbridge.store.rows import in_pieces
 from leadbridge.store.tables import metadata
 from leadbridge.store.vault import Vault
 

@@ -16,7 +16,8 @@ from leadbridge import logs
 from leadbridge.budgets import LOOK_AGAIN, Budget, OwnBudgets
 from leadbridge.errors import StoreError
 from leadbridge.store import leases
-from leadbridge.store.engine import Store, database_now, running_now, upsert
+from leadbridge.store.engine import Store, database_now, running_now
+from leadbridge.store.rows import upsert
 from leadbridge.store.tables import FREE, budgets
 from leadbridge.store.tables import leases as lease_rows
 

@@ -11,7 +11,7 @@ from typing import Any
 from sqlalchemy import BigInteger, Connection, Select, Text, func, select, type_coerce
 
 from leadbridge.store.columns import from_json
-from leadbridge.store.engine import in_pieces
+from leadbridge.store.rows import in_pieces
 from leadbridge.store.tables import persons, scores, standings
 from leadbridge.types import Value
 

@@ -8,7 +8,8 @@ from datetime import datetime
 
 from sqlalchemy import Connection, delete, select, update
 
-from leadbridge.store.engine import among, upsert
+from leadbridge.store.engine import among
+from leadbridge.store.rows import upsert
 from leadbridge.store.tables import consents, objections, score_history
 
 

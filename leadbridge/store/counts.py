@@ -10,7 +10,8 @@ import threading
 from sqlalchemy import Connection, select
 
 from leadbridge import logs, metrics
-from leadbridge.store.engine import Store, upsert
+from leadbridge.store.engine import Store
+from leadbridge.store.rows import upsert
 from leadbridge.store.tables import counts
 
 log = logs.logger(__name__)

@@ -13,8 +13,9 @@ from typing import Any
 
 from sqlalchemy import BigInteger, Connection, Row, case, delete, func, select, type_coerce, update
 
-from leadbridge.store.engine import among, database_now, tuples, upsert
+from leadbridge.store.engine import among, database_now
 from leadbridge.store.leases import SECONDS, SUSPECT, UNHELD, claim_rows, held_ids, renew_rows
+from leadbridge.store.rows import tuples, upsert
 from leadbridge.store.tables import due
 
 

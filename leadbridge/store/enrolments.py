@@ -14,8 +14,9 @@ from sqlalchemy import BigInteger, ColumnElement, Connection, Row, Text, func, s
 
 from leadbridge.store.columns import from_json
 from leadbridge.store.due import Lane
-from leadbridge.store.engine import among, database_now, is_writing, tuples, update_each, upsert
+from leadbridge.store.engine import among, database_now, is_writing
 from leadbridge.store.leases import SECONDS, UNHELD, claim_rows, held_ids, renew_rows
+from leadbridge.store.rows import tuples, update_each, upsert
 from leadbridge.store.tables import enrolments, holdouts
 from leadbridge.store.text import from_micros
 from leadbridge.types import EnrolmentState, way_name

@@ -6,8 +6,9 @@ from datetime import datetime
 
 from sqlalchemy import Connection, select, update
 
-from leadbridge.store.engine import among, update_each
+from leadbridge.store.engine import among
 from leadbridge.store.enrolments import EnrolmentRow, row_of
+from leadbridge.store.rows import update_each
 from leadbridge.store.tables import enrolments
 
 TO_TELL, TOLD = "wanted", "told"

@@ -13,8 +13,9 @@ from typing import Any
 from sqlalchemy import Column, Connection, Table, delete, select
 
 from leadbridge.store import audit, packs, suppressions
-from leadbridge.store.engine import among, upsert
+from leadbridge.store.engine import among
 from leadbridge.store.leads import people_by_key, records_of
+from leadbridge.store.rows import upsert
 from leadbridge.store.tables import activities, forgotten, members, metadata, person_keys, persons, quarantine
 from leadbridge.store.text import clean_key
 from leadbridge.store.vault import Vault

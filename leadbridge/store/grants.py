@@ -5,7 +5,7 @@ from datetime import datetime
 
 from sqlalchemy import Connection, select
 
-from leadbridge.store.engine import upsert
+from leadbridge.store.rows import upsert
 from leadbridge.store.tables import grants
 from leadbridge.store.vault import Vault
 

@@ -13,8 +13,9 @@ from typing import Any
 
 from sqlalchemy import Connection, Row, func, select, update
 
-from leadbridge.store.engine import among, update_each, upsert
+from leadbridge.store.engine import among
 from leadbridge.store.leases import UNHELD, claim_rows, held_ids
+from leadbridge.store.rows import update_each, upsert
 from leadbridge.store.tables import hand_offs
 
 WAITING, OPEN, CLOSED = "waiting", "open", "closed"

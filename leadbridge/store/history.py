@@ -14,7 +14,8 @@ from typing import Any
 
 from sqlalchemy import Connection, Row, func, literal, select
 
-from leadbridge.store.engine import among, insert_all, update_each
+from leadbridge.store.engine import among
+from leadbridge.store.rows import insert_all, update_each
 from leadbridge.store.tables import attribute_history as history
 from leadbridge.store.tables import persons, stage_history
 from leadbridge.types import LifecycleStage, Past, Value

@@ -15,8 +15,9 @@ from sqlalchemy import ColumnElement, Connection, Row, delete, func, select, upd
 
 from leadbridge.errors import StoreError
 from leadbridge.store import quarantine
-from leadbridge.store.engine import among, database_now, insert_all, upsert
+from leadbridge.store.engine import among, database_now
 from leadbridge.store.leases import SECONDS, SUSPECT, UNHELD, claim_rows, held_ids, renew_rows
+from leadbridge.store.rows import insert_all, upsert
 from leadbridge.store.tables import deliveries, inbox
 from leadbridge.store.text import clean_key
 from leadbridge.store.vault import Vault

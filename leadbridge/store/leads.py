@@ -34,8 +34,9 @@ from leadbridge.addresses import canonical
 from leadbridge.store import history
 from leadbridge.store.activities import adopt
 from leadbridge.store.columns import from_json, to_json
-from leadbridge.store.engine import among, exclusive, insert_all, is_writing, tuples, update_each, upsert
+from leadbridge.store.engine import among, exclusive, is_writing
 from leadbridge.store.merging import IDENTITY, go_over, merge_people
+from leadbridge.store.rows import insert_all, tuples, update_each, upsert
 from leadbridge.store.tables import person_keys, persons, records, write_backs
 from leadbridge.store.text import clean_key, from_micros
 from leadbridge.types import Lead, RecordRef, Value, email_key

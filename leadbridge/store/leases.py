@@ -11,7 +11,8 @@ from typing import Any, Protocol
 from sqlalchemy import ColumnElement, Connection, Row, Table, case, select, update
 
 from leadbridge.store import tables
-from leadbridge.store.engine import among, database_now, new_token, upsert
+from leadbridge.store.engine import among, database_now, new_token
+from leadbridge.store.rows import upsert
 from leadbridge.store.tables import FREE, leases
 
 SECONDS = 30

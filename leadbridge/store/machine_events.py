@@ -25,7 +25,8 @@ from leadbridge.machines import (
     pairs,
 )
 from leadbridge.store.columns import from_json
-from leadbridge.store.engine import among, in_pieces
+from leadbridge.store.engine import among
+from leadbridge.store.rows import in_pieces
 from leadbridge.store.tables import activities
 from leadbridge.store.text import clean_key
 from leadbridge.types import Activity, ActivityKind

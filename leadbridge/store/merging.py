@@ -10,7 +10,8 @@ from sqlalchemy import Connection, Row, Table, delete, func, select, update
 from leadbridge.store import audit, consents, enrolments, hand_offs, history
 from leadbridge.store.activities import note_changes
 from leadbridge.store.due import Lane, mark_due
-from leadbridge.store.engine import exclusive, update_each, upsert
+from leadbridge.store.engine import exclusive
+from leadbridge.store.rows import update_each, upsert
 from leadbridge.store.tables import (
     FREE,
     activities,

@@ -7,7 +7,8 @@ from datetime import datetime
 
 from sqlalchemy import Connection, func, select
 
-from leadbridge.store.engine import among, tuples, upsert
+from leadbridge.store.engine import among
+from leadbridge.store.rows import tuples, upsert
 from leadbridge.store.tables import offers
 
 

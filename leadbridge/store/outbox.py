@@ -17,8 +17,9 @@ from sqlalchemy import Connection, Row, Table, Text, delete, func, select, type_
 
 from leadbridge.store import quarantine
 from leadbridge.store.columns import from_json, to_json
-from leadbridge.store.engine import among, database_now, is_writing, tuples, update_each, upsert
+from leadbridge.store.engine import among, database_now, is_writing
 from leadbridge.store.leases import SECONDS, UNHELD, claim_rows, held_ids, renew_rows
+from leadbridge.store.rows import tuples, update_each, upsert
 from leadbridge.store.tables import members, records, write_backs
 from leadbridge.store.text import clean_key, from_micros, to_micros
 from leadbridge.store.vault import Vault

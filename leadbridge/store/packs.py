@@ -21,7 +21,8 @@ from sqlalchemy import BigInteger, Connection, Text, delete, select, type_coerce
 
 from leadbridge.store.activities import activities_of
 from leadbridge.store.columns import from_json
-from leadbridge.store.engine import among, in_pieces, upsert
+from leadbridge.store.engine import among
+from leadbridge.store.rows import in_pieces, upsert
 from leadbridge.store.tables import activities, activity_changes, activity_packs
 
 SPAN = 16_384

@@ -8,9 +8,10 @@ from datetime import datetime
 
 from sqlalchemy import Connection, delete, func, select, update
 
-from leadbridge.store.engine import database_now, upsert
+from leadbridge.store.engine import database_now
 from leadbridge.store.leases import SECONDS, SUSPECT, UNHELD, claim_rows, held_ids, renew_rows
 from leadbridge.store.packs import span_of
+from leadbridge.store.rows import upsert
 from leadbridge.store.tables import facts, passes, persons, scores
 from leadbridge.store.text import from_micros, to_micros
 

@@ -6,7 +6,7 @@ from datetime import datetime, timedelta
 from sqlalchemy import Connection, exists, func, select, update
 
 from leadbridge.store import audit
-from leadbridge.store.engine import upsert
+from leadbridge.store.rows import upsert
 from leadbridge.store.tables import enrolments, policies
 
 

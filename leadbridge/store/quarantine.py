@@ -6,7 +6,7 @@ from typing import Any
 
 from sqlalchemy import Connection, Row, delete, func, select
 
-from leadbridge.store.engine import upsert
+from leadbridge.store.rows import upsert
 from leadbridge.store.tables import quarantine
 from leadbridge.store.text import clean_key
 from leadbridge.store.vault import Vault

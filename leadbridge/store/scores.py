@@ -17,7 +17,8 @@ from typing import Any, NamedTuple
 from sqlalchemy import Connection, FromClause, Row, func, select
 
 from leadbridge.store.columns import Encoded, to_json
-from leadbridge.store.engine import among, insert_all, tuples, upsert
+from leadbridge.store.engine import among
+from leadbridge.store.rows import insert_all, tuples, upsert
 from leadbridge.store.tables import score_history, scores, stage_history
 from leadbridge.store.tables import standings as standings_table
 from leadbridge.types import BuyerJourney, Contribution, LifecycleStage, Lines, Score

@@ -6,7 +6,7 @@ from datetime import datetime
 from sqlalchemy import Connection, delete, select
 
 from leadbridge.store import audit
-from leadbridge.store.engine import upsert
+from leadbridge.store.rows import upsert
 from leadbridge.store.tables import stops
 
 CONTACT = "contact"

@@ -12,8 +12,9 @@ from typing import Any
 from sqlalchemy import CompoundSelect, Connection, func, select, union, union_all
 
 from leadbridge.addresses import canonical
-from leadbridge.store.engine import among, is_writing, tuples, upsert
+from leadbridge.store.engine import among, is_writing
 from leadbridge.store.enrolments import cancel_waiting
+from leadbridge.store.rows import tuples, upsert
 from leadbridge.store.tables import person_keys, persons, records, suppressed_people, suppressions
 from leadbridge.store.text import clean_key
 from leadbridge.store.vault import Vault

@@ -6,7 +6,7 @@ from datetime import datetime
 
 from sqlalchemy import Connection, select
 
-from leadbridge.store.engine import upsert
+from leadbridge.store.rows import upsert
 from leadbridge.store.tables import watermarks
 
 

@@ -23,7 +23,7 @@ import sqlalchemy as sa
 import leadbridge.store.migrations
 from leadbridge.store import due, open_store
 from leadbridge.store import rotation as rotating
-from leadbridge.store.engine import insert_all
+from leadbridge.store.rows import insert_all
 from leadbridge.store.tables import persons
 from tests.helpers.databases import KEY
 from tests.helpers.store_people import NOW

@@ -15,7 +15,8 @@ from sqlalchemy.exc import DBAPIError
 
 from leadbridge.errors import StoreError
 from leadbridge.store import Store, open_store
-from leadbridge.store.engine import among, exclusive, insert_all, update_each, upsert
+from leadbridge.store.engine import among, exclusive
+from leadbridge.store.rows import insert_all, update_each, upsert
 from leadbridge.store.tables import deliveries, facts, persons
 from tests.helpers.databases import KEY, Server, binaries, start
 from tests.helpers.store_people import NOW, people

@@ -12,7 +12,7 @@ from typer.testing import CliRunner
 from leadbridge.cli import app
 from leadbridge.config.schema import Config
 from leadbridge.store import Store, tables
-from leadbridge.store.engine import insert_all
+from leadbridge.store.rows import insert_all
 from leadbridge.types import LifecycleStage as S
 from nurture.holdout import held_out
 from sync import outcomes

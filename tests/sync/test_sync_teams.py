@@ -10,7 +10,7 @@ from typer.testing import CliRunner
 
 from leadbridge.cli import app
 from leadbridge.store import Store, activities, tables
-from leadbridge.store.engine import insert_all
+from leadbridge.store.rows import insert_all
 from leadbridge.types import Activity, ActivityKind, email_key
 from sync.answering import answering
 from sync.sizes import sizes

@@ -24,7 +24,7 @@ from typing import Any
 import psycopg
 from psycopg import sql
 
-from leadbridge.store import open_store
+from leadbridge.store import Store, open_store
 
 KEY = bytes(range(32))
 """Key of every store in tests."""
@@ -233,3 +233,16 @@ def _migrate(url: str) -> None:
     store = open_store(url, key=KEY)
     store.migrate()
     store.close()
+
+
+class Fresh:
+    """Fresh stores, quickly."""
+
+    def __init__(self, template: Path, folder: Path) -> None:
+        self.template, self.folder, self.count = template, folder, 0
+
+    def __call__(self) -> Store:
+        self.count += 1
+        file = self.folder / f"{self.count}.db"
+        file.write_bytes(self.template.read_bytes())
+        return open_store(f"sqlite:///{file}", key=KEY)

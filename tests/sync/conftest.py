@@ -17,7 +17,7 @@ import sqlalchemy as sa
 from leadbridge import logs
 from leadbridge.store import Store, open_store
 from leadbridge.store.tables import metadata
-from tests.helpers.databases import KEY
+from tests.helpers.databases import KEY, Fresh
 
 
 class Lasting:
@@ -82,3 +82,9 @@ def log() -> Iterator[io.StringIO]:
     root.setLevel(level)
     logs._hidden.clear()
     logs._hidden.update(hidden)
+
+
+@pytest.fixture
+def fresh(_sqlite_template: Path, tmp_path: Path) -> Fresh:
+    """A store for each example of a property: `fresh()`."""
+    return Fresh(_sqlite_template, tmp_path)

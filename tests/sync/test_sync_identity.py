@@ -5,7 +5,6 @@ from collections import defaultdict
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from itertools import pairwise
-from pathlib import Path
 
 import pytest
 from hypothesis import HealthCheck, given, settings
@@ -13,10 +12,10 @@ from hypothesis import strategies as st
 from sqlalchemy import select
 
 from connectors.base import Reading
-from leadbridge.store import Store, activities, leads, open_store, suppressions, tables
+from leadbridge.store import Store, activities, leads, suppressions, tables
 from leadbridge.types import Activity, ActivityKind, Lead, RecordRef, SuppressionReason, email_key
 from sync import identity
-from tests.helpers.databases import KEY, sqlite_template
+from tests.helpers.databases import Fresh
 
 NOW = datetime(2026, 3, 2, 9, 30, tzinfo=UTC)
 
@@ -164,29 +163,6 @@ def known(store: Store) -> Known:
         ids = leads.all_person_ids(tx, 0, 10_000)
         keys = {row.key: row.person_id for row in tx.execute(select(tables.person_keys))}
         return Known(keys, leads.records_of(tx, ids), leads.people(tx, ids))
-
-
-@pytest.fixture(scope="module")
-def template(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return sqlite_template(tmp_path_factory.mktemp("identity"))
-
-
-class Fresh:
-    """Fresh stores, quickly."""
-
-    def __init__(self, template: Path, folder: Path) -> None:
-        self.template, self.folder, self.count = template, folder, 0
-
-    def __call__(self) -> Store:
-        self.count += 1
-        file = self.folder / f"{self.count}.db"
-        file.write_bytes(self.template.read_bytes())
-        return open_store(f"sqlite:///{file}", key=KEY)
-
-
-@pytest.fixture
-def fresh(template: Path, tmp_path: Path) -> Fresh:
-    return Fresh(template, tmp_path)
 
 
 SLOWLY = settings(deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=20)

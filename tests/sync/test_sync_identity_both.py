@@ -4,9 +4,7 @@ import random
 from collections import defaultdict
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from pathlib import Path
 
-import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
@@ -15,8 +13,8 @@ from leadbridge.store import leads, suppressions
 from leadbridge.store.engine import Store
 from leadbridge.types import Lead, RecordRef, SuppressionReason
 from sync import identity, rereading
-from tests.helpers.databases import sqlite_template
-from tests.sync.test_sync_identity import Fresh, known
+from tests.helpers.databases import Fresh
+from tests.sync.test_sync_identity import known
 from tests.sync.test_sync_identity_shared import ADDRESSES, NOW, Org, ref
 
 
@@ -77,16 +75,6 @@ class Both(Org):
                 identity.absorb(tx, self.with_names(page) if vendor == "salesforce" else page.found, NOW)
                 identity.retire(tx, page.gone, NOW)
         self.changed.clear()
-
-
-@pytest.fixture(scope="module")
-def template(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return sqlite_template(tmp_path_factory.mktemp("identity"))
-
-
-@pytest.fixture
-def fresh(template: Path, tmp_path: Path) -> Fresh:
-    return Fresh(template, tmp_path)
 
 
 STEPS = ["create", "create", "meet", "meet", "rename", "rename", "merge", "merge contacts", "convert", "delete", "poll"]

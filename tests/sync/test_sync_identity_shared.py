@@ -4,9 +4,7 @@ import random
 from collections import defaultdict
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
-from pathlib import Path
 
-import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
@@ -15,8 +13,8 @@ from leadbridge.store import leads
 from leadbridge.store.engine import Store
 from leadbridge.types import Lead, LifecycleStage, RecordRef
 from sync import identity, rereading
-from tests.helpers.databases import sqlite_template
-from tests.sync.test_sync_identity import Fresh, known
+from tests.helpers.databases import Fresh
+from tests.sync.test_sync_identity import known
 
 NOW = datetime(2026, 3, 2, 9, 30, tzinfo=UTC)
 ADDRESSES = ["ada@acme.example", "Ada@Acme.example", "bob@acme.example", "info@acme.example", None]
@@ -101,16 +99,6 @@ class Org:
         for old, new in page.moved.items():
             former[new].append(old)
         return [replace(lead, aliases=tuple(sorted(former[lead.ref]))) for lead in page.found]
-
-
-@pytest.fixture(scope="module")
-def template(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return sqlite_template(tmp_path_factory.mktemp("identity"))
-
-
-@pytest.fixture
-def fresh(template: Path, tmp_path: Path) -> Fresh:
-    return Fresh(template, tmp_path)
 
 
 @settings(deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=60)

@@ -133,29 +133,10 @@ class _Doors:
             except HTTPException:  # the sender left in the middle
                 return respond(receiver.refuse(WebhookRefused("bad_request", 400)))
             address = signed_address(public(request.environ["SERVER_PORT"]), target)
-            found = receiver.receive(Delivery(request.method, address, _Headers(request.environ), body, secret, kind))
+            found = receiver.receive(Delivery(request.method, address, request.headers, body, secret, kind))
             return respond(found) if isinstance(found, Answer) else _held(receiver, found)
 
         return view
-
-
-class _Headers:
-    """Headers of a request (`signatures.Headers`). werkzeug's cost a busy door several times as much."""
-
-    __slots__ = ("_environ",)
-
-    def __init__(self, environ: "WSGIEnvironment") -> None:
-        self._environ = environ
-
-    def get(self, name: str, /) -> str | None:
-        return self._environ.get(_in_environ(name))
-
-
-@lru_cache(maxsize=64)
-def _in_environ(header: str) -> str:
-    """What WSGI calls this header (PEP 3333)."""
-    name = header.upper().replace("-", "_")
-    return name if name in ("CONTENT_TYPE", "CONTENT_LENGTH") else f"HTTP_{name}"
 
 
 def _held(receiver: Receiver, keeping: Keeping) -> Response:

@@ -13,7 +13,6 @@ import hmac
 import re
 from collections.abc import Sequence
 from datetime import datetime
-from functools import lru_cache
 from typing import Protocol
 from urllib.parse import urlsplit
 
@@ -127,7 +126,6 @@ def verify_callout(secrets: Sequence[str], headers: Headers, body: bytes, now: d
         raise WebhookRefused("bad_signature")
 
 
-@lru_cache(maxsize=16)  # nearly always the one that was entered at HubSpot
 def _undone(address: bytes) -> bytes:
     return _DECODED.sub(lambda escape: bytes.fromhex(escape[1].decode()), address)
 

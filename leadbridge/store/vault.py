@@ -6,13 +6,11 @@ Digests do not: a suppression must be found by its address alone, so the digest 
 
 import base64
 import binascii
-import hashlib
 import hmac
 import os
 import secrets
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
-from functools import lru_cache
 from pathlib import Path
 
 from cryptography.exceptions import InvalidTag
@@ -91,18 +89,7 @@ class Vault:
 
 
 def _hashed(key: bytes, text: str) -> str:
-    inner, outer = (state.copy() for state in _keyed(key))
-    inner.update(text.encode("utf-8", "surrogatepass"))
-    outer.update(inner.digest())
-    return outer.hexdigest()
-
-
-@lru_cache(8)
-def _keyed(key: bytes) -> "tuple[hashlib._Hash, hashlib._Hash]":
-    """The two states of HMAC (RFC 2104) that depend on the key alone: to set them up anew for each address, as `hmac`
-    does, takes most of the time."""
-    block = key.ljust(hashlib.sha256().block_size, b"\0")
-    return hashlib.sha256(bytes(each ^ 0x36 for each in block)), hashlib.sha256(bytes(each ^ 0x5C for each in block))
+    return hmac.digest(key, text.encode("utf-8", "surrogatepass"), "sha256").hex()
 
 
 def _key_id(key: bytes) -> bytes:

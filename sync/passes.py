@@ -15,10 +15,11 @@ import json
 import math
 import multiprocessing
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from concurrent.futures import ProcessPoolExecutor, as_completed
+from concurrent.futures import ProcessPoolExecutor, ThreadPoolExecutor, as_completed
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from datetime import datetime
+from functools import partial
 
 import numpy as np
 from numpy.typing import NDArray
@@ -38,7 +39,7 @@ from nurture.hand_off import HAND_OFF
 from scoring.engine import ScoreFrame
 from scoring.frames import KIND_CODES, Activities, Documents, people_frame
 from scoring.lifecycle import Stay
-from sync import rescore, wiring
+from sync import rescore, retry, wiring
 from sync.counting import add
 from sync.holding import renewed
 from sync.loading import Loaded, facts, noted_facts, with_colleagues
@@ -48,6 +49,9 @@ from sync.wiring import Parts
 log = logs.logger(__name__)
 
 Tell = Callable[[str, int], None]
+
+SAVERS = 2
+"""Batches stored at once where the database serves several writers. Each of them is most of the time with it."""
 
 _NO_VALUE = -(2**15)  # no score is stored
 _NO_GRADE = -1
@@ -197,31 +201,39 @@ def _save_all(
     done: rescore.Rescored,
     tell: Tell,
 ) -> None:
-    """Store those who moved, a batch at a time."""
-    for start in range(0, len(rows), rescore.BATCH):
-        batch = rows[start : start + rescore.BATCH]
-        try:
-            _save(parts, loaded, view, batch, inputs, at, done)
-        except LeadbridgeError:
-            raise
-        except Exception:
-            log.exception("batch cannot be stored at once", people=len(batch))
-            done.handed_on += _one_by_one(parts, view.ids[batch].tolist(), at)
-        tell("scored", done.people)
+    """Store those who moved, a batch at a time; where the database serves several writers it stores one batch while
+    the next is worked out."""
+    batches = [rows[start : start + rescore.BATCH] for start in range(0, len(rows), rescore.BATCH)]
+    if not batches:
+        return
+    _ = view.unchanged_until  # for all at once, before several ask for it
+    save = partial(_save_or_hand_on, parts, loaded, view, inputs, at)
+    with ThreadPoolExecutor(1 if parts.store.one_writer else SAVERS) as pool:
+        for part in pool.map(save, batches):
+            add(done, part)
+            tell("scored", done.people)
 
 
+def _save_or_hand_on(
+    parts: Parts, loaded: Loaded, view: View, inputs: _Inputs, at: datetime, batch: NDArray[np.intp]
+) -> rescore.Rescored:
+    try:
+        return _save(parts, loaded, view, inputs, at, batch)
+    except LeadbridgeError:
+        raise
+    except Exception:
+        log.exception("batch cannot be stored at once", people=len(batch))
+        return rescore.Rescored(handed_on=_one_by_one(parts, view.ids[batch].tolist(), at))
+
+
+@retry.on_conflict
 def _save(
-    parts: Parts,
-    loaded: Loaded,
-    view: View,
-    batch: NDArray[np.intp],
-    inputs: _Inputs,
-    at: datetime,
-    done: rescore.Rescored,
-) -> None:
+    parts: Parts, loaded: Loaded, view: View, inputs: _Inputs, at: datetime, batch: NDArray[np.intp]
+) -> rescore.Rescored:
     """Store a batch of those who moved; who changed meanwhile, or is held by another worker, is left to that."""
     outlooks = parts.scorer.outlooks(view, batch)
     ids = view.ids[batch].tolist()
+    part = rescore.Rescored()
     with parts.store.writing() as tx:
         changed, notes = lead_store.hold(tx, ids), activity_store.noted_changes(tx, ids)
         same = [
@@ -232,8 +244,9 @@ def _save(
         held = due.seize(tx, {person: inputs.due.get(person) for person in same})
         loaded = replace(loaded, rows=lead_store.People(tx, ids))
         rescore.save(
-            tx, parts.store, parts.scorer, parts.crms, parts.platform, loaded, outlooks, held, at, done
+            tx, parts.store, parts.scorer, parts.crms, parts.platform, loaded, outlooks, held, at, part
         )  # fmt: skip
+    return part
 
 
 def _all_one_by_one(parts: Parts, span: int, at: datetime) -> int:

@@ -103,6 +103,11 @@ class Store:
         """ "sqlite" or "postgresql", for people; code that needs it belongs in this file."""
         return self._engine.dialect.name
 
+    @property
+    def one_writer(self) -> bool:
+        """Do writers wait for one another whatever they write, so that several gain nothing?"""
+        return self._turn is not None
+
     def free_space(self) -> int | None:
         """Bytes free where the store's file is; None where the store is another machine's business, or unreachable."""
         if (file := self.file) is None:

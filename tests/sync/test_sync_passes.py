@@ -16,6 +16,7 @@ import sqlalchemy as sa
 from leadbridge import clock
 from leadbridge.columns import values_of
 from leadbridge.config.schema import Config
+from leadbridge.errors import StoreConflict
 from leadbridge.store import Store, activities, bulk, consents, due, enrolments, leads, packs, quarantine, tables
 from leadbridge.store import passes as pass_store
 from leadbridge.store import scores as score_store
@@ -418,6 +419,30 @@ def test_one_person_who_cannot_be_scored_is_set_aside_and_the_rest_go_on(
     assert {key for key in after["scores"] if before["scores"].get(key) != after["scores"][key]} <= {
         (bad, "lead"), (bad, "customer")
     }  # fmt: skip
+
+
+def test_a_batch_whose_transaction_the_database_ended_is_stored_again_and_counted_once(
+    parts: wiring.Parts, at: list[datetime], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    at[0] += 4 * DAY
+    whole, really = stored(parts.store), rescore.save
+    ended: list[Any] = []
+
+    def deadlocked(*given: Any) -> None:
+        really(*given)
+        if len(ended) < 2:
+            ended.append(given)
+            raise StoreConflict("the database ended a transaction")
+
+    monkeypatch.setattr(rescore, "save", deadlocked)
+    done = through(parts)
+    assert done.handed_on == 0
+    now = stored(parts.store)
+    assert done.people == len(
+        {person for person, name in whole["scores"] if whole["scores"][person, name] != now["scores"][person, name]}
+        | {person for person in whole["standings"] if whole["standings"][person] != now["standings"][person]}
+    )
+    assert through(parts).people == 0, "nobody was left out"
 
 
 def test_several_workers_share_a_pass_span_by_span(parts: wiring.Parts, at: list[datetime]) -> None:

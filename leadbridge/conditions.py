@@ -12,7 +12,7 @@ The language is `leadbridge.config.conditions`; its meaning on values:
 - **Spellings meet**: `equals: 5` holds for the number 5 and the text "5"; `equals: "5"` for both too; `true` for the
   yes of a checkbox and the text "true". Number tests read text that is a plain number; yes and no are not numbers.
 - **Dates**: `within: d` holds for t - d < value <= t, `older_than: d` for value <= t - d, so the two share out the
-  past, and the future is neither. A date without a time means its midnight in UTC.
+  past, and `in_next: d` for t < value <= t + d. A date without a time means its midnight in UTC.
 
 Text tests run once per distinct value and are spread by code; number and date tests run on whole arrays.
 """
@@ -167,6 +167,11 @@ def _older_than(seconds: float) -> _Part:
     return _instant(lambda value, at: value <= at - length)
 
 
+def _in_next(seconds: float) -> _Part:
+    length = round(seconds * MICROS)
+    return _instant(lambda value, at: (value > at) & (value <= at + length))
+
+
 _PARTS: Mapping[str, Callable[[Any], _Part]] = {
     "equals": lambda wanted: _one_of([wanted], inside=True),
     "is_not": lambda wanted: _one_of([wanted], inside=False),
@@ -184,6 +189,7 @@ _PARTS: Mapping[str, Callable[[Any], _Part]] = {
     "ends_with": lambda given: _text(_ends(_pieces(given))),
     "within": _within,
     "older_than": _older_than,
+    "in_next": _in_next,
 }
 
 
@@ -282,8 +288,8 @@ def _field_check(name: str, test: Test, lists: Lists | None) -> Callable[[Column
 
     def check(columns: Columns, at: int) -> Mask:
         column = columns.by_name.get(name)
-        if test.present is False:  # beside it, any other test asks for a known value: both never hold
-            return columns.every(not parts) & (columns.every(True) if column is None else ~column.known)
+        if test.present is False:
+            return columns.every(True) if column is None else ~column.known
         if column is None:
             return columns.every(False)
         return _passing(parts, column, at) if parts else column.known

@@ -216,7 +216,7 @@ _TEST_WORDS = {
     "equals": "is", "is_not": "is not", "in_": "is one of", "not_in": "is none of", "at_least": "at least",
     "at_most": "at most", "above": "above", "below": "below", "between": "between", "words": "has the word",
     "contains": "contains", "starts_with": "starts with", "ends_with": "ends with", "matches": "matches",
-    "within": "within", "older_than": "older than",
+    "within": "within", "older_than": "older than", "in_next": "in the next",
 }  # fmt: skip
 
 
@@ -241,8 +241,12 @@ def _test_words(test: Test) -> Iterator[str]:
         if argument is None:
             continue
         many = argument if isinstance(argument, list | tuple) else [argument]
-        days = name in ("within", "older_than")
-        yield f"{words} {', '.join(f'{one / 86400:g} days' if days else _plain(one) for one in many)}"
+        long = name in ("within", "older_than", "in_next")
+        yield f"{words} {', '.join(_long(one) if long else _plain(one) for one in many)}"
+
+
+def _long(seconds: float) -> str:
+    return f"{seconds / 86400:g} days" if seconds >= 86400 else f"{seconds / 3600:g} hours"
 
 
 def _plain(value: object) -> str:

@@ -27,7 +27,7 @@ Meaning (DESIGN section 7), and what it leaves open, settled here:
   first decides on `within` and `half_life`; `at_most: 1` asks whether it ever happened.
 - `first_only`: of all that match, however long ago (`within` aside), the first counts, if it is in `within`.
 - `distinct`: of those in the period with one value (compared as text is), the newest counts; without it, none.
-- `at_least: n` gives the points once when n activities match; `at_most` means nothing to it.
+- `at_least: n` gives the points once when n activities match.
 - `each` of an attribute rule multiplies its points by a number of the person: a field, a behaviour, another score.
   An unknown one gives nothing.
 - `cap` bounds a rule's contribution in size; without one 100,000 points do.

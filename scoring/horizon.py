@@ -52,12 +52,7 @@ class Clockwork:
 def clockwork(config: Config) -> Clockwork:
     """What of a configuration moves with time."""
     tests = [test for _, condition, _ in conditions_of(config) for test in _tests(condition)]
-    dated = {
-        (one.field, round(length * MICROS))
-        for one in tests
-        for length in (one.test.within, one.test.older_than)
-        if length is not None
-    }
+    dated = {(one.field, round(age * MICROS)) for one in tests for age in _ages(one.test)}
     dated |= {
         (each.dated, round(each.good_for * MICROS))
         for each in config.questions.values()
@@ -77,12 +72,7 @@ def clockwork(config: Config) -> Clockwork:
     wheres += [rule.sequence.where for model in config.scores.values() for rule in model.rules if rule.sequence]
     wheres += [each.where for each in config.behaviour.values()]
     wheres += [other.where for each in config.behaviour.values() for other in (each.per, each.without) if other]
-    soon = any(
-        one.test.within is not None or one.test.older_than is not None
-        for where in wheres
-        if where is not None
-        for one in _tests(where)
-    )
+    soon = any(one.test.dated for where in wheres if where is not None for one in _tests(where))
     return Clockwork(
         dated=tuple(sorted(dated)),
         thresholds={key: tuple(sorted(found)) for key, found in thresholds.items()},
@@ -114,6 +104,13 @@ def _tests(condition: Condition) -> Iterator[FieldTest]:
         case _:
             for part in condition.parts:
                 yield from _tests(part)
+
+
+def _ages(test: Test) -> Iterator[float]:
+    """How old a date is, in seconds, when the test flips; below nothing for one that is still to come."""
+    yield from (length for length in (test.within, test.older_than) if length is not None)
+    if test.in_next is not None:
+        yield -test.in_next
 
 
 def _bounds(test: Test) -> Iterator[float]:

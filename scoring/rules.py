@@ -154,7 +154,7 @@ def _chosen(rule: CompiledRule, matching: Matching) -> tuple[_Rows, NDArray[np.f
     if rule.first_only or rule.distinct is not None:
         chosen = _first(rule, rows, each) if rule.first_only else _distinct(rule, rows, each, matching)
         rows, each = rows.where(chosen), None if each is None else each[chosen]
-    if rule.at_most is not None and rule.at_least is None:
+    if rule.at_most is not None:
         if each is not None:
             order = np.lexsort((each, -rows.age, rows.person))
             rows, each = rows.at(order), each[order]

@@ -423,7 +423,7 @@ def _dated(condition: Condition) -> bool:
     """Does the condition look at how long ago something was?"""
     match condition:
         case FieldTest():
-            return condition.test.within is not None or condition.test.older_than is not None
+            return condition.test.dated
         case Not():
             return _dated(condition.part)
     return any(_dated(part) for part in condition.parts)

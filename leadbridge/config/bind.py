@@ -29,6 +29,7 @@ from leadbridge.config.conditions import (
     When,
     all_of,
 )
+from leadbridge.config.countries import country_of
 from leadbridge.config.document import Node, Path
 from leadbridge.config.facts import IS, Fact, Facts
 from leadbridge.config.faults import Faults
@@ -44,6 +45,9 @@ LONGEST_ADDRESS = 2000
 
 LEFT_OUT: Final = object()
 """Stands for a value that could not be read; the fault is reported already."""
+
+_LOGIC = {"or": "any", "and": "all"}
+"""Words that people write in a condition, and ours for them."""
 
 _DAY = re.compile(r"\d{4}-\d\d-\d\d")
 _WRITTEN_PASSWORD = re.compile(r"://[^/@\s]*:(?!\$\{[^}@/]*\}@)[^/@\s]+@")
@@ -314,11 +318,16 @@ class Binder:
         if key in ("all", "any"):
             return self._several(key, node)
         if key == "not":
+            if node.kind == "series":
+                self.wrong(node, "takes one condition; for none of several write {not: {any: [first, second]}}")
+                return None
             below = self.condition(node)
             return None if below is None else Not(below)
         fact = self.facts.look_up(node.path, key)
         if fact.problem:
-            self.wrong(node, fact.problem, "" if self.faults.full else fact.hint())
+            meant = _LOGIC.get(key.casefold())
+            hint = f"{key} is written {meant}: [first, second]" if meant else "" if self.faults.full else fact.hint()
+            self.wrong(node, fact.problem, hint)
             return None
         test = self._test(node, key, fact)
         return None if test is LEFT_OUT else FieldTest(key, test)
@@ -377,7 +386,10 @@ class Binder:
             return text
         if text in WORD_LISTS:
             return self.wrong(node, f"{text} is a list of words; write {{words: {text}}}")
-        return self.unlike(node, text, NAMED_LISTS, f"{shown(text)} is no list; write [first, second] or a named list")
+        problem = f"{shown(text)} is no list; write [first, second] or a named list"
+        if code := country_of(text):
+            return self.wrong(node, problem, f"did you mean country_{code.lower()}?")
+        return self.unlike(node, text, NAMED_LISTS, problem)
 
     def _words(self, node: Node) -> Any:
         """Words and names of lists of words; what is nearly such a name is a slip, not a word in some title."""
@@ -401,7 +413,8 @@ class Binder:
         if text is LEFT_OUT:
             return text
         if fact.kind in ("date", "datetime") and not _is_day(text):
-            return self.wrong(node, f"needs a day such as 2026-03-31, not {shown(text)}")
+            ways = "for how long ago or ahead write {within: 30d}, {older_than: 30d} or {in_next: 30d}"
+            return self.wrong(node, f"needs a day such as 2026-03-31, not {shown(text)}; {ways}")
         if fact.choices:
             meant = fact.choices.get(text.strip().casefold())
             return meant or self.unlike(node, text, fact.choices.values(), f"{shown(text)} never occurs here")

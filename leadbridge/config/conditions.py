@@ -9,6 +9,7 @@ around an unknown stays plain logic: not(false) is true.
 import re
 from collections.abc import Callable
 from dataclasses import dataclass
+from math import inf
 from typing import Annotated, Any, TypeAlias
 
 from pydantic import (
@@ -91,6 +92,7 @@ class Test(BaseModel):
     present: bool | None = Field(None, description="true: known and not empty; false: unknown")
     within: Duration | None = Field(None, description="date less than this long ago, e.g. 30d")
     older_than: Duration | None = Field(None, description="date this long ago or longer")
+    in_next: Duration | None = Field(None, description="date to come, at most this far ahead, e.g. 60d")
 
     @field_validator("matches")
     @classmethod
@@ -105,6 +107,33 @@ class Test(BaseModel):
         if self.between is not None and self.between[0] > self.between[1]:
             raise ValueError("between needs the smaller number first")
         return self
+
+    @model_validator(mode="after")
+    def _can_hold(self) -> "Test":
+        if why := _impossible(self):
+            raise ValueError(f"can never hold: {why}")
+        return self
+
+    @property
+    def dated(self) -> bool:
+        """Does it look at how long ago, or how far ahead, something is?"""
+        return any(length is not None for length in (self.within, self.older_than, self.in_next))
+
+
+def _impossible(test: Test) -> str:
+    """Why no value passes all of the test; "" when some value may."""
+    if test.present is False and len(test.model_dump(exclude_none=True)) > 1:
+        return "present: false asks for the unknown, which passes no other test; keep one of them, or write any:"
+    low, high = test.between or (None, None)
+    least = max((one for one in (test.at_least, test.above, low) if one is not None), default=-inf)
+    most = min((one for one in (test.at_most, test.below, high) if one is not None), default=inf)
+    if least > most or (least == most and (test.above == least or test.below == most)):
+        return f"no number is from {least:g} up and to {most:g} at once; exchange them, or write any:"
+    if test.within is not None and test.older_than is not None and test.within <= test.older_than:
+        return "of within and older_than, the longer time goes with within"
+    if test.in_next is not None and (test.within is not None or test.older_than is not None):
+        return "in_next is of the time to come, within and older_than of the past; write any:"
+    return ""
 
 
 def test_names() -> list[str]:

@@ -33,7 +33,7 @@ IS = {
 }
 _SAME = ("equals", "is_not", "in", "not_in", "present")
 _COMPARED = (*_SAME, "at_least", "at_most", "above", "below", "between")
-_DATED = (*_SAME, "within", "older_than")
+_DATED = (*_SAME, "within", "older_than", "in_next")
 _TESTS = {
     "text": (*_SAME, "words", "contains", "starts_with", "ends_with", "matches"),
     "number": _COMPARED,

@@ -46,7 +46,7 @@ class Rule(Section):
     category: str = Field(description="the part of the score it counts for")
     points: float = Field(description="points given; negative takes away", ge=-1000, le=1000)
     when: When | None = Field(None, description="condition on the person; with an activity: on both")
-    activity: Annotated[list[ActivityKind], OneOrMany()] | None = Field(
+    activity: Annotated[list[ActivityKind], Field(min_length=1), OneOrMany()] | None = Field(
         None, description="kind of activity, or a list of kinds"
     )
     where: When | None = Field(None, description="condition on the activity's own values, such as url")
@@ -110,6 +110,13 @@ class Rule(Section):
                 "each",
                 "half_life",
                 "steps",
+            )
+        if self.at_least is not None and self.at_most is not None:
+            raise across(
+                "at_least gives its points once, so it does not go with at_most; for from 3 to 5 times, count under "
+                "behaviour and write when: {NAME: {between: [3, 5]}}",
+                "at_least",
+                "at_most",
             )
         several = [key for key in ("at_most", "at_least", "distinct") if getattr(self, key) is not None]
         if self.first_only and several:

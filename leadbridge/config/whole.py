@@ -9,7 +9,7 @@ from leadbridge.config.document import Node
 from leadbridge.config.facts import IS, RESERVED, Facts
 from leadbridge.config.faults import Faults
 from leadbridge.config.nurture import same_start
-from leadbridge.config.reachable import unreachable
+from leadbridge.config.reachable import idle_until, unreachable
 from leadbridge.config.schema import values
 from leadbridge.config.wording import did_you_mean, listed, nearest, shown
 from leadbridge.types import LifecycleStage, way_name
@@ -413,6 +413,7 @@ CHECKS: tuple[Callable[[Node, Facts], Found], ...] = (
     _personas,
     _scores,
     unreachable,
+    idle_until,
     _stages,
     _segments,
     _connections,

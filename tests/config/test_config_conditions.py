@@ -1,5 +1,6 @@
 """Conditions and kinds of values made in Python, without a file."""
 
+import re
 from typing import Any
 
 import pytest
@@ -19,7 +20,7 @@ from leadbridge.config.conditions import (
     parse_condition,
     parse_duration,
 )
-from leadbridge.config.countries import SPELLINGS
+from leadbridge.config.countries import SPELLINGS, country_of
 from leadbridge.config.guards import Cap, Guards
 from leadbridge.config.kinds import HttpAddress, Share
 from leadbridge.config.lists import NAMED_LISTS, WORD_LISTS, free_mail_domains
@@ -50,6 +51,31 @@ def test_every_wrong_part_is_named_with_its_path() -> None:
     for path in ("any[0].country: ", "any[1].not.a: ", "any[2]: ", "b.within: ", "all: ", "c.in: "):
         assert path in str(caught.value)
     assert "pydantic" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("test", "words"),
+    [
+        ({"at_least": 500, "at_most": 50}, "no number is from 500 up and to 50 at once"),
+        ({"above": 5, "at_most": 5}, "no number is from 5 up"),
+        ({"between": [1, 3], "above": 3}, "no number is from 3 up"),
+        ({"present": False, "words": ["vp"]}, "asks for the unknown, which passes no other test"),
+        ({"within": "30d", "older_than": "60d"}, "the longer time goes with within"),
+        ({"in_next": "30d", "within": "60d"}, "in_next is of the time to come"),
+    ],
+)
+def test_a_test_that_no_value_can_pass_is_refused(test: dict[str, Any], words: str) -> None:
+    with pytest.raises(ValueError, match=f"can never hold: .*{words}"):
+        parse_condition({"a": test})
+
+
+def test_tests_that_go_together_are_taken() -> None:
+    for test in (
+        {"at_least": 5, "at_most": 5},
+        {"within": "60d", "older_than": "30d"},
+        {"present": True, "words": "x"},
+    ):
+        assert parse_condition({"a": test}) == FieldTest("a", Test.model_validate(test))
 
 
 @pytest.mark.parametrize("raw", [None, {}, [], "x", 5])
@@ -153,6 +179,18 @@ def test_named_lists_are_folded_as_tests_compare() -> None:
     assert not any("/" in word or "@" in word for word in free_mail_domains)
     union = {word for word in NAMED_LISTS["eu_countries"] if len(word) == 2}
     assert len(union - {"el"}) == 27  # Greece has two codes in use
+
+
+def test_every_country_is_there_by_its_codes_and_its_name_in_english_and_spanish() -> None:
+    assert len(SPELLINGS) == 249  # ISO 3166-1
+    assert all(code.lower() in spellings for code, spellings in SPELLINGS.items())
+    assert (
+        len({word for spellings in SPELLINGS.values() for word in spellings if re.fullmatch("[a-z]{3}", word)}) >= 249
+    )
+    named = ["Japan", "Japón", "Ivory Coast", "Costa de Marfil", "Marruecos", "UAE", "KOR", "Türkiye", "España", "日本"]
+    codes = ["JP", "JP", "CI", "CI", "MA", "AE", "KR", "TR", "ES", "JP"]
+    assert [country_of(one) for one in named] == codes
+    assert country_of("Atlantis") is None
 
 
 def test_no_two_countries_share_a_spelling() -> None:

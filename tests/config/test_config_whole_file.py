@@ -45,11 +45,26 @@ CASES = {
     ),
     "a bound beyond what the score can be": (
         SMALL, "small: {not: {score.lead: {at_least: 101}}}",
-        [(26, "segments.small.not.score.lead.at_least", "can never hold: score.lead goes from 0 to 100; stay within")],
+        [(26, "segments.small.not.score.lead.at_least", "can never hold: score.lead goes from 0 to 80; stay within")],
     ),
     "a bound below what the score can be": (
-        SMALL, "small: {any: [{score.lead: {below: 0}}, {score.lead: {equals: 100}}]}",
+        SMALL, "small: {any: [{score.lead: {below: 0}}, {score.lead: {equals: 80}}]}",
         [(26, "segments.small.any[0].score.lead.below", "can never hold")],
+    ),
+    "a stage left at more than it is entered at": (
+        "until: {score.lead: {below: 45}}", "until: {score.lead: {below: 61}}",
+        [(21, "stages.sql.until.score.lead.below", "ends nothing: from 60 on people enter sql at once again")],
+    ),
+    "a list beside not": (
+        SMALL, "small: {not: [{employees: 5}, {country: NO}]}",
+        [(26, "segments.small.not", "takes one condition; for none of several write {not: {any: [first, second]}}")],
+    ),
+    "a rule of no kind of activity": (
+        HEAD, "activity: []", [(17, "scores.lead.rules[0].activity", "needs at least one entry")],
+    ),
+    "a test that no value passes": (
+        SMALL, "small: {employees: {above: 50, at_most: 50}}",
+        [(26, "segments.small.employees", "can never hold: no number")],
     ),
     "points times a text": (
         HEAD, "each: country", [(17, "scores.lead.rules[0].each", "multiplied by a number only")],
@@ -401,11 +416,11 @@ CASES = {
         [(22, "stages.sql", "write it above lead")],
     ),
     "a stage that the CRM gives": (
-        "stages:\n", "stages:\n  customer: {when: {score.lead: {at_least: 99}}}\n",
+        "stages:\n", "stages:\n  customer: {when: {score.lead: {at_least: 79}}}\n",
         [(21, "stages.customer", "comes from the CRM")],
     ),
     "an unknown stage": (
-        "stages:\n", "stages:\n  sqll: {when: {score.lead: {at_least: 99}}}\n",
+        "stages:\n", "stages:\n  sqll: {when: {score.lead: {at_least: 79}}}\n",
         [(21, "stages.sqll", "allowed: subscriber")],
     ),
     "a field with a word of ours": (
@@ -549,11 +564,29 @@ def test_every_circle_of_segments_is_told() -> None:
         [("words: [vp, head]", "words: head")],
         [("activity: page_view", "activity: [page_view, email_clicked]")],
         [("tag: lb-guides", TRIGGER)],
+        [(SMALL, "small: {renewal: {in_next: 60d}, employees: {at_least: 5, at_most: 5}}")],
+        [("sql: {when: {score.lead: {at_least: 60}}, until: {score.lead: {below: 45}}}",
+          "sql: {when: {score.lead: {at_least: 60}, partner: true}, until: {score.lead: {below: 70}}}")],
     ],
     ids=str,
 )  # fmt: skip
 def test_what_is_meant_is_not_called_a_fault(pairs: list[tuple[str, str]]) -> None:
     loaded(changed(*pairs))
+
+
+@pytest.mark.parametrize(
+    ("written", "told"),
+    [
+        ("{or: [{country: NO}]}", "or is written any: [first, second]"),
+        ("{AND: [{country: NO}]}", "AND is written all: [first, second]"),
+        ("{country: {in: España}}", "did you mean country_es?"),
+        ("{renewal: 30d}", "for how long ago or ahead write {within: 30d}, {older_than: 30d} or {in_next: 30d}"),
+    ],
+)
+def test_what_people_write_at_first_is_answered_with_what_to_write(written: str, told: str) -> None:
+    (fault,) = faults_of(changed((SMALL, f"small: {written}")))
+    assert fault.line == 26
+    assert told in str(fault)
 
 
 def test_values_of_a_known_set_are_read_without_regard_to_case() -> None:

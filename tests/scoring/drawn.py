@@ -72,6 +72,7 @@ ARGUMENTS: dict[str, st.SearchStrategy[Any]] = {
     "present": st.booleans(),
     "within": durations,
     "older_than": durations,
+    "in_next": durations,
 }
 
 
@@ -79,7 +80,13 @@ ARGUMENTS: dict[str, st.SearchStrategy[Any]] = {
 def tests(draw: st.DrawFn) -> Any:
     """What may stand beside a field: one test, two together, or a bare value."""
     names = draw(st.sampled_from([*SINGLE, *PAIRS]))
-    return {name: draw(ARGUMENTS[name]) for name in names} if names else draw(scalars)
+    given = {name: draw(ARGUMENTS[name]) for name in names}
+    if len(given) > 1:  # both may hold
+        if "at_least" in given:
+            given["below"] = max(given["below"], given["at_least"] + 0.25)
+        if "present" in given:
+            given["present"] = True
+    return given or draw(scalars)
 
 
 SINGLE = [(name,) for name in ARGUMENTS] + [()]
@@ -156,12 +163,12 @@ def rules(draw: st.DrawFn, index: int) -> dict[str, Any]:
         return rule
     else:
         rule["activity"] = draw(st.sampled_from(KINDS) | st.lists(st.sampled_from(KINDS), min_size=1, max_size=3))
-        optional = {"within": durations, "cap": st.sampled_from([0.5, 12.0]), "at_most": st.integers(1, 3)}
+        optional = {"within": durations, "cap": st.sampled_from([0.5, 12.0])}
         if sort == "threshold":
             rule["at_least"] = draw(st.integers(1, 3))
         else:
             rule |= draw(decays) if draw(st.integers(0, 1)) else {}
-            optional |= {"each": st.just("value")}
+            optional |= {"each": st.just("value"), "at_most": st.integers(1, 3)}
         chosen = draw(st.sampled_from(["", "", "distinct", "first_only"]))
         if chosen == "distinct":
             rule["distinct"] = draw(st.sampled_from(["url", "value"]))

@@ -156,6 +156,8 @@ def passes(name: str, argument: Any, value: Value, at: datetime, lists: Mapping[
             return when is not None and at - timedelta(seconds=argument) < when <= at
         case "older_than":
             return when is not None and when <= at - timedelta(seconds=argument)
+        case "in_next":
+            return when is not None and at < when <= at + timedelta(seconds=argument)
     raise AssertionError(name)
 
 

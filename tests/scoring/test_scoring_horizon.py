@@ -89,6 +89,17 @@ def test_a_window_ends_when_it_ends() -> None:
     assert one(model(within="30d"), ("page_view", 10 * DAY), ("page_view", 40 * DAY)) == 20 * DAY
 
 
+def test_a_date_to_come_comes_near_and_passes() -> None:
+    soon = model(activity="call")
+    soon["rules"].append({"name": "soon", "category": "fit", "when": {"since": {"in_next": "5d"}}, "points": 3})
+
+    def wait(ahead: timedelta) -> timedelta:
+        _, (until,) = seen(configured(soon), [({"since": AT + ahead}, [])], AT)
+        return timedelta(microseconds=until - micros(AT))
+
+    assert [wait(days * DAY) for days in (12, 5, 2)] == [7 * DAY, 5 * DAY, 2 * DAY]
+
+
 def test_silence_begins_when_it_begins() -> None:
     quiet = model(activity="call", no_activity_for="30d")
     assert one(quiet, ("call", 12 * DAY)) == 18 * DAY

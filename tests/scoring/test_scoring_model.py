@@ -184,6 +184,8 @@ def test_what_a_sequence_and_a_first_need_is_read_too() -> None:
         ({"when": {"title": "vp"}, "first_only": True}, "first_only needs activity"),
         ({"when": {"title": "vp"}, "sequence": {"then": "call", "within": "7d"}}, "sequence needs activity"),
         ({"activity": "call", "first_only": True, "at_most": 2}, "first_only counts one activity"),
+        ({"activity": "call", "at_least": 3, "at_most": 5}, "at_least gives its points once, so it does not go with"),
+        ({"activity": []}, "at least 1 item"),
         ({"activity": "call", "first_only": True, "distinct": "url"}, "does not go with distinct"),
         ({"activity": "call", "no_activity_for": "60d", "distinct": "url"}, "distinct counts activity"),
         ({"activity": "call", "sequence": {"then": [], "within": "7d"}}, "at least 1 item"),

@@ -48,7 +48,7 @@ def load(
     """
     rows = _rows_at(tx, ids, at) if past else lead_store.people(tx, ids)
     known = [person for person in ids if person in rows]
-    noted = noted_facts(tx, scorer, known)
+    noted = noted_facts(tx, scorer, known, at)
     facts: dict[PersonId, dict[str, Value]] = {person: {**facts_of(rows[person]), **noted[person]} for person in known}
     if scorer.config.hand_off is not None:
         for person, found_at in hand_offs.standing(tx, known, HAND_OFF, at).items():
@@ -88,11 +88,16 @@ def _rows_at(tx: Connection, ids: Sequence[PersonId], at: datetime) -> dict[Pers
     }
 
 
-def noted_facts(tx: Connection, scorer: Scorer, ids: Sequence[PersonId]) -> dict[PersonId, dict[str, Value]]:
-    """What conditions may look at beside a person's own fields: their objection, and what they learned already."""
+def noted_facts(
+    tx: Connection, scorer: Scorer, ids: Sequence[PersonId], at: datetime
+) -> dict[PersonId, dict[str, Value]]:
+    """What conditions may look at beside a person's own fields: their objection, and what they had learned by then.
+
+    An objection counts for every instant: whoever objects today is not profiled of the past either.
+    """
     objecting = consents.objecting(tx, ids)
     teaching = [name for name, asset in scorer.config.catalogue.items() if asset.teaches]
-    learned = offers.took_up(tx, ids, teaching) if teaching else {}
+    learned = offers.took_up(tx, ids, teaching, at) if teaching else {}
     return {
         person: {
             OBJECTS: person in objecting,

@@ -53,6 +53,12 @@ Tell = Callable[[str, int], None]
 SAVERS = 2
 """Batches stored at once where the database serves several writers. Each of them is most of the time with it."""
 
+_DECIDES: dict[str, Any] = {
+    "stages": True, "buyer_journey": True, "segments": True, "personas": True, "behaviour": True, "questions": True,
+    "company": True, "consent": {"objection"},
+}  # fmt: skip
+"""Parts of the file, beside the scores, from which it follows what people are."""
+
 _NO_VALUE = -(2**15)  # no score is stored
 _NO_GRADE = -1
 
@@ -79,9 +85,8 @@ def note_rules(parts: Parts) -> None:
 
 def rules_digest(scorer: Scorer) -> str:
     """Content hash of all that a score, a stage, a phase or a segment follows from."""
-    config = scorer.config.model_dump(
-        mode="json", include={"stages", "buyer_journey", "segments", "personas", "behaviour", "questions", "company"}
-    )
+    config = scorer.config.model_dump(mode="json", include=_DECIDES)
+    config["types"] = scorer.types
     text = json.dumps([[model.hash for model in scorer.models], config], sort_keys=True)
     return hashlib.sha256(text.encode()).hexdigest()[:16]
 
@@ -156,7 +161,7 @@ def _go_through(parts: Parts, span: int, done: rescore.Rescored, tell: Tell) -> 
         with store.reading() as tx:
             first, last = packs.ids_of(span)
             standings = bulk.current_standings(tx, first, last)
-            loaded, pack = load(tx, scorer, span, standings)
+            loaded, pack = load(tx, scorer, span, standings, at)
             loaded.people = with_colleagues(tx, scorer, loaded.people, at)
             view = scorer.view(loaded.people, loaded.activities, loaded.stages, at)
             rows = moved(view, bulk.current_scores(tx, first, last), standings)
@@ -267,11 +272,13 @@ def _one_by_one(parts: Parts, people: Sequence[PersonId], at: datetime) -> int:
 # --- in columns ----------------------------------------------------------------------------------------------------
 
 
-def load(tx: Connection, scorer: Scorer, span: int, standings: bulk.StandingRows) -> tuple[Loaded, packs.Pack | None]:
+def load(
+    tx: Connection, scorer: Scorer, span: int, standings: bulk.StandingRows, at: datetime
+) -> tuple[Loaded, packs.Pack | None]:
     """Everybody in a span, without the rows of single people; and a pack of their activities, if one is to be kept."""
     first, last = packs.ids_of(span)
     found = bulk.people(tx, first, last)
-    noted = noted_facts(tx, scorer, found.id)
+    noted = noted_facts(tx, scorer, found.id, at)
     known = [
         {**facts(attributes, email, canonical, left), **noted[person]}
         for person, attributes, email, canonical, left in zip(
@@ -279,7 +286,7 @@ def load(tx: Connection, scorer: Scorer, span: int, standings: bulk.StandingRows
         )
     ]
     if scorer.config.hand_off is not None:
-        standing = hand_offs.standing(tx, found.id, HAND_OFF, clock.now())
+        standing = hand_offs.standing(tx, found.id, HAND_OFF, at)
         for fact, person in zip(known, found.id, strict=True):
             if person in standing:
                 fact |= zip(STANDING, standing[person], strict=True)

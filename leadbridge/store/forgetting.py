@@ -12,7 +12,7 @@ from typing import Any
 
 from sqlalchemy import Column, Connection, Table, delete, select
 
-from leadbridge.store import audit, packs, suppressions
+from leadbridge.store import audit, due, packs, scores, suppressions
 from leadbridge.store.engine import among
 from leadbridge.store.leads import people_by_key, records_of
 from leadbridge.store.rows import upsert
@@ -56,10 +56,12 @@ def forget(tx: Connection, vault: Vault, keys: Collection[str], who: str, now: d
         key=["digest"],
     )
     packs.empty(tx, ids)
+    left = scores.colleagues(tx, ids)  # what their company comes to is another now
     for table, column, values in _places(ids, addresses, sorted(map(clean_key, erased.keys))):
         gone = tx.execute(delete(table).where(among(tx, column, values))).rowcount
         if gone:
             erased.rows[table.name] += gone
+    due.mark_due(tx, left, now, due.Lane.BACKGROUND)
     detail = {"people": ids, "rows": dict(erased.rows)}
     audit.note(tx, who, "forgotten", detail, now)
     return erased

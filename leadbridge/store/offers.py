@@ -43,12 +43,12 @@ def used(tx: Connection, rows: Iterable[tuple[int, str, datetime]]) -> set[int]:
     return {person for person, _ in new}
 
 
-def took_up(tx: Connection, person_ids: Collection[int], assets: Collection[str]) -> dict[int, int]:
-    """How many of these assets each of these people took up; who took up none is left out."""
+def took_up(tx: Connection, person_ids: Collection[int], assets: Collection[str], at: datetime) -> dict[int, int]:
+    """How many of these assets each of these people had taken up by then; who took up none is left out."""
     query = select(offers.c.person_id, func.count()).where(
         among(tx, offers.c.person_id, sorted(set(person_ids))),
         among(tx, offers.c.asset, sorted(assets)),
-        offers.c.used_at.is_not(None),
+        offers.c.used_at <= at,
     )
     return dict(tx.execute(query.group_by(offers.c.person_id)).all())
 

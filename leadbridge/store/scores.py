@@ -282,6 +282,15 @@ def people_of(tx: Connection, companies: Collection[str]) -> set[int]:
     return set(tx.execute(select(columns.person_id).where(among(tx, columns.company, sorted(companies)))).scalars())
 
 
+def colleagues(tx: Connection, person_ids: Collection[int]) -> set[int]:
+    """Everybody else who counts for a company that one of these people counts for."""
+    ids = sorted(set(person_ids))
+    mine = select(standings_table.c.company).where(
+        among(tx, standings_table.c.person_id, ids), standings_table.c.company.is_not(None)
+    )
+    return people_of(tx, set(tx.execute(mine).scalars())) - set(ids)
+
+
 def models_in_use(tx: Connection) -> dict[str, set[str]]:
     """By score: the hashes of the models that gave the current values."""
     query = select(scores.c.name, scores.c.model).where(scores.c.value.is_not(None)).distinct()

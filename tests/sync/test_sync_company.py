@@ -11,7 +11,7 @@ from leadbridge.config.scores import ScoreModel
 from leadbridge.store import Store, due, leads
 from leadbridge.store import scores as score_store
 from scoring.compile import compile_model
-from sync import passes
+from sync import forget, passes
 from sync.explain import explain
 from tests.helpers.syncing import BASE, Stage, moving, stage
 
@@ -75,6 +75,24 @@ def test_the_score_of_a_company_is_of_all_its_people_and_follows_each_of_them(ma
         assert accounts(made, clerk) == [15]
         time.on(minutes=11)
         assert made.act().rescored.people == 0  # it has come to rest
+
+
+def test_who_is_erased_or_merged_away_no_longer_counts_for_the_company(made: Stage) -> None:
+    together = made.config.company and made.config.company.scores["lead"] == "sum"
+    with moving(made) as time:
+        clerk = made.lead("clerk@acme.example")  # 15
+        made.lead("boss@acme.example", jobtitle="Director")  # 55
+        twins = [made.person(record) for record in (made.lead("a@other.example"), made.lead("b@other.example"))]
+        friend = made.lead("friend@other.example")
+        made.sync()
+        assert accounts(made, clerk, friend) == ([70, 45] if together else [55, 15])
+        time.on(hours=1)
+        made.act()  # at rest
+        forget.forget(made.store, "boss@acme.example", "tester")
+        with made.store.writing() as tx:
+            leads.merge_people(tx, *twins, made.now())
+        made.act()
+        assert accounts(made, clerk, friend) == [15, 30 if together else 15]
 
 
 def test_a_past_instant_is_explained_by_what_colleagues_scored_then(made: Stage) -> None:

@@ -5,8 +5,9 @@ from typing import Any
 from leadbridge import clock
 from leadbridge.store import Store, activities, due, offers
 from leadbridge.types import Activity, ActivityKind, email_key
+from sync.explain import explain
 from tests.helpers import rooms
-from tests.helpers.syncing import BASE, TAG, TRIGGER, Stage, journey, stage
+from tests.helpers.syncing import BASE, TAG, TRIGGER, Stage, journey, moving, stage
 
 ADA = "ada@acme.example"
 CATALOGUE = {
@@ -66,6 +67,26 @@ def test_education_progress_is_a_field_that_conditions_may_look_at(store: Store)
             activities.add_activities(tx, [Activity(email_key(ADA), ActivityKind.PAGE_VIEW, now, "t", "1", seen)], now)
         look(made, made.person(record))
         assert [row.journey for row in made.ledger()] == [TRIGGER]
+
+
+def test_a_past_instant_knows_nothing_of_what_was_learned_after_it(store: Store) -> None:
+    taught = {name: asset | {"teaches": True} for name, asset in CATALOGUE.items()}
+    lead = {
+        "categories": {"fit": {}},
+        "rules": [{"name": "learned", "category": "fit", "each": "education", "points": 1}],
+    }
+    with stage(store, catalogue=taught, scores={"lead": lead}, stages={}, write_back={}) as made, moving(made) as time:
+        record = made.lead(ADA)
+        made.sync()
+        before = made.now()
+        time.on(days=3)
+        with store.writing() as tx:
+            seen = {"url": "https://acme.example/costs"}
+            row = Activity(email_key(ADA), ActivityKind.PAGE_VIEW, made.now(), "t", "1", seen)
+            activities.add_activities(tx, [row], made.now())
+        look(made, made.person(record))
+        found = [explain(store, made.parts.scorer, ADA, at) for at in (None, made.now(), before)]
+        assert [[score.value for score in one.scores] for one in found if one] == [[50], [50], [0]]
 
 
 def test_the_journey_a_person_is_in_is_shown_in_the_crm(store: Store) -> None:

@@ -246,7 +246,7 @@ def test_a_span_is_loaded_as_its_people_are_one_by_one(parts: wiring.Parts) -> N
         with store.reading() as tx:
             single = load(tx, parts.scorer, people, AT)
             standings = bulk.current_standings(tx, *packs.ids_of(span))
-            together, _ = passes.load(tx, parts.scorer, span, standings)
+            together, _ = passes.load(tx, parts.scorer, span, standings, AT)
         assert together.people.ids.tolist() == single.people.ids.tolist()
         assert together.stages == single.stages
         assert together.people.facts.by_name.keys() == single.people.facts.by_name.keys()
@@ -304,6 +304,34 @@ def test_new_rules_are_applied_to_everybody_at_once_and_once(
     for again in (new, parts_of(parts.store, store_url, scores={"lead": lead}, segments={})):
         passes.note_rules(again)
         assert not passes.step(again, done)
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"consent": {"objection": {"job_title": "Director"}}},
+        {"fields": {"job_title": {"hubspot": "jobtitle"}, "size": {"hubspot": "size", "type": "integer"}}},
+    ],
+)
+def test_everybody_is_looked_at_again_when_who_objects_or_what_a_field_is_was_written_anew(
+    parts: wiring.Parts, store_url: str, at: list[datetime], changes: dict[str, Any]
+) -> None:
+    through(parts)
+    passes.note_rules(parts)
+    while passes.step(parts, rescore.Rescored()):
+        pass
+    new = parts_of(parts.store, store_url, **changes)
+    passes.note_rules(new)
+    done = rescore.Rescored()
+    while passes.step(new, done):
+        pass
+    assert done.seen == PEOPLE
+    if "consent" in changes:
+        with parts.store.reading() as tx:
+            held = score_store.current_scores(tx, ids(parts.store))
+            facts = leads.people(tx, ids(parts.store))
+        scored = {person for person in held if held[person]}
+        assert scored == {person for person in facts if facts[person].attributes.get("job_title") != "Director"}
 
 
 def test_killed_between_two_batches_a_pass_ends_like_one_left_alone(parts: wiring.Parts, at: list[datetime]) -> None:

@@ -38,6 +38,8 @@ def show_forecast(found: Forecast, by: str | None) -> None:
             highlight=False,
         )
         console.print(_bands(spread))
+    for name in found.gone:
+        console.print(f"\n[bold]{name}[/]: no longer there; what the CRM shows of it stays as it is", highlight=False)
     if found.stages:
         table = Table("people", "stage before", "stage now", box=None, pad_edge=False)
         for (old, new), many in found.stages.most_common():

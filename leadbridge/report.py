@@ -134,6 +134,8 @@ def show_explanation(found: Explanation) -> None:
         console.print(
             f"\n[bold]{score.name}[/]: [bold]{score.value}[/] {_scale(*score.scale)}"
             + (f", grade {score.grade}" if score.grade else "")
+            + f", by rules {score.model}",
+            highlight=False,
         )
         table = Table(box=None, pad_edge=False)
         table.add_column("points", justify="right")

@@ -91,7 +91,7 @@ def _more(
     """What could happen to a rule, with its points then, in units; nothing that only loses points."""
     compiled = model.rules[index]
     if given < 0:
-        yield "if it no longer held", 0
+        yield f"with one more: {_kinds(rule.activity)}" if compiled.sort == "silence" else "if it no longer held", 0
     if compiled.points <= 0:
         return
     holds = compiled.when is None or bool(compiled.when.check(people.facts, micros(at))[0])
@@ -106,7 +106,9 @@ def _one_more(
     model: CompiledModel, index: int, rule: Rule, given: int, people: People, activities: Activities, at: datetime
 ) -> Iterator[tuple[str, int]]:
     compiled = model.rules[index]
-    kind = " or ".join(kind.value.replace("_", " ") for kind in rule.activity or ())
+    kind = _kinds(rule.activity)
+    if rule.sequence is not None:
+        kind += f", and then in time {_kinds(rule.sequence.then)}"
     rows = rules.counted(compiled, activities, at)
     if compiled.at_least is not None:
         if (missing := compiled.at_least - len(rows)) > 0:
@@ -116,6 +118,10 @@ def _one_more(
             single = replace(compiled, at_most=compiled.at_most - 1) if compiled.at_most > 1 else None
             given = 0 if single is None else int(rules.points_of(single, people, activities, at)[0])
         yield f"with one more: {kind}", given + compiled.points
+
+
+def _kinds(kinds: Sequence[ActivityKind] | None) -> str:
+    return " or ".join(kind.value.replace("_", " ") for kind in kinds) if kinds else "activity of any kind"
 
 
 def _values(rule: Rule, people: People) -> Iterator[str]:

@@ -82,6 +82,7 @@ class Forecast:
     models: Mapping[str, tuple[str | None, str]]  # score: hash of the model before (None: several, or none), and now
     people: int = 0
     scores: dict[str, Spread] = field(default_factory=dict)
+    gone: Sequence[str] = ()  # scores there were before, and that this configuration does not have
     stages: Counter[tuple[str, str]] = field(default_factory=Counter)  # (before, now) of those who change
     by: dict[str, Crossings] = field(default_factory=dict)  # value of the field asked for
     by_segment: dict[str, Crossings] = field(default_factory=dict)
@@ -100,6 +101,7 @@ class Forecast:
                        "up": one.up, "down": one.down}
                 for name, one in self.scores.items()
             },
+            "scores_gone": list(self.gone),
             "stages": [{"before": old, "now": new, "people": many} for (old, new), many in self.stages.most_common()],
             "by": {value: {"up": one.up, "down": one.down} for value, one in self.by.items()},
             "by_segment": {name: {"up": one.up, "down": one.down} for name, one in self.by_segment.items()},
@@ -142,6 +144,8 @@ def forecast(
     at = clock.now()
     with store.reading() as tx:
         found = Forecast(_models(tx, scorer, old))
+        names = set(score_store.models_in_use(tx)) if old is None else set(old.config.scores)
+    found.gone = sorted(names - scorer.config.scores.keys())
     found.scores = {model.name: Spread(model.scale) for model in scorer.models}
     movers: list[tuple[int, int, Mover]] = []
     order = count()

@@ -34,7 +34,7 @@ def test_a_score_is_explained_as_of_any_day_and_against_any_other(command: Run) 
 
     assert [values(), values("--at", "2026-03-08"), values("--at", "2026-03-03")] == [[23], [15], [0]]
     shown = command("explain", ADA, "--at", "2026-03-13").stdout
-    assert "lead: 23 of 100, grade B" in shown
+    assert "lead: 23 of 100, grade B, by rules " in shown
     assert "job_title: VP Sales" in shown
     assert "would be" in shown
     moved = told(command("explain", ADA, "--against", "2026-03-03", "--at", "2026-03-08", "--json"))

@@ -65,8 +65,15 @@ def test_what_would_raise_the_score_most_comes_first_with_every_bound_in_force()
     assert [(gain.rule, gain.what, gain.points) for gain in gains] == [
         ("forms", "with 1 more: form submitted", 9),
         ("pages", "with one more: page view", 6),  # in place of the older of the two
-        ("quiet", "if it no longer held", 5),
+        ("quiet", "with one more: call", 5),
     ]
+
+
+def test_what_would_raise_the_score_names_both_parts_of_a_sequence() -> None:
+    then = {"then": ["form_submitted", "call"], "within": "1d"}
+    rule = {"name": "pages", "category": "fit", "activity": "page_view", "points": 8, "sequence": then}
+    _, (gain,), _ = read({"categories": {"fit": {}}, "rules": [rule]}, {}, [])
+    assert gain.what == "with one more: page view, and then in time form submitted or call"
 
 
 def test_who_has_everything_can_gain_nothing() -> None:

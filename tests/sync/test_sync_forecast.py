@@ -71,6 +71,16 @@ def test_two_configurations_are_compared_at_one_instant_whatever_is_stored(made:
     assert [found.scores["lead"].up, found.movers[0].before, found.movers[0].now] == [1, 40, 45]
 
 
+def test_a_score_that_is_no_longer_there_is_told(made: Stage) -> None:
+    made.lead()
+    made.sync()
+    renamed = made.config.model_copy(update={"scores": {"buyer": made.config.scores["lead"]}, "stages": {}})
+    new = Scorer(renamed)
+    for old in (None, made.parts.scorer):
+        found = forecast(made.store, new, old=old)
+        assert (list(found.gone), found.scores["buyer"].moved) == (["lead"], 1)
+
+
 def test_the_same_rules_move_nobody(made: Stage) -> None:
     made.lead()
     made.sync()

@@ -89,6 +89,68 @@ def test_the_model_for_b2b_software_tells_a_buyer_from_a_student_and_a_competito
     assert "win back" not in customer.journeys  # nobody measures whether they use it
 
 
+LINKEDIN = {"network": "LinkedIn"}
+BUYER_SIGNALS: dict[str, tuple[dict[str, Value], list[Did]]] = {
+    # explicit
+    "company of our size": ({"employees": 50}, []),
+    "larger company": ({"employees": 1001}, []),
+    "revenue of a million": ({"revenue": 1e6}, []),
+    "industry we know": ({"industry": "COMPUTER_SOFTWARE"}, []),
+    "C-suite or owner": ({"job_title": "Fundadora"}, []),
+    "vice president or director": ({"job_title": "Director de Ventas"}, []),
+    "country we sell in": ({"country": "Alemania"}, []),
+    "like a buyer of ours": ({"job_title": "CTO"}, []),
+    # implicit
+    "pricing page": ({}, [("page_view", hours(1), {"url": "https://acme.example/pricing/"})]),
+    "read widely": ({}, [("page_view", hours(n), {"url": f"/{n}"}) for n in range(5)]),
+    "time on site": ({}, [("other", hours(1), {"event": "Session Ended", "seconds": 900})]),
+    "download": ({}, [("file_downloaded", hours(1), {})]),
+    "mail opened": ({}, [("email_opened", hours(1), {})]),
+    "click in a mail": ({}, [("email_clicked", hours(1), {})]),
+    "first form": ({}, [("form_submitted", hours(1), {})]),
+    "webinar": ({}, [("webinar_attended", hours(1), {})]),
+    # social
+    "shared or commented on LinkedIn": ({}, [("social_commented", hours(1), dict(LINKEDIN))]),
+    "shared or commented elsewhere": ({}, [("social_shared", hours(1), {"network": "facebook"})]),
+    "likes": ({}, [(f"social_{act}", hours(1), dict(LINKEDIN)) for act in ("liked", "followed", "clicked")]),
+    # budget, authority, need, timeline
+    "budget": ({"budget": 10000}, []),
+    "authority": ({"job_title": "CEO"}, []),
+    "need told": ({"need": "fewer calls"}, []),
+    "buys soon": ({"timeframe": "this_month"}, []),
+    # negative
+    "competitor": ({"competitor": True}, []),
+    "student or intern": ({"job_title": "Becaria"}, []),
+    "free mail address": ({"email_domain": "gmail.com"}, []),
+    "wants no e-mail": ({"opted_out": True}, []),
+    "mail bounced": ({}, [("email_bounced", hours(1), {})]),
+    "gone quiet": ({}, []),
+    "looks for a job": ({}, [("page_view", hours(1), {"url": "/careers"})]),
+}
+CUSTOMER_SIGNALS: dict[str, tuple[dict[str, Value], list[Did]]] = {
+    "ordered this month": ({}, [("purchase", hours(1), {"amount": 5})]),
+    "second order": ({}, [("purchase", hours(n), {"amount": 5}) for n in (1, 2)]),
+    "spent 300": ({}, [("purchase", hours(1), {"amount": 300})]),
+    "would recommend us": ({}, [("purchase", hours(1), {}), ("survey_answered", hours(1), {"score": 9})]),
+    "asked for help often": (
+        {},
+        [("purchase", hours(1), {})] + [("support_ticket", hours(n), {"ticket": n}) for n in (1, 2, 3)],
+    ),
+}
+
+
+@pytest.mark.parametrize(
+    ("name", "score", "signals"), [("b2b_saas", "lead", BUYER_SIGNALS), ("ecommerce", "customer", CUSTOMER_SIGNALS)]
+)
+def test_every_signal_that_the_field_names_moves_a_ready_model(
+    name: str, score: str, signals: dict[str, tuple[dict[str, Value], list[Did]]]
+) -> None:
+    rows, done = [row for row, _ in signals.values()], {n: did for n, (_, did) in enumerate(signals.values())}
+    found = outlook(model(name), rows, done)
+    lines = [{line.rule for one in each.scores if one.name == score for line in one.contributions} for each in found]
+    assert [signal for signal, told in zip(signals, lines, strict=True) if signal not in told] == []
+
+
 def test_the_model_for_b2b_software_has_a_journey_for_each_time_of_a_customers_life() -> None:
     def customer(days: int) -> dict[str, Value]:
         return {"lifecycle_stage": "customer", "customer_since": AT - timedelta(days=days)}

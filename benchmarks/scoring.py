@@ -208,7 +208,7 @@ def measure(people: int, activities: int, databases: list[str], processes: int, 
             f"{database}: peak memory MB": round(memory),
             f"{database}: people on whom the two differ": found["differing"],
         }
-        holds = holds and memory <= MEMORY_MB and found["differing"] <= people / 10_000
+        holds = holds and memory <= MEMORY_MB and not found["differing"]
         if growth:
             tenth = measure_one(database, Audience(max(1, people // 10), audience.each), 1)["runs"][
                 "leadbridge_day_later"

@@ -21,8 +21,7 @@ def show_scored(done: Rescored) -> None:
         "the next sync or run.",
         highlight=False,
     )
-    if done.drifting:
-        console.print(f"{done.drifting:,} drifted so little that the write waits.", highlight=False)
+    _show_drifting(done.drifting)
     if done.failed:
         console.print(f"{done.failed:,} could not be scored; see the quarantine.", highlight=False)
 
@@ -55,6 +54,7 @@ def show_forecast(found: Forecast, by: str | None) -> None:
         for mover in found.movers:
             table.add_row(str(mover.before), str(mover.now), escape(mover.email), escape(mover.reasons))
         console.print(table)
+    _show_drifting(found.drifting)
     for vendor, calls in found.calls.items():
         console.print(f"{vendor}: {found.writes[vendor]:,} records to write, {calls:,} calls at least", highlight=False)
         if vendor in found.left:
@@ -63,6 +63,11 @@ def show_forecast(found: Forecast, by: str | None) -> None:
             console.print(
                 left if fits else f"[yellow]{left}: this does not fit, and would go on tomorrow[/]", highlight=False
             )
+
+
+def _show_drifting(records: int) -> None:
+    if records:
+        console.print(f"{records:,} drifted so little that the write waits.", highlight=False)
 
 
 def _bands(spread: Spread) -> Table:

@@ -123,6 +123,7 @@ def show_preview(would: Preview) -> None:
     lines += [(count, f"enter {journey}") for journey, count in would.entries.items()]
     lines += [(would.exits, "leave a journey"), (would.held_out, "be kept out, to compare")]
     lines += [(count, f"not be contacted: {why}") for why, count in would.barred.items()]
+    lines.append((would.drifting, "not be written yet: the score drifted too little"))
     for count, words in lines:
         if count:
             console.print(f"{count:>8,}  {words}", highlight=False, markup=False)

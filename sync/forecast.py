@@ -15,6 +15,7 @@ from sqlalchemy import Connection
 
 from connectors.base import Crm, EmailPlatform
 from leadbridge import clock
+from leadbridge.store import due
 from leadbridge.store import leads as lead_store
 from leadbridge.store import scores as score_store
 from leadbridge.store.engine import Store
@@ -22,7 +23,7 @@ from leadbridge.types import LifecycleStage, PersonId, Value
 from sync import day
 from sync.loading import facts_of, load
 from sync.outlook import Outlook, Scorer
-from sync.wishes import MEMBERS_AT_ONCE, wishes
+from sync.wishes import MEMBERS_AT_ONCE, drifting, wishes
 
 BATCH = 2000
 BANDS = 10
@@ -88,6 +89,7 @@ class Forecast:
     by_segment: dict[str, Crossings] = field(default_factory=dict)
     movers: list[Mover] = field(default_factory=list)  # the largest first
     writes: Counter[str] = field(default_factory=Counter)  # records to write, by vendor
+    drifting: int = 0  # records, beside these, that drift so little that their write waits
     calls: dict[str, int] = field(default_factory=dict)  # vendor calls for them, at least
     left: dict[str, int] = field(default_factory=dict)  # of the day's calls, to leadbridge, where the vendor tells
     too_many: dict[str, int] = field(default_factory=dict)  # calls that do not fit into what is left
@@ -110,6 +112,7 @@ class Forecast:
                 for one in self.movers
             ],
             "writes": dict(self.writes),
+            "drifting": self.drifting,
             "calls": self.calls,
             "calls_left": self.left,
             "calls_too_many": self.too_many,
@@ -159,9 +162,11 @@ def forecast(
             loaded = load(tx, scorer, ids, at)
             was = _stored(tx, ids) if old is None else _by_the_old(tx, old, ids, at)
             outlooks = scorer.outlook(loaded.people, loaded.activities, loaded.stages, at)
-            wanted, _ = wishes(tx, crms, platform, loaded.rows, outlooks)
+            wanted, known = wishes(tx, crms, platform, loaded.rows, outlooks)
+            waiting = drifting(tx, scorer.config, wanted, known, due.quiet(tx, ids), at)
+            found.drifting += len(waiting)
             for wish in wanted:
-                found.writes[wish.ref.vendor] += bool(wish.values)
+                found.writes[wish.ref.vendor] += bool(wish.values) and wish.ref not in waiting
         for outlook in outlooks:
             before = was.get(outlook.person_id, _Was({}, None))
             row = loaded.rows[outlook.person_id]

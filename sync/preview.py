@@ -7,7 +7,6 @@ from typing import Any
 from connectors.readonly import read_only
 from leadbridge import clock
 from leadbridge.store import due
-from leadbridge.store import leads as lead_store
 from sync import pull, wishes
 from sync.cycle import Tell, quiet
 from sync.intents import plan_journeys
@@ -23,6 +22,7 @@ class Preview:
 
     people: int = 0
     writes: Counter[str] = field(default_factory=Counter)  # records to be written, by vendor
+    drifting: int = 0  # records, beside these, that drift so little that their write waits
     entries: Counter[str] = field(default_factory=Counter)  # people to enter, by journey
     exits: int = 0
     held_out: int = 0
@@ -33,6 +33,7 @@ class Preview:
             "dry_run": True,
             "people": self.people,
             "writes": dict(self.writes),
+            "drifting": self.drifting,
             "entries": dict(self.entries),
             "exits": self.exits,
             "held_out": self.held_out,
@@ -59,13 +60,11 @@ def preview(parts: Parts, *, full: bool = False, tell: Tell = quiet) -> Preview:
             loaded = load(tx, parts.scorer, ids, at)
             outlooks = parts.scorer.outlook(loaded.people, loaded.activities, loaded.stages, at)
             found.people += len(outlooks)
-            for crm in crms:
-                records = lead_store.refs_of(tx, ids, crm.vendor)
-                found.writes[crm.vendor] += sum(
-                    bool(wishes.changes(crm, outlook.wanted, record.written))
-                    for outlook in outlooks
-                    for record in records.get(outlook.person_id, ())
-                )
+            wanted, known = wishes.wishes(tx, crms, platform, loaded.rows, outlooks)
+            waiting = wishes.drifting(tx, parts.scorer.config, wanted, known, due.quiet(tx, ids), at)
+            found.drifting += len(waiting)
+            for wish in wanted:
+                found.writes[wish.ref.vendor] += bool(wish.values) and wish.ref not in waiting
             if parts.config.nurture.enabled:
                 plan = plan_journeys(tx, parts.store, parts.scorer, loaded, outlooks, at)
                 found.entries.update(intent.journey for intent in plan.intents)

@@ -108,6 +108,12 @@ def standing(tx: Connection, person_ids: Collection[int]) -> dict[int, tuple[int
     return {person: (version, at) for person, version, at in rows}
 
 
+def quiet(tx: Connection, person_ids: Collection[int]) -> frozenset[int]:
+    """Those of these people of whom nothing new is known: they are not due, or only because time has passed."""
+    told = select(due.c.person_id).where(among(tx, due.c.person_id, sorted(person_ids)), due.c.lane != Lane.BACKGROUND)
+    return frozenset(person_ids).difference(tx.execute(told).scalars())
+
+
 def seize(tx: Connection, before: Mapping[int, tuple[int, int] | None]) -> list[Claim]:
     """Claim people, due or not, until the transaction ends that stores work on them.
 

@@ -10,6 +10,8 @@ import sqlalchemy as sa
 from leadbridge.store import Store, activities, due
 from leadbridge.store.tables import due as table
 from leadbridge.types import Activity, ActivityKind, email_key
+from sync.forecast import forecast
+from sync.preview import preview
 from tests.helpers.syncing import BASE, Stage, moving, stage
 
 ADA = "ada@acme.example"
@@ -52,9 +54,13 @@ def test_a_small_drift_waits_a_larger_one_and_news_do_not(made: Stage) -> None:
         made.sync()
         assert shown(made, record) == 35
         time.on(days=2)  # 15 + 20 x 2^(-2/30) = 34.1
+        would = forecast(made.store, made.parts.scorer, made.parts.crms)
+        assert (would.drifting, would.writes["hubspot"]) == (1, 0)
         done = made.act()
         assert (done.rescored.people, done.rescored.drifting, shown(made, record)) == (1, 1, 35)
         time.on(days=1, hours=1)  # three days after the last write
+        would = forecast(made.store, made.parts.scorer, made.parts.crms)
+        assert (would.drifting, would.writes["hubspot"]) == (0, 1)
         made.act()
         assert shown(made, record) == 34
         time.on(days=2, hours=12)  # 32.6, by a point again
@@ -94,6 +100,17 @@ def test_nobody_is_looked_at_before_time_can_have_changed_them(made: Stage) -> N
         assert made.act().rescored.people == 0
         time.on(hours=2)
         assert made.act().rescored.people == 1
+
+
+def test_a_dry_round_says_what_waits(made: Stage) -> None:
+    with moving(made) as time:
+        made.lead(ADA)
+        made.sync()
+        view(made)
+        made.sync()
+        time.on(days=2)
+        would = preview(made.parts)
+        assert (would.people, would.drifting, would.writes["hubspot"]) == (1, 1, 0)
 
 
 def test_every_move_is_written_at_once_where_that_is_asked_for(store: Store) -> None:

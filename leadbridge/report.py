@@ -152,6 +152,8 @@ def show_explanation(found: Explanation) -> None:
             console.print(
                 f"would be {gain.points:+d}: {gain.rule} {gain.what}", highlight=False, markup=False, soft_wrap=True
             )
+    for name, why in found.without.items():
+        console.print(f"\n{name}: no score, {why}", highlight=False, markup=False)
     console.print(
         f"\nas of {found.at:%Y-%m-%d %H:%M %Z}: "
         f"stage {found.stage or 'none'}, buyer's journey {found.buyer_journey or 'unknown'}"

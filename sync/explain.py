@@ -3,9 +3,12 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from types import MappingProxyType
 from typing import Any
 
 from leadbridge import addresses, clock
+from leadbridge.columns import Columns
+from leadbridge.conditions import holds
 from leadbridge.store import enrolments, hand_offs
 from leadbridge.store import leads as lead_store
 from leadbridge.store.engine import Store
@@ -36,12 +39,14 @@ class Explanation:
     handed: tuple[hand_offs.HandOff, ...] = ()  # to people at the company, oldest first
     unmet: tuple[str, ...] = ()  # what the hand-off to sales still lacks
     machines: tuple[str, ...] = ()  # what machines did with the person's mail and nothing counts, with the evidence
+    without: Mapping[str, str] = MappingProxyType({})  # score they do not have: why
 
     def as_dict(self) -> dict[str, Any]:
         return {
             "email": self.email,
             "at": self.at.isoformat(),
             "scores": [self._score(score) for score in self.scores],
+            "without_score": dict(self.without),
             "stage": self.stage,
             "buyer_journey": self.buyer_journey,
             "buyer_journey_because": self.phase_because,
@@ -223,7 +228,18 @@ def _explained(
         handed=tuple(row for row in handed if row.decided_at <= at),
         unmet=tuple(found.asked.unmet),
         machines=tuple(reading.by_machines(loaded.activities, at)),
+        without=_without(scorer, view.facts, at, applied),
     )
+
+
+def _without(scorer: Scorer, facts: Columns, at: datetime, applied: set[str]) -> dict[str, str]:
+    """Why one person has no score, for each that they do not have."""
+    objects = bool(holds(scorer.objects, facts, at)[0])
+    return {
+        name: "objects to profiling" if objects or model.applies_to is None else f"only for {told(model.applies_to)}"
+        for name, model in scorer.config.scores.items()
+        if name not in applied
+    }
 
 
 def difference(

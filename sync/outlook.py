@@ -115,7 +115,8 @@ class Scorer:
             )
             for name, model in config.scores.items()
         )
-        self.models = tuple(_unless_objecting(model, config.consent.objection) for model in self.models)
+        self.objects = _objecting(config.consent.objection)
+        self.models = tuple(_unless(self.objects, model) for model in self.models)
         self._shows = {name: _shows(config, name) for name in config.scores}
         self.consent = None if config.consent.given is None else prepare(config.consent.given)
         by_name = {model.name: model for model in self.models}
@@ -408,10 +409,14 @@ def _shown(value: Value) -> Value:
     return words.joined([value]) if isinstance(value, str) else value
 
 
-def _unless_objecting(model: CompiledModel, objection: Condition | None) -> CompiledModel:
-    """The same score, which nobody has who objects to profiling: by the CRM's word or by ours (GDPR Art. 21)."""
+def _objecting(objection: Condition | None) -> Condition:
+    """Who objects to profiling: by the CRM's word or by ours (GDPR Art. 21)."""
     ours = FieldTest(OBJECTS, Test(equals=True))
-    objects = ours if objection is None else AnyOf((ours, objection))
+    return ours if objection is None else AnyOf((ours, objection))
+
+
+def _unless(objects: Condition, model: CompiledModel) -> CompiledModel:
+    """The same score, which nobody has who objects."""
     fields = model.fields | set(fields_of(objects))
     willing, applies = prepare(Not(objects)), model.applies
     if applies is None:

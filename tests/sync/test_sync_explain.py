@@ -2,11 +2,12 @@
 
 from collections.abc import Iterator
 from datetime import timedelta
+from typing import Any
 
 import pytest
 from sqlalchemy import func, select
 
-from leadbridge.store import Store, activities
+from leadbridge.store import Store, activities, consents
 from leadbridge.store import scores as score_store
 from leadbridge.store.tables import attribute_history
 from leadbridge.types import Activity, ActivityKind, Lead, RecordRef, email_key
@@ -102,6 +103,22 @@ def test_a_day_before_leadbridge_was_there_is_explained_by_what_the_crm_remember
                 rows = tx.execute(select(func.count()).select_from(attribute_history)).scalar_one()
             lines.add(rows)
         assert len(lines) == 1
+
+
+def test_who_has_no_score_is_told_why(store: Store) -> None:
+    lead: dict[str, Any] = BASE["scores"]["lead"]
+    scores = {"lead": lead, "customer": lead | {"applies_to": {"lifecycle_stage": "customer"}}}
+    with stage(store, scores=scores) as made:
+        record = made.lead(ADA)
+        made.sync()
+        found = explain.explain(store, made.parts.scorer, ADA)
+        assert found is not None
+        assert found.without == {"customer": "only for lifecycle_stage is customer"}
+        with store.writing() as tx:
+            consents.object_to_profiling(tx, [made.person(record)], "test", made.now())
+        found = explain.explain(store, made.parts.scorer, ADA)
+        assert found is not None
+        assert found.without == dict.fromkeys(("lead", "customer"), "objects to profiling")
 
 
 def test_an_instant_that_is_not_before_the_other_is_refused(made: Stage) -> None:

@@ -5,7 +5,6 @@ from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
 import numpy as np
-from numpy.typing import NDArray
 
 from leadbridge.columns import micros, plain, values_of
 from leadbridge.config.conditions import fields_of
@@ -20,7 +19,9 @@ SHOWN = 3
 """Activities shown behind one line; the rest are counted."""
 
 _KINDS = tuple(ActivityKind)
-_TELLING = ("url", "title", "form", "subject", "file", "name", "campaign", "network", "amount", "value", "outcome")
+_TELLING = (
+    "url", "title", "form", "subject", "file", "name", "event", "campaign", "network", "amount", "value", "outcome"
+)  # fmt: skip
 """Values of an activity that say most about it, the best first."""
 
 
@@ -45,9 +46,10 @@ def evidence(
     found = {}
     for rule, compiled in zip(config.rules, model.rules, strict=True):
         told = list(_values(rule, people))
-        if compiled.sort != "attribute":
-            rows = rules.counted(compiled, activities, at)
-            told += _acts(activities, rows, at) if compiled.sort == "activity" else [_silence(compiled, activities, at)]
+        if compiled.sort == "activity":
+            told += _acts(compiled, activities, at)
+        elif compiled.sort == "silence":
+            told.append(_silence(compiled, activities, at))
         found[rule.name] = "; ".join(told)
     return found
 
@@ -134,18 +136,30 @@ def _values(rule: Rule, people: People) -> Iterator[str]:
         yield f"{name}: {said(None if column is None else values_of(column)[0])}"
 
 
-def _acts(activities: Activities, rows: NDArray[np.intp], at: datetime) -> list[str]:
-    told = [_act(activities, int(row), at) for row in rows[::-1][:SHOWN]]
+def _acts(compiled: CompiledRule, activities: Activities, at: datetime) -> list[str]:
+    rows = rules.counted(compiled, activities, at)
+    told = [_act(activities, int(row), at, compiled.each) for row in rows[::-1][:SHOWN]]
+    if compiled.then is not None:
+        ends = rules.followers(compiled.then, activities, at)
+        after = np.searchsorted(activities.at[ends], activities.at[rows], "right")  # of one person, in order
+        told = [
+            f"{one}, then {_act(activities, int(ends[place]), at)}"
+            for one, place in zip(told, after[::-1].tolist(), strict=False)
+        ]
     return told + ([f"and {len(rows) - SHOWN} more"] if len(rows) > SHOWN else [])
 
 
-def _act(activities: Activities, row: int, at: datetime) -> str:
+def _act(activities: Activities, row: int, at: datetime, multiplied: str | None = None) -> str:
+    """One activity: kind, day, what says most about it, and the number that the points were multiplied by."""
     when = at - timedelta(microseconds=micros(at) - int(activities.at[row]))
     code = int(activities.documents.codes[row])
     document = activities.documents.documents[code] if code >= 0 else {}
-    telling = next((said(document[key]) for key in _TELLING if document.get(key) not in (None, "")), "")
+    key = next((key for key in _TELLING if document.get(key) not in (None, "")), "")
+    telling = [said(document[key])] if key else []
+    if multiplied is not None and multiplied != key:
+        telling.append(f"{multiplied} {said(document.get(multiplied))}")
     kind = _KINDS[int(activities.kind[row])].value.replace("_", " ")
-    return f"{kind} {when:%Y-%m-%d}{f' ({telling})' if telling else ''}"
+    return f"{kind} {when:%Y-%m-%d}" + (f" ({', '.join(telling)})" if telling else "")
 
 
 def _silence(compiled: CompiledRule, activities: Activities, at: datetime) -> str:

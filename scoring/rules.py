@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from leadbridge.columns import Mask, Numbers, micros
 from leadbridge.conditions import Prepared
-from scoring.compile import UNIT, CompiledRule
+from scoring.compile import UNIT, CompiledRule, CompiledThen
 from scoring.frames import FIRST_OF_MACHINES, KIND_CODES, Activities, People
 
 Units: TypeAlias = NDArray[np.int64]
@@ -23,6 +23,11 @@ def counted(rule: CompiledRule, activities: Activities, at: datetime) -> NDArray
     matching = Matching(activities, micros(at))
     rows = matching.rows(rule) if rule.sort == "silence" else _chosen(rule, matching)[0]
     return np.sort(rows.row)
+
+
+def followers(then: CompiledThen, activities: Activities, at: datetime) -> NDArray[np.intp]:
+    """The activities that may end a sequence, as rows of a frame that is in order."""
+    return np.sort(Matching(activities, micros(at)).later(then).row)
 
 
 def points_of(rule: CompiledRule, people: People, activities: Activities, at: datetime) -> Units:
@@ -68,9 +73,12 @@ class Matching:
             found = found.where(found.age < rule.within)
         found = self._passing(found, rule.kinds, rule.where, rule.where_keys)
         if (then := rule.then) is not None and len(found.row):
-            later = self._passing(self._kinds(then.kinds), then.kinds, then.where, then.where_keys)
-            found = found.where(_followed(found, later, then.within))
+            found = found.where(_followed(found, self.later(then), then.within))
         return found
+
+    def later(self, then: CompiledThen) -> _Rows:
+        """Activities that may follow those of a rule."""
+        return self._passing(self._kinds(then.kinds), then.kinds, then.where, then.where_keys)
 
     def _passing(
         self, rows: _Rows, kinds: frozenset[int] | None, where: Prepared | None, keys: frozenset[str]

@@ -58,6 +58,28 @@ def test_each_line_names_the_values_and_the_activities_behind_it() -> None:
     assert told["quiet"] == "last: call 2026-01-20"
 
 
+def test_a_line_names_what_followed_and_what_the_points_were_multiplied_by() -> None:
+    then = {"then": "form_submitted", "within": "3d"}
+    rules: list[dict[str, Any]] = [
+        {"name": "form after page", "category": "fit", "activity": "page_view", "points": 8, "sequence": then},
+        {"name": "time", "category": "fit", "activity": "other", "each": "seconds", "points": 0.01},
+    ]
+    done: list[tuple[str, Any, dict[str, Any]]] = [
+        ("page_view", AT - 9 * DAY, {"url": "/a"}),
+        ("page_view", AT - 8 * DAY, {"url": "/b"}),
+        ("form_submitted", AT - 7 * DAY, {"form": "demo"}),
+        ("page_view", AT - 6 * DAY, {"url": "/c"}),  # followed by nothing
+        ("form_submitted", AT - 1 * DAY, {"form": "late"}),
+        ("other", AT - 5 * DAY, {"event": "session ended", "seconds": 300}),
+    ]
+    told, _, _ = read({"categories": {"fit": {}}, "rules": rules}, {}, done)
+    assert told["form after page"] == (
+        "page view 2026-02-21 (/b), then form submitted 2026-02-22 (demo); "
+        "page view 2026-02-20 (/a), then form submitted 2026-02-22 (demo)"
+    )
+    assert told["time"] == "other 2026-02-24 (session ended, seconds 300)"
+
+
 def test_what_would_raise_the_score_most_comes_first_with_every_bound_in_force() -> None:
     # fit 15 + 5 of 20 at most; engagement 8/2 + 8/4 of pages, no second form, quiet: 6 - 5
     _, gains, value = read(MODEL, {"title": "boss", "size": 50}, DONE)

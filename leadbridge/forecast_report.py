@@ -29,6 +29,12 @@ def show_scored(done: Rescored) -> None:
 def show_forecast(found: Forecast, by: str | None) -> None:
     """Distribution, stages, who moves most, and what it would cost. Nothing was changed."""
     console.print(f"{found.people:,} people looked at; nothing was changed.", highlight=False)
+    if found.unread and found.people:
+        console.print(
+            f"[yellow]nobody has a value of {', '.join(sorted(found.unread))}[/]: rules on it give nothing; a field "
+            "that is new to the file is read by `leadbridge sync --full`",
+            highlight=False,
+        )
     for name, spread in found.scores.items():
         before, now = found.models[name]
         same = "the same rules" if before == now else f"rules {before or 'various or none'} → {now}"

@@ -84,6 +84,7 @@ class Forecast:
     people: int = 0
     scores: dict[str, Spread] = field(default_factory=dict)
     gone: Sequence[str] = ()  # scores there were before, and that this configuration does not have
+    unread: set[str] = field(default_factory=set)  # fields that nobody has a value of
     stages: Counter[tuple[str, str]] = field(default_factory=Counter)  # (before, now) of those who change
     by: dict[str, Crossings] = field(default_factory=dict)  # value of the field asked for
     by_segment: dict[str, Crossings] = field(default_factory=dict)
@@ -104,6 +105,7 @@ class Forecast:
                 for name, one in self.scores.items()
             },
             "scores_gone": list(self.gone),
+            "fields_without_values": sorted(self.unread),
             "stages": [{"before": old, "now": new, "people": many} for (old, new), many in self.stages.most_common()],
             "by": {value: {"up": one.up, "down": one.down} for value, one in self.by.items()},
             "by_segment": {name: {"up": one.up, "down": one.down} for name, one in self.by_segment.items()},
@@ -150,6 +152,7 @@ def forecast(
         names = set(score_store.models_in_use(tx)) if old is None else set(old.config.scores)
     found.gone = sorted(names - scorer.config.scores.keys())
     found.scores = {model.name: Spread(model.scale) for model in scorer.models}
+    found.unread = set(scorer.config.fields)
     movers: list[tuple[int, int, Mover]] = []
     order = count()
     after = 0
@@ -167,6 +170,9 @@ def forecast(
             found.drifting += len(waiting)
             for wish in wanted:
                 found.writes[wish.ref.vendor] += bool(wish.values) and wish.ref not in waiting
+        found.unread -= {
+            name for row in loaded.rows.values() for name in found.unread if row.attributes.get(name) is not None
+        }
         for outlook in outlooks:
             before = was.get(outlook.person_id, _Was({}, None))
             row = loaded.rows[outlook.person_id]

@@ -81,6 +81,15 @@ def test_a_score_that_is_no_longer_there_is_told(made: Stage) -> None:
         assert (list(found.gone), found.scores["buyer"].moved) == (["lead"], 1)
 
 
+def test_a_field_of_which_nobody_has_a_value_is_told(made: Stage) -> None:
+    made.lead()
+    made.sync()
+    assert forecast(made.store, made.parts.scorer).unread == {"budget"}
+    made.lead(budget_amount="5000")
+    made.sync()
+    assert forecast(made.store, made.parts.scorer).unread == set()
+
+
 def test_the_same_rules_move_nobody(made: Stage) -> None:
     made.lead()
     made.sync()

@@ -386,10 +386,12 @@ class Binder:
             return text
         if text in WORD_LISTS:
             return self.wrong(node, f"{text} is a list of words; write {{words: {text}}}")
-        problem = f"{shown(text)} is no list; write [first, second] or a named list"
-        if code := country_of(text):
-            return self.wrong(node, problem, f"did you mean country_{code.lower()}?")
-        return self.unlike(node, text, NAMED_LISTS, problem)
+        groups = [name for name in NAMED_LISTS if not name.startswith("country_")]
+        lists = f"{listed(groups)}, and country_ with the two letters of any country"
+        country = country_of(text)
+        hint = f"did you mean country_{country.lower()}?" if country else did_you_mean(text, groups)
+        problem = f"{shown(text)} is no list; write [first, second] or a named list; allowed: {lists}"
+        return self.wrong(node, problem, hint)
 
     def _words(self, node: Node) -> Any:
         """Words and names of lists of words; what is nearly such a name is a slip, not a word in some title."""

@@ -63,7 +63,7 @@ def test_each_example_is_a_sound_part_of_a_file(block: str) -> None:
 def test_every_word_of_the_language_is_on_the_page() -> None:
     named = {word for word in NAMED_LISTS if not re.fullmatch("country_[a-z]{2}", word)}
     words = {*names_of_tests(), *Take.__args__, *named, *WORD_LISTS, *BUILT_IN_FIELDS}  # type: ignore[attr-defined]
-    beside = {"hand_off_reason", "hand_off_to"}  # "and what belongs to it"; docs/nurture.md has them
+    beside = {"hand_off_reason", "hand_off_to"}  # "and what belongs to it"
     assert {word for word in words - beside if f"`{word}`" not in PAGE and f"`{word}:" not in PAGE} == set()
     shown = "".join(BLOCKS)
     keys = {key for section in SECTIONS for key in section.model_fields}

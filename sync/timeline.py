@@ -24,6 +24,7 @@ class Event:
     at: datetime
     what: str  # score, stage, buyer's journey, journey, hand-off
     said: str
+    rules: str = ""  # hash of those that gave the score, which the history and `explain` name too
 
 
 def timeline(store: Store, email: str) -> list[Event] | None:
@@ -42,10 +43,11 @@ def timeline(store: Store, email: str) -> list[Event] | None:
 def _scores(tx: Connection, person: PersonId) -> Iterator[Event]:
     for change in score_store.score_changes(tx, person, limit=MOST_SCORES):
         if change.value is None:
-            yield Event(change.at, f"score {change.name}", "does not apply any more")
-            continue
-        grade = f" {change.grade}" if change.grade else ""
-        yield Event(change.at, f"score {change.name}", f"{change.value}{grade}: {reasons(change.contributions)}")
+            said = "does not apply any more"
+        else:
+            grade = f" {change.grade}" if change.grade else ""
+            said = f"{change.value}{grade}: {reasons(change.contributions)}"
+        yield Event(change.at, f"score {change.name}", said, change.model)
 
 
 def _stages(tx: Connection, person: PersonId) -> Iterator[Event]:

@@ -114,9 +114,14 @@ def history(
 
     def show() -> None:
         for event in found:
-            typer.echo(f"{event.at:%Y-%m-%d %H:%M}  {event.what}: {event.said}")
+            by = f", by rules {event.rules}" if event.rules else ""
+            typer.echo(f"{event.at:%Y-%m-%d %H:%M}  {event.what}: {event.said}{by}")
         if not found:
             typer.echo("Nothing yet.")
 
-    events: list[dict[str, Any]] = [{"at": e.at.isoformat(), "what": e.what, "said": e.said} for e in found]
+    events: list[dict[str, Any]] = [
+        {"at": event.at.isoformat(), "what": event.what, "said": event.said}
+        | ({"rules": event.rules} if event.rules else {})
+        for event in found
+    ]
     emit(as_json, {"email": email, "events": events}, show)

@@ -118,6 +118,8 @@ def test_the_history_of_a_person_is_one_list_in_order(store: Store) -> None:
         (timedelta(days=1), "score lead", "55 A: boss +40; known +15"),
         (timedelta(days=1), "stage", "mql: the conditions of mql hold: lead 55"),
     ]
+    given = {event.rules for event in found if event.what == "score lead"}
+    assert given == {model.hash for model in made.parts.scorer.models}
     assert next(event.said for event in found if event.what == "journey guides") == "wanted: known +15"
     assert any(event.said.startswith("done") for event in found if event.what == "journey guides")
 

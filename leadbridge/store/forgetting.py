@@ -56,12 +56,12 @@ def forget(tx: Connection, vault: Vault, keys: Collection[str], who: str, now: d
         key=["digest"],
     )
     packs.empty(tx, ids)
-    left = scores.colleagues(tx, ids)  # what their company comes to is another now
+    others = scores.colleagues(tx, ids)  # what their company comes to is another now
     for table, column, values in _places(ids, addresses, sorted(map(clean_key, erased.keys))):
         gone = tx.execute(delete(table).where(among(tx, column, values))).rowcount
         if gone:
             erased.rows[table.name] += gone
-    due.mark_due(tx, left, now, due.Lane.BACKGROUND)
+    due.mark_due(tx, others, now, due.Lane.BACKGROUND)
     detail = {"people": ids, "rows": dict(erased.rows)}
     audit.note(tx, who, "forgotten", detail, now)
     return erased

@@ -64,7 +64,7 @@ def merge_people(tx: Connection, keep: int, lose: int, now: datetime) -> None:
         select(records.c.vendor, records.c.object_type, records.c.record_id).where(records.c.person_id == lose)
     ).all()
     history.remember(tx, [lose], now)
-    left = colleagues(tx, [keep, lose])  # what their company comes to is another now
+    others = colleagues(tx, [keep, lose])  # what their company comes to is another now
     for table in _MOVED_AS_THEY_ARE:
         tx.execute(update(table).where(table.c.person_id == lose).values(person_id=keep))
     note_changes(tx, [keep, lose])
@@ -93,7 +93,7 @@ def merge_people(tx: Connection, keep: int, lose: int, now: datetime) -> None:
     if opted_out or left:
         enrolments.cancel_waiting(tx, [keep], "merged with somebody who may not be contacted", now)
     mark_due(tx, [keep], now, Lane.NORMAL)
-    mark_due(tx, left, now, Lane.BACKGROUND)
+    mark_due(tx, others, now, Lane.BACKGROUND)
     audit.note(
         tx,
         "leadbridge",

@@ -80,13 +80,13 @@ ARGUMENTS: dict[str, st.SearchStrategy[Any]] = {
 def tests(draw: st.DrawFn) -> Any:
     """What may stand beside a field: one test, two together, or a bare value."""
     names = draw(st.sampled_from([*SINGLE, *PAIRS]))
-    given = {name: draw(ARGUMENTS[name]) for name in names}
+    given: Any = {name: draw(ARGUMENTS[name]) for name in names}
     if len(given) > 1:  # both may hold
         if "at_least" in given:
             given["below"] = max(given["below"], given["at_least"] + 0.25)
         if "present" in given:
             given["present"] = True
-    return given or draw(scalars)
+    return given if names else draw(scalars)
 
 
 SINGLE = [(name,) for name in ARGUMENTS] + [()]

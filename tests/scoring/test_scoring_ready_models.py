@@ -134,7 +134,7 @@ CUSTOMER_SIGNALS: dict[str, tuple[dict[str, Value], list[Did]]] = {
     "would recommend us": ({}, [("purchase", hours(1), {}), ("survey_answered", hours(1), {"score": 9})]),
     "asked for help often": (
         {},
-        [("purchase", hours(1), {}), *(("support_ticket", hours(n), {"ticket": n}) for n in (1, 2, 3))],
+        [("purchase", hours(1), {}), *[("support_ticket", hours(n), dict[str, Value](ticket=n)) for n in (1, 2, 3)]],
     ),
 }
 

@@ -82,7 +82,7 @@ def test_who_is_erased_or_merged_away_no_longer_counts_for_the_company(made: Sta
     with moving(made) as time:
         clerk = made.lead("clerk@acme.example")  # 15
         made.lead("boss@acme.example", jobtitle="Director")  # 55
-        twins = [made.person(record) for record in (made.lead("a@other.example"), made.lead("b@other.example"))]
+        one, other = made.lead("a@other.example"), made.lead("b@other.example")
         friend = made.lead("friend@other.example")
         made.sync()
         assert accounts(made, clerk, friend) == ([70, 45] if together else [55, 15])
@@ -90,7 +90,7 @@ def test_who_is_erased_or_merged_away_no_longer_counts_for_the_company(made: Sta
         made.act()  # at rest
         forget.forget(made.store, "boss@acme.example", "tester")
         with made.store.writing() as tx:
-            leads.merge_people(tx, *twins, made.now())
+            leads.merge_people(tx, made.person(one), made.person(other), made.now())
         made.act()
         assert accounts(made, clerk, friend) == [15, 30 if together else 15]
 

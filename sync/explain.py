@@ -1,9 +1,8 @@
 """How one person's scores come about, now or at any instant, computed from what is stored. Reads the store only."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
-from types import MappingProxyType
 from typing import Any
 
 from leadbridge import addresses, clock
@@ -39,7 +38,7 @@ class Explanation:
     handed: tuple[hand_offs.HandOff, ...] = ()  # to people at the company, oldest first
     unmet: tuple[str, ...] = ()  # what the hand-off to sales still lacks
     machines: tuple[str, ...] = ()  # what machines did with the person's mail and nothing counts, with the evidence
-    without: Mapping[str, str] = MappingProxyType({})  # score they do not have: why
+    without: Mapping[str, str] = field(default_factory=dict)  # score they do not have: why
 
     def as_dict(self) -> dict[str, Any]:
         return {

@@ -350,24 +350,21 @@ def _record_id(table: Table) -> Any:
 
 
 def on_the_way(tx: Connection, refs: Collection[RecordRef]) -> set[RecordRef]:
-    """Of these records, those with a wish that has not reached the vendor yet."""
-    return {ref for ref, row in _waiting(tx, refs).items() if row.state == PENDING}
+    """Of these records, those with a wish that has not reached the vendor yet. A look: nothing is locked."""
+    return {ref for ref, row in _waiting(tx, refs, lock=False).items() if row.state == PENDING}
 
 
-def _waiting(tx: Connection, refs: Collection[RecordRef]) -> dict[RecordRef, Row[Any]]:
-    """The wishes for these records, whatever their state; locked on PostgreSQL until the transaction ends."""
+def _waiting(tx: Connection, refs: Collection[RecordRef], *, lock: bool = True) -> dict[RecordRef, Row[Any]]:
+    """The wishes for these records, whatever their state; locked on PostgreSQL until the transaction ends, or not."""
     found = {}
     for _, vendor, object_type, by_id in _grouped(refs):
-        rows = tx.execute(
-            select(write_backs)
-            .where(
-                write_backs.c.vendor == vendor,
-                write_backs.c.object_type == object_type,
-                among(tx, write_backs.c.record_id, sorted(by_id)),
-            )
-            .order_by(write_backs.c.id)
-            .with_for_update()
+        query = select(write_backs).where(
+            write_backs.c.vendor == vendor,
+            write_backs.c.object_type == object_type,
+            among(tx, write_backs.c.record_id, sorted(by_id)),
         )
+        query = query.order_by(write_backs.c.id)
+        rows = tx.execute(query.with_for_update() if lock else query)
         found.update({by_id[row.record_id]: row for row in rows})
     return found
 

@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from leadbridge.config.schema import Config
-from leadbridge.store import Store
+from leadbridge.store import Store, leads
 from sync import forecast as looking
 from sync.forecast import Crossings, forecast
 from sync.outlook import Scorer
@@ -82,12 +82,14 @@ def test_a_score_that_is_no_longer_there_is_told(made: Stage) -> None:
 
 
 def test_a_field_of_which_nobody_has_a_value_is_told(made: Stage) -> None:
-    made.lead()
+    record = made.lead()
     made.sync()
     assert forecast(made.store, made.parts.scorer).unread == {"budget"}
-    made.lead(budget_amount="5000")
-    made.sync()
-    assert forecast(made.store, made.parts.scorer).unread == set()
+    with made.store.writing() as tx:
+        leads.save_people(
+            tx, [leads.PersonRow(made.person(record), "ada@acme.example", {"budget": 5000.0})], made.now()
+        )
+    assert forecast(made.store, made.parts.scorer).unread == {"job_title"}
 
 
 def test_the_same_rules_move_nobody(made: Stage) -> None:

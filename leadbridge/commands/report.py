@@ -22,6 +22,7 @@ from leadbridge.commands.common import (
 
 if TYPE_CHECKING:
     from leadbridge.config.hand_off import HandOff
+    from nurture.accuracy import Ranking
     from nurture.measurement import Uplift
     from sync.accuracy import Accuracy
     from sync.outcomes import HandOffOutcome
@@ -50,14 +51,14 @@ def journeys(config: ConfigFile = DEFAULT_CONFIG, as_json: AsJson = False) -> No
                 typer.echo(f"  too early to tell of {one.too_early:,}")
             for variant in one.variants:
                 typer.echo(
-                    f"  {variant.variant}: {variant.people.people:,} people, success {_share(variant.people.share)}"
+                    f"  {variant.variant}: {variant.people.people:,} people, success {share(variant.people.share)}"
                 )
                 _show_uplift(variant.against_first, f"against {one.variants[0].variant}", "    ")
                 _show_uplift(variant.against_kept_out, "against those kept out", "    ")
             if one.uplift is None:
                 typer.echo("  nobody to compare with was kept out" if one.variants else "  nothing to compare yet")
                 continue
-            _show_uplift(one.uplift, f"success {_share(one.treated.share)} against {_share(one.kept_out.share)}", "  ")
+            _show_uplift(one.uplift, f"success {share(one.treated.share)} against {share(one.kept_out.share)}", "  ")
             if one.revenue is not None:
                 low, middle, high = one.revenue
                 typer.echo(f"  money for each person: {middle:+,.2f} ({low:+,.2f} to {high:+,.2f})")
@@ -94,7 +95,7 @@ def funnel(config: ConfigFile = DEFAULT_CONFIG, as_json: AsJson = False) -> None
     def show() -> None:
         for part in found.parts:
             days = f", after {part.days:.1f} days (median)" if part.days is not None else ""
-            went = f"; {_share(part.conversion)} went on{days}" if part.conversion is not None else ""
+            went = f"; {share(part.conversion)} went on{days}" if part.conversion is not None else ""
             typer.echo(f"{part.name}: {part.here:,} here, {part.reached:,} ever{went}")
         for day, counts in found.over_time:
             told = ", ".join(f"{name} {count:,}" for name, count in zip(names, counts, strict=True))
@@ -206,25 +207,29 @@ def accuracy(
 
 def _told_beforehand(found: Accuracy) -> Iterator[str]:
     """The report in words, line by line."""
-    from nurture.accuracy import FEW
-
     yield f"score {found.score} as of {found.at:%Y-%m-%d}, and what came of it until {found.until:%Y-%m-%d}"
     for question in found.questions:
-        told, arm = question.found, question.found.people
-        yield f"{question.asked}: {arm.successes:,} of {arm.people:,}"
-        if told.auc is None or told.interval is None:
-            yield f"  too few to tell; at least {FEW} who did and {FEW} who did not are needed"
-            continue
-        low, high = told.interval
-        verdict = "it tells" if low > 0.5 else "it tells the contrary" if high < 0.5 else "it may be chance"
-        yield f"  of two, the one who did had the higher score {_share(told.auc)} of the time"
-        yield f"  ({_share(low)} to {_share(high)}; 50% is chance): {verdict}"
-        for tenth in told.tenths:
-            ends = f"{tenth.lowest}" if tenth.lowest == tenth.highest else f"{tenth.lowest} to {tenth.highest}"
-            share = f"{_share(tenth.people.share)} ({_share(tenth.interval[0])} to {_share(tenth.interval[1])})"
-            yield f"  score {ends}: {tenth.people.people:,} people, {share}, {tenth.lift:.1f} times everybody's"
+        yield f"{question.asked}: {question.found.people.successes:,} of {question.found.people.people:,}"
+        yield from told_by(question.found)
     for month, one in found.months:
         yield f"{month:%Y-%m}: {one.people:,} people, {one.promised:.1f} promised by earlier months, {one.came} came"
+
+
+def told_by(found: Ranking) -> Iterator[str]:
+    """How well a score told, line by line."""
+    from nurture.accuracy import FEW
+
+    if found.auc is None or found.interval is None:
+        yield f"  too few to tell; at least {FEW} who did and {FEW} who did not are needed"
+        return
+    low, high = found.interval
+    verdict = "it tells" if low > 0.5 else "it tells the contrary" if high < 0.5 else "it may be chance"
+    yield f"  of two, the one who did had the higher score {share(found.auc)} of the time"
+    yield f"  ({share(low)} to {share(high)}; 50% is chance): {verdict}"
+    for tenth in found.tenths:
+        ends = f"{tenth.lowest}" if tenth.lowest == tenth.highest else f"{tenth.lowest} to {tenth.highest}"
+        came = f"{share(tenth.people.share)} ({share(tenth.interval[0])} to {share(tenth.interval[1])})"
+        yield f"  score {ends}: {tenth.people.people:,} people, {came}, {tenth.lift:.1f} times everybody's"
 
 
 @app.command()
@@ -260,5 +265,6 @@ def _read(config: Any, question: Callable[..., Any]) -> Any:
         return question(tx, parts.config, clock.now())
 
 
-def _share(share: float) -> str:
-    return f"{share * 100:.1f}%"
+def share(part: float) -> str:
+    """In words."""
+    return f"{part * 100:.1f}%"

@@ -88,6 +88,7 @@ for command in (
     work.sync,
     score.score,
     predict.backtest,
+    predict.train,
     export.export,
     work.explain,
     work.status,

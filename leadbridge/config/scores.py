@@ -1,5 +1,7 @@
 """The part of the file that says what people are worth: scores, personas, stages."""
 
+import hashlib
+import json
 from typing import Annotated
 
 from pydantic import Field, model_validator
@@ -13,6 +15,7 @@ from leadbridge.config.kinds import (
     Section,
     across,
 )
+from leadbridge.config.trained import Trained, TrainedFile
 from leadbridge.types import BOUND_LINE, ActivityKind
 
 
@@ -21,6 +24,9 @@ class Category(Section):
 
     min: float = Field(0, description="never below this (negative: a category may take points away)")
     max: float = Field(100, description="never above this")
+    model: TrainedFile | None = Field(
+        None, description="file of `leadbridge train`: points come from the probability in it, and from no rule"
+    )
 
     @model_validator(mode="after")
     def _in_order(self) -> "Category":
@@ -125,6 +131,12 @@ class Rule(Section):
             )
         return self
 
+    @property
+    def text(self) -> str:
+        """Hash of what it gives: another one whenever that may differ. Its place in the score is no part of it."""
+        body = json.dumps(self.model_dump(mode="json", exclude={"category", "exclusive"}), sort_keys=True)
+        return hashlib.sha256(body.encode()).hexdigest()[:16]
+
     @model_validator(mode="after")
     def _one_decay(self) -> "Rule":
         if self.half_life is not None and self.steps is not None:
@@ -219,6 +231,36 @@ class ScoreModel(Section):
         if self.matrix.of == self.grade_from:
             raise across(f"matrix reads figures and letters from {self.grade_from}; set matrix.of", "matrix")
         return self
+
+    @model_validator(mode="after")
+    def _trained_with_these_rules(self) -> "ScoreModel":
+        trained = [(label, each.model) for label, each in self.categories.items() if each.model is not None]
+        if len(trained) > 1:
+            raise across(f"{trained[0][0]} and {trained[1][0]} both have a model; keep one of them", "categories")
+        texts = {rule.name: rule.text for rule in self.rules}
+        for label, model in trained:
+            if given := [rule.name for rule in self.rules if rule.category == label]:
+                raise across(
+                    f"the points of {label} come from its model, so rule {given[0]!r} needs another category",
+                    "categories",
+                    "rules",
+                )
+            gone = [one.rule for one in model.weights if one.rule not in texts]
+            other = [one.rule for one in model.weights if one.rule in texts and texts[one.rule] != one.text]
+            if gone or other:
+                what = f"rule {gone[0]!r}, which is gone" if gone else f"rule {other[0]!r} as it was before"
+                raise across(
+                    f"the model of {label} was trained with {what}; take `model` out of the category, run "
+                    "`leadbridge train`, and put it in again",
+                    "categories",
+                    "rules",
+                )
+        return self
+
+    @property
+    def trained(self) -> Trained | None:
+        """The model of one of the categories, if one has a model."""
+        return next((each.model for each in self.categories.values() if each.model is not None), None)
 
     @property
     def figures(self) -> dict[str, float]:

@@ -24,6 +24,9 @@ console = Console()
 MACHINES_SHOWN = 5
 """Events of machines shown of one person."""
 
+FACTORS_SHOWN = 5
+"""Rules shown that make somebody more or less likely."""
+
 
 @contextmanager
 def progress(*, quiet: bool = False) -> Iterator[Callable[[str, int], None]]:
@@ -148,6 +151,13 @@ def show_explanation(found: Explanation) -> None:
             because = evidence.get(line.rule, "")
             table.add_row(f"{line.points:+.2f}", line.category, escape(line.rule), escape(because))
         console.print(table)
+        if (likely := found.likely[score.name]) is not None:
+            times = ", ".join(f"{factor:.2g} times by {rule}" for rule, factor in likely.times[:FACTORS_SHOWN])
+            console.print(
+                f"{likely.goal}: {likely.probability:.1%}, the average is {likely.average:.1%}"
+                + (f"; odds {times}" if times else ""),
+                highlight=False, markup=False, soft_wrap=True,
+            )  # fmt: skip
         for gain in found.raising[score.name]:
             console.print(
                 f"would be {gain.points:+d}: {gain.rule} {gain.what}", highlight=False, markup=False, soft_wrap=True

@@ -190,6 +190,7 @@ class Score(NamedTuple):
     at: datetime
     scale: tuple[int, int] = (0, 100)  # the least and the most it can be
     cell: str | None = None  # of the matrix: letter and figure, "A1"
+    probability: float | None = None  # 0..1, by a trained model
 
 
 class EnrolmentState(StrEnum):

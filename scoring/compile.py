@@ -21,6 +21,7 @@ from leadbridge.config.schema import attributes, of_company, of_scores
 from leadbridge.config.scores import Persona, Rule, ScoreModel, Sequence
 from scoring.decay import Decay
 from scoring.frames import KIND_CODES
+from scoring.predict import likely
 
 UNIT = 10**10
 """Units in one point."""
@@ -91,8 +92,9 @@ class CompiledCategory:
 class CompiledModel:
     """A score ready to be computed. `hash` names its meaning (`model_hash`).
 
-    `lines` are all lines a contribution table can have, as (category, rule): first the rules in the file's order,
-    then "at most" and "at least" of each category, of the whole (category ""), and "rounding".
+    `lines` are all lines a contribution table can have, as (category, rule): first the rules in the file's order and
+    that of a trained probability, then "at most" and "at least" of each category, of the whole (category ""), and
+    "rounding".
     """
 
     name: str
@@ -109,6 +111,7 @@ class CompiledModel:
     figures: tuple[tuple[str, int], ...]  # of the matrix, likewise; none without one
     fields: frozenset[str]  # of people, that it looks at
     keys: frozenset[str]  # attributes of activities, that it looks at
+    predictor: likely.Predictor | None  # a trained probability
     asks: tuple[frozenset[str], ...]  # of each rule that looks at a person: what it has to know (scoring.confidence)
 
     @property
@@ -172,18 +175,23 @@ def compile_model(
         raise ValueError(f"score {name}: " + "; ".join(wrong))
 
     rules = tuple(_rule(rule, lists) for rule in model.rules)
+    predictor = _predictor(model)
     words = dict.fromkeys(rule.exclusive for rule in model.rules if rule.exclusive is not None)
     categories = tuple(
         CompiledCategory(
             label,
             units(category.min),
             units(category.max),
-            tuple(index for index, rule in enumerate(model.rules) if rule.category == label),
+            (predictor.line,)
+            if predictor is not None and predictor.category == label
+            else tuple(index for index, rule in enumerate(model.rules) if rule.category == label),
         )
         for label, category in model.categories.items()
     )
     bounds = [(label, (category.max, category.min)) for label, category in model.categories.items()]
     lines = [(rule.category, rule.name) for rule in model.rules]
+    if predictor is not None and model.trained is not None:
+        lines.append((predictor.category, likely.line_of(model.trained)))
     for label, (high, low) in [*bounds, ("", (model.max, model.min))]:
         lines += [(label, f"at most {plain(high)}"), (label, f"at least {plain(low)}")]
     return CompiledModel(
@@ -212,8 +220,17 @@ def compile_model(
         figure_from=0 if model.matrix is None else list(model.categories).index(model.matrix.of),
         figures=tuple(sorted(((word, units(begins)) for word, begins in model.figures.items()), key=lambda f: f[1])),
         keys=frozenset().union(*(_keys(rule) for rule in rules)),
+        predictor=predictor,
         asks=tuple(asks for rule in model.rules if (asks := _needs(rule))),
     )
+
+
+def _predictor(model: ScoreModel) -> likely.Predictor | None:
+    names = [rule.name for rule in model.rules]
+    for label, category in model.categories.items():
+        if category.model is not None:
+            return likely.predictor(label, units(category.max), len(names), category.model, names, UNIT)
+    return None
 
 
 def _keys(rule: CompiledRule) -> frozenset[str]:
@@ -309,7 +326,10 @@ def model_hash(
         "name": name,
         "applies_to": _plain(model.applies_to, lists),
         "scale": [model.min, model.max],
-        "categories": {label: [_exact(each.min), _exact(each.max)] for label, each in model.categories.items()},
+        "categories": {
+            label: [_exact(each.min), _exact(each.max), *([] if each.model is None else [each.model.version])]
+            for label, each in model.categories.items()
+        },
         "rules": [
             {key: _plain(value, lists) for key, value in dict(rule).items() if value not in (None, False)}
             for rule in model.rules

@@ -36,6 +36,8 @@ Meaning (DESIGN section 7), and what it leaves open, settled here:
   `no_activity_for: 60d` spares the newcomer. The store's history must reach back that far.
 - Of an exclusive group, which may span categories, the rule with the largest contribution in size counts; of two of
   one size the positive one, of two the same the first in the file.
+- A category with a trained model has no rules: its points come from what all rules of the score give by themselves,
+  before groups and bounds (`predict.likely`).
 - A score that does not apply to a person has value 0, no grade, no lines and unknown facts; read `applies` first.
 
 Memory beside the frames is about 2 kB a person with 40 rules and 20 activities: work in ranges of 100,000 people.
@@ -52,6 +54,7 @@ from leadbridge.columns import Coded, Column, Mask, Numbers, micros
 from leadbridge.types import Lines, Score
 from scoring.compile import UNIT, CompiledModel
 from scoring.frames import Activities, People
+from scoring.predict import likely
 from scoring.rules import Matching, Units, contribution
 
 
@@ -91,6 +94,7 @@ class ScoreFrame:
     grade: NDArray[np.int8]  # index into model.grades, -1: none
     figure: NDArray[np.int8]  # index into model.figures, -1: none
     contributions: Contributions
+    probability: NDArray[np.float64] | None = None  # by the model trained, 0..1; NaN where the score does not apply
 
     @property
     def cells(self) -> list[str]:
@@ -122,10 +126,11 @@ class ScoreFrame:
         letters: list[str | None] = [*(letter for letter, _ in self.model.grades), None]  # -1 finds the last
         cells: list[str | None] = [*self.cells, None]
         columns = (self.ids, self.applies, self.value, self.grade, self.cell, *self.categories.values())
+        chances = [None] * len(rows) if self.probability is None else self.probability[rows].tolist()
         found: list[Score | None] = []
         start = 0
-        for stop, person, applies, value, grade, cell, *points in zip(
-            np.cumsum(lengths).tolist(), *(column[rows].tolist() for column in columns), strict=True
+        for stop, chance, person, applies, value, grade, cell, *points in zip(
+            np.cumsum(lengths).tolist(), chances, *(column[rows].tolist() for column in columns), strict=True
         ):
             found.append(
                 Score(
@@ -139,6 +144,7 @@ class ScoreFrame:
                     at=self.at,
                     scale=self.model.scale,
                     cell=cells[cell],
+                    probability=chance,
                 )
                 if applies
                 else None
@@ -152,8 +158,9 @@ def score(model: CompiledModel, people: People, activities: Activities, at: date
     t, n = micros(at), len(people)
     table = np.zeros((len(model.lines), n), np.int64)
     rule_points(model, people, activities, t, table)
-    categories, value = combined(model, table)
     applies = people.facts.every(True) if model.applies is None else model.applies.check(people.facts, t)
+    chance = likely.shown(model.predictor, table, applies)
+    categories, value = combined(model, table)
     if not applies.all():
         for column in (table, value, *categories.values()):
             column[..., ~applies] = 0
@@ -168,6 +175,7 @@ def score(model: CompiledModel, people: People, activities: Activities, at: date
         grade=_reached(model.grades, categories[model.categories[model.grade_from].name], applies),
         figure=_reached(model.figures, categories[model.categories[model.figure_from].name], applies),
         contributions=_sparse(table),
+        probability=chance,
     )
 
 
@@ -183,13 +191,17 @@ def rule_points(model: CompiledModel, people: People, activities: Activities, t:
 def combined(model: CompiledModel, table: Units) -> tuple[dict[str, Units], NDArray[np.int64]]:
     """Points of the rules to units of each category and the value of the score.
 
-    In the table, shape (lines, people), the lines of rules that lost to another of their group become zero, and those
-    of the bounds and of the rounding are filled.
+    In the table, shape (lines, people), the line of a trained probability is filled from what the rules give by
+    themselves; the lines of rules that lost to another of their group become zero, and those of the bounds and of the
+    rounding are filled.
     """
     n = table.shape[1]
+    line = len(model.rules)
+    if model.predictor is not None:
+        table[line] = likely.points(model.predictor, table)
+        line += 1
     for group in model.exclusive:
         _keep_largest(table, group)
-    line = len(model.rules)
     total = np.zeros(n, np.int64)
     categories: dict[str, Units] = {}
     for category in model.categories:

@@ -6,7 +6,9 @@ can do.
 - **Windows** and **steps**: each activity or date leaves (or enters) a period at one known instant.
 - **Decay**: at most the sum of worth x ln 2 / half-life of every activity of a category passes per second, and that
   only slows down. Divided into the distance to the nearest boundary (the next half point of the score, the beginnings
-  of grades, the bounds in conditions on a category) it gives a time in which none can be reached.
+  of grades, the bounds in conditions on a category) it gives a time in which none can be reached. The points
+  of a trained probability move by at most a quarter of their maximum for each unit of log-odds, and those by each
+  rule's weight.
 - What this arithmetic does not cover (an exclusive group with points of both signs that decays, a score multiplied by
   the unrounded category of another, dated conditions on activities) is looked at every `SOON`.
 """
@@ -175,6 +177,8 @@ def _of_model(
     if model.name in works.unsure:
         np.minimum(found, t + SOON, out=found)
     speed = {category.name: np.zeros(n) for category in model.categories}  # units per microsecond, at most
+    weight = {} if model.predictor is None else {one.rule: abs(one.weight) for one in model.predictor.weights}
+    odds = np.zeros(n)  # log-odds per microsecond, at most
     category_of = {index: category.name for category in model.categories for index in category.rules}
     for index, rule in enumerate(model.rules):
         if rule.sort == "attribute":
@@ -192,7 +196,11 @@ def _of_model(
                 number = matching.numbers(rule, rule.each, rows.row)
                 worth *= np.where(np.isfinite(number), np.abs(np.clip(number, -1e9, 1e9)), 0.0)
             worth *= rule.decay.speed(rows.age, paused)
-            speed[category_of[index]] += np.bincount(rows.person, worth, minlength=n)
+            mine = np.bincount(rows.person, worth, minlength=n)
+            speed[category_of[index]] += mine
+            odds += weight.get(index, 0.0) * mine
+    if model.predictor is not None:
+        speed[model.predictor.category] += model.predictor.steepest * odds
     total, score = np.zeros(n), np.zeros(n)
     for name, points in frame.categories.items():
         score += points * UNIT

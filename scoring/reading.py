@@ -14,6 +14,7 @@ from leadbridge.types import ActivityKind, Value
 from scoring import engine, explain, rules
 from scoring.compile import CompiledModel, CompiledRule
 from scoring.frames import FIRST_OF_MACHINES, Activities, People
+from scoring.predict import likely
 
 SHOWN = 3
 """Activities shown behind one line; the rest are counted."""
@@ -23,6 +24,16 @@ _TELLING = (
     "url", "title", "form", "subject", "file", "name", "event", "campaign", "network", "amount", "value", "outcome"
 )  # fmt: skip
 """Values of an activity that say most about it, the best first."""
+
+
+@dataclass(frozen=True, slots=True)
+class Likely:
+    """What a trained model says of one person."""
+
+    goal: str
+    probability: float
+    average: float  # of the people it was learned from
+    times: Sequence[tuple[str, float]]  # rule, and what it multiplies the odds by; the largest effect first
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,6 +63,23 @@ def evidence(
             told.append(_silence(compiled, activities, at))
         found[rule.name] = "; ".join(told)
     return found
+
+
+def likelihood(
+    model: CompiledModel, config: ScoreModel, people: People, activities: Activities, at: datetime
+) -> Likely | None:
+    """How likely one person is to reach the goal, and why; None without a trained model.
+
+    Raises ValueError unless it is one person.
+    """
+    _one(people)
+    if model.predictor is None or config.trained is None:
+        return None
+    table = np.zeros((len(model.lines), 1), np.int64)
+    engine.rule_points(model, people, activities.in_order(), micros(at), table)
+    chance = float(likely.probability(likely.log_odds(model.predictor, table))[0])
+    times = [(config.rules[line].name, factor) for line, factor in likely.factors(model.predictor, table)]
+    return Likely(likely.line_of(config.trained), chance, config.trained.share, times)
 
 
 def raising(

@@ -28,6 +28,7 @@ class Explanation:
     scores: tuple[Score, ...]
     evidence: Mapping[str, Mapping[str, str]]  # by score, by rule: what stands behind it
     raising: Mapping[str, Sequence[reading.Gain]]  # by score: what would raise it most
+    likely: Mapping[str, reading.Likely | None]  # by score: what its trained model says
     stage: LifecycleStage | None
     buyer_journey: BuyerJourney | None
     phase_because: str  # the condition that holds, in words; "" without a phase
@@ -71,12 +72,15 @@ class Explanation:
         }
 
     def _score(self, score: Score) -> dict[str, Any]:
-        evidence = self.evidence[score.name]
+        evidence, likely = self.evidence[score.name], self.likely[score.name]
         return {
             "name": score.name,
             "value": score.value,
             "grade": score.grade,
             "model": score.model,
+            "probability": score.probability,
+            "average": None if likely is None else likely.average,
+            "odds_times": {} if likely is None else dict(likely.times),
             "at": score.at.isoformat(),
             "contributions": [
                 {
@@ -217,6 +221,7 @@ def _explained(
         scores=found.scores,
         evidence={each[0].name: reading.evidence(*each) for each in asked},
         raising={each[0].name: reading.raising(*each) for each in asked},
+        likely={each[0].name: reading.likelihood(*each) for each in asked},
         stage=found.stage,
         buyer_journey=found.buyer_journey,
         phase_because="" if found.buyer_journey is None else told(scorer.config.buyer_journey[found.buyer_journey]),
@@ -259,4 +264,4 @@ def difference(
 
 
 def _nothing(now: Explanation, at: datetime) -> Explanation:
-    return Explanation(now.email, at, (), {}, {}, None, None, "", {}, {}, {}, ())
+    return Explanation(now.email, at, (), {}, {}, {}, None, None, "", {}, {}, {}, ())

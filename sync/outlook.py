@@ -36,6 +36,10 @@ STANDING = ("hand_off", "hand_off_reason", "hand_off_to")
 """Built-in fields: where the hand-off stands, why it ended, who received it (`hand_offs.standing`)."""
 
 
+TOO_LITTLE = "too little data"
+"""State of a probability that nobody could learn yet."""
+
+
 class Outlook(NamedTuple):
     """All that follows for one person at one instant."""
 
@@ -386,6 +390,8 @@ _Read = Callable[[Score, str, int | None], Value]
 def _shows(config: Config, name: str) -> dict[str, _Read]:
     """What is written back of one score, by our write-back names; those of the main score need not name it."""
     reads: dict[str, _Read] = {}
+    trained = config.scores[name].trained
+    state = TOO_LITTLE if trained is None else f"learned {trained.trained_at[:10]}"
     for end in (f".{name}", "") if name == next(iter(config.scores)) else (f".{name}",):
         reads |= {
             f"score{end}": lambda score, _reasons, _confidence: score.value,
@@ -395,9 +401,15 @@ def _shows(config: Config, name: str) -> dict[str, _Read]:
             f"confidence{end}": lambda _score, _reasons, confidence: confidence,
             f"scored_at{end}": lambda score, _reasons, _confidence: f"{score.at.astimezone(UTC):%Y-%m-%d}",
             f"model{end}": lambda score, _reasons, _confidence: score.model,
+            f"probability{end}": lambda score, _reasons, _confidence: _per_cent(score.probability),
+            f"probability_state{end}": lambda _score, _reasons, _confidence: state,
             **{f"score{end}.{category}": _rounded(category) for category in config.scores[name].categories},
         }
     return {place: read for place, read in reads.items() if place in config.write_back}
+
+
+def _per_cent(share: float | None) -> float | None:
+    return None if share is None else round(100 * share, 1)
 
 
 def _rounded(category: str) -> _Read:

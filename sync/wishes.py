@@ -146,7 +146,7 @@ def only_drifts(config: Config, vendor: str, values: Mapping[str, str], written:
         if value in ("reasons", "persona_reasons", "qualification", *RIDING):
             continue
         before, now = as_number(written.get(place)), as_number(text)
-        if value not in ("score", "persona") or before is None or now is None:
+        if value not in ("score", "persona", "probability") or before is None or now is None:
             return False
         if abs(now - before) >= config.drift.points:
             return False

@@ -9,7 +9,7 @@ from leadbridge.config.guards import Cap
 from leadbridge.config.hand_off import HandOff
 from leadbridge.config.nurture import Journey
 from leadbridge.config.schema import Config, conditions_of
-from leadbridge.config.scores import Rule
+from leadbridge.config.scores import Rule, ScoreModel
 
 
 def describe(config: Config) -> list[tuple[str, str]]:
@@ -27,6 +27,7 @@ def describe(config: Config) -> list[tuple[str, str]]:
         categories = ", ".join(f"{key} {part.min:g} to {part.max:g}" for key, part in model.categories.items())
         grades = f"; grades {', '.join(model.grades)} by {model.grade_from}" if model.grades else ""
         lines.append((f"score {name}", f"{_count(len(model.rules), 'rule')} ({told}); {categories}{grades}"))
+        lines += _trained(name, model)
     if config.company is not None:
         shared = ", ".join(f"{how} of {name}" for name, how in config.company.scores.items())
         lines.append(("company", f"{shared} over the people of one {config.company.by}"))
@@ -49,6 +50,16 @@ def describe(config: Config) -> list[tuple[str, str]]:
     public = f", reached at {config.web.public_url}" if config.web.public_url else ""
     lines.append(("web", f"listens on {config.web.host}:{config.web.port}{public}"))
     return lines
+
+
+def _trained(name: str, score: ScoreModel) -> list[tuple[str, str]]:
+    """What a score's trained model is, and which rules it knows nothing of."""
+    if (model := score.trained) is None:
+        return []
+    people, known = sum(one.people for one in model.looked), {one.rule for one in model.weights}
+    told = f"{model.version}, learned {model.trained_at[:10]} with {people:,} people: who reaches {model.reaches}"
+    new = [rule.name for rule in score.rules if rule.name not in known]
+    return [(f"model of {name}", told + (f"; knows nothing of: {', '.join(new)}" if new else ""))]
 
 
 def _warnings(config: Config) -> list[tuple[str, str]]:

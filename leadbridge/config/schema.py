@@ -8,7 +8,7 @@ rules of one name) is checked in `bind` and `whole`, so that every fault is repo
 from collections.abc import Iterable, Iterator, Mapping
 from typing import TypeAlias
 
-from pydantic import Field, SecretStr
+from pydantic import Field, SecretStr, model_validator
 
 from leadbridge.config.alarms import Alarms
 from leadbridge.config.behaviour import Behaviour
@@ -26,6 +26,7 @@ from leadbridge.config.kinds import (
     Name,
     Section,
     StoreAddress,
+    across,
 )
 from leadbridge.config.measurement import Measurement
 from leadbridge.config.nurture import Nurture
@@ -105,6 +106,13 @@ class Config(Section):
     rounds: Rounds = Field(Rounds(), description="how a worker goes about what waits")
     web: Web = Field(Web(), description="the web process")
 
+    @model_validator(mode="after")
+    def _models_of_their_scores(self) -> "Config":
+        for name, score in self.scores.items():
+            if score.trained is not None and score.trained.score != name:
+                raise across(f"scores.{name} has a model that was trained for score {score.trained.score}", "scores")
+        return self
+
 
 Outline: TypeAlias = Mapping[str, Iterable[str]]
 """Scores by name, each with the names of its categories."""
@@ -156,13 +164,14 @@ def values(
     """
     found = {"score": "number", "grade": "choice", "matrix": "choice", "stage": "choice", "reasons": "text",
              "confidence": "number", "scored_at": "date", "model": "text",
+             "probability": "number", "probability_state": "text",
              "buyer_journey": "choice", "journey": "text", "segments": "text",
              "hand_off": "text", "hand_off_to": "text",
              "next_asset": "text", "next_asset_url": "text", "next_asset_code": "text",
              "next_asset_reason": "text"}  # fmt: skip
     for name, categories in scores.items():
         found |= {f"score.{name}": "number", f"grade.{name}": "choice", f"reasons.{name}": "text"}
-        found |= {f"matrix.{name}": "choice"}
+        found |= {f"matrix.{name}": "choice", f"probability.{name}": "number", f"probability_state.{name}": "text"}
         found |= {f"confidence.{name}": "number", f"scored_at.{name}": "date", f"model.{name}": "text"}
         found.update({f"score.{name}.{category}": "number" for category in categories})
     found.update({f"score.{category}": "number" for category in next(iter(scores.values()), ())})

@@ -6,7 +6,8 @@ from typing import Any, get_args
 from hypothesis import strategies as st
 
 from leadbridge.config.behaviour import OF_VALUE, Behaviour, Take
-from leadbridge.config.scores import ScoreModel
+from leadbridge.config.scores import Rule, ScoreModel
+from leadbridge.config.trained import Trained, sealed
 from leadbridge.types import Value
 from tests.scoring.reference import Did
 
@@ -185,6 +186,28 @@ def rules(draw: st.DrawFn, index: int) -> dict[str, Any]:
     return rule
 
 
+WEIGHTS = st.sampled_from([-0.5, -0.04, 0.0, 0.013, 0.3])
+
+
+@st.composite
+def trained(draw: st.DrawFn, rules: list[dict[str, Any]]) -> Trained:
+    """A model of some of these rules, as if it had been learned."""
+    weights = []
+    for rule in draw(st.lists(st.sampled_from(rules), min_size=1, unique_by=lambda rule: rule["name"])):
+        low, high = sorted((draw(st.sampled_from([-30.0, 0.0])), draw(st.sampled_from([0.0, 5.5, 60.0]))))
+        weights.append(
+            {"rule": rule["name"], "text": Rule.model_validate(rule).text, "weight": draw(WEIGHTS), "error": 0.1,
+             "low": low, "high": high, "typical": 1.0, "given": 9}
+        )  # fmt: skip
+    looked = [{"at": "2026-01-01", "people": 90, "became": 9, "held_out": held} for held in (False, True)]
+    figures = {"auc": 0.8, "auc_low": 0.7, "auc_high": 0.9, "average_precision": 0.3}
+    return sealed(
+        score="lead", rules="-", reaches="customer", within=7776000.0, trained_at="2026-02-01", looked=looked,
+        share=draw(st.sampled_from([0.02, 0.4])), intercept=draw(st.sampled_from([-4.0, 0.0])), weights=weights,
+        confidence=0.95, held_out=figures, by_hand=figures,
+    )  # fmt: skip
+
+
 @st.composite
 def raw_models(draw: st.DrawFn) -> dict[str, Any]:
     """A whole score, as written in the file."""
@@ -202,6 +225,8 @@ def raw_models(draw: st.DrawFn) -> dict[str, Any]:
     raw |= draw(st.sampled_from([{}, {}, {"max": 10}, {"min": -50, "max": 250}, {"min": 3, "max": 12}]))
     if draw(st.integers(0, 3)) == 0:
         raw["applies_to"] = draw(on_people)
+    if draw(st.integers(0, 3)) == 0:
+        raw["categories"]["likely"] = {"max": draw(st.sampled_from([10, 33.3])), "model": draw(trained(raw["rules"]))}
     return raw
 
 

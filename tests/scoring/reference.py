@@ -11,7 +11,7 @@ from typing import Any
 
 from leadbridge.config.behaviour import Behaviour, Counted
 from leadbridge.config.conditions import AllOf, AnyOf, Condition, FieldTest, Not, Test
-from leadbridge.config.scores import Persona, Rule, ScoreModel, Sequence
+from leadbridge.config.scores import Category, Persona, Rule, ScoreModel, Sequence
 from leadbridge.types import Value
 
 
@@ -205,6 +205,7 @@ class Found:
     categories: Mapping[str, float]
     lines: Mapping[tuple[str, str], float]
     cell: str | None = None
+    probability: float | None = None
 
 
 def reached(words: Mapping[str, float], points: float) -> str | None:
@@ -331,6 +332,7 @@ def score(
     if model.applies_to is not None and not holds(model.applies_to, row, types, at, lists):
         return None
     points = {rule.name: rule_points(rule, row, types, done, at, lists) for rule in model.rules}
+    likely = {label: expected(each, points) for label, each in model.categories.items() if each.model}
     for word in {rule.exclusive for rule in model.rules} - {None}:
         group = [rule.name for rule in model.rules if rule.exclusive == word]
         strongest = max(abs(round(points[name], 9)) for name in group)
@@ -342,6 +344,9 @@ def score(
     categories = {}
     for name, category in model.categories.items():
         raw = math.fsum(points[rule.name] for rule in model.rules if rule.category == name)
+        if category.model is not None:
+            raw, _ = likely[name]
+            lines[name, f"likely to become {category.model.reaches}"] = raw
         categories[name] = max(category.min, min(category.max, raw))
         lines[name, f"at most {spelled(category.max)}"] = min(category.max, raw) - raw
         lines[name, f"at least {spelled(category.min)}"] = categories[name] - min(category.max, raw)
@@ -354,7 +359,21 @@ def score(
     grade = reached(model.grades, categories[model.grade_from]) if model.grades else None
     figure = None if model.matrix is None else reached(model.figures, categories[model.matrix.of])
     cell = None if grade is None or figure is None else grade + figure
-    return Found(value, grade, categories, {line: given for line, given in lines.items() if abs(given) > 1e-9}, cell)
+    chance = next((chance for _, chance in likely.values()), None)
+    shown = {line: given for line, given in lines.items() if abs(given) > 1e-9}
+    return Found(value, grade, categories, shown, cell, chance)
+
+
+def expected(category: Category, points: Mapping[str, float]) -> tuple[float, float]:
+    """Points of a category with a trained model, and the probability."""
+    trained = category.model
+    assert trained is not None
+    odds = math.exp(
+        trained.intercept
+        + math.fsum(one.weight * max(one.low, min(one.high, points[one.rule])) for one in trained.weights)
+    )
+    beside = odds / (trained.share / (1 - trained.share))
+    return category.max * beside / (1 + beside), odds / (1 + odds)
 
 
 def facts_of(found: Found | None, name: str) -> dict[str, Value]:

@@ -61,6 +61,8 @@ def agree(model: ScoreModel, audience: Audience) -> None:
         assert found is not None
         assert (found.person_id, found.value, found.grade) == (10 + row, wanted.value, wanted.grade)
         assert found.cell == wanted.cell
+        assert (found.probability is None) is (wanted.probability is None)
+        assert math.isclose(found.probability or 0.0, wanted.probability or 0.0, abs_tol=CLOSE)
         assert found.categories.keys() == wanted.categories.keys()
         for name, points in wanted.categories.items():
             assert math.isclose(found.categories[name], points, abs_tol=CLOSE)

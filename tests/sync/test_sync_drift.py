@@ -7,12 +7,14 @@ from typing import Any
 import pytest
 import sqlalchemy as sa
 
+from leadbridge.config.scores import Rule
 from leadbridge.store import Store, activities, due
 from leadbridge.store.tables import due as table
 from leadbridge.types import Activity, ActivityKind, email_key
 from sync.forecast import forecast
 from sync.preview import preview
 from tests.helpers.syncing import BASE, Stage, moving, stage
+from tests.scoring.predict.test_predict_likely import trained
 
 ADA = "ada@acme.example"
 SLOW: dict[str, Any] = BASE["scores"]["lead"] | {
@@ -144,3 +146,31 @@ def test_reasons_that_alone_have_changed_are_shown_in_time(store: Store, points:
             assert (now != before) == (day >= days), day
         assert shown(made, record) == score
         assert "pages +84" in now
+
+
+def test_a_probability_drifts_like_a_score_and_everybody_is_looked_at_before_it_can_move_one(store: Store) -> None:
+    pages = SLOW["rules"][2]
+    weight = {"rule": pages["name"], "text": Rule.model_validate(pages).text, "weight": 0.1, "error": 0.01, "low": 0.0,
+              "high": 60.0, "typical": 20.0, "given": 50}  # fmt: skip
+    categories = SLOW["categories"] | {"likely": {"max": 40, "model": trained(weights=[weight])}}
+    places = {name: {"hubspot": f"leadbridge_{name}"} for name in ("score", "probability", "probability_state")}
+    given: dict[str, Any] = {"scores": {"lead": SLOW | {"categories": categories}}, "write_back": places}
+    with stage(store, **given, drift={"points": 3, "wait": "3d"}) as made, moving(made) as time:
+        record = made.lead(ADA)
+        made.sync()
+        assert made.held(record)["leadbridge_probability"] == "5"  # as the average
+        view(made)
+        made.sync()
+        held = made.held(record)
+        assert (held["leadbridge_score"], held["leadbridge_probability"]) == ("70", "28")
+        assert held["leadbridge_probability_state"] == "learned 2026-02-01"
+        waits = next_look(made, record)
+        assert waits is not None
+        assert timedelta(hours=1) < waits < timedelta(hours=12)  # 0.2 of a point, at up to 0.9 a day
+        time.on(days=2)
+        assert made.act().rescored.drifting == 1
+        assert made.held(record)["leadbridge_probability"] == "28"
+        time.on(days=1, hours=1)
+        made.act()
+        held = made.held(record)
+        assert (held["leadbridge_score"], held["leadbridge_probability"]) == ("68", "25.3")

@@ -14,6 +14,7 @@ from leadbridge.config.schema import BUILT_IN_FIELDS
 from leadbridge.config.scores import Category, Drift, Matrix, Persona, Rule, ScoreModel, Sequence, StageRule, Trait
 from sync.outlook import Scorer
 from tests.helpers.config_files import loaded
+from tests.scoring.predict.test_predict_likely import trained
 
 PAGE = (Path(__file__).parents[2] / "docs" / "scoring.md").read_text(encoding="utf-8")
 BLOCKS = re.findall(r"```yaml\n(.*?)```", PAGE, re.DOTALL)
@@ -52,6 +53,21 @@ PARTS: dict[str, str] = {
     grades: {A: 5}
 """,
 }
+
+
+@pytest.fixture(autouse=True)
+def _model(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The trained model that the page speaks of, in the folder at hand."""
+    rule = {
+        "name": "decision maker",
+        "category": "fit",
+        "when": {"job_title": {"words": "decision_makers"}},
+        "points": 15,
+    }
+    weight = {"rule": rule["name"], "text": Rule.model_validate(rule).text, "weight": 0.1, "error": 0.01, "low": 0.0,
+              "high": 15.0, "typical": 15.0, "given": 50}  # fmt: skip
+    (tmp_path / "lead.model.json").write_text(trained(weights=[weight]).model_dump_json())
+    monkeypatch.chdir(tmp_path)
 
 
 @pytest.mark.parametrize("block", BLOCKS, ids=lambda block: block.partition(":")[0])

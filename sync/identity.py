@@ -73,7 +73,7 @@ def absorb(tx: Connection, leads: Sequence[Lead], now: datetime, *, read_now: bo
         if _kept_apart(everybody, records, together[0].ref.vendor):
             home = min(known) if found is None else found
             gone_over = everybody - {home}
-            lead_store.go_over(tx, gone_over, home, now)
+            lead_store.go_over(tx, gone_over, home, {key for one in together for key in _ids(one)}, now)
             left |= everybody
             moved = {one.ref for one in together}
             records |= {person: [r for r in records.get(person, ()) if r.ref not in moved] for person in gone_over}

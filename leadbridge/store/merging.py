@@ -10,7 +10,7 @@ from sqlalchemy import Connection, Row, Table, delete, func, select, update
 from leadbridge.store import audit, consents, enrolments, hand_offs, history
 from leadbridge.store.activities import note_changes
 from leadbridge.store.due import Lane, mark_due
-from leadbridge.store.engine import exclusive
+from leadbridge.store.engine import among, exclusive
 from leadbridge.store.rows import update_each, upsert
 from leadbridge.store.scores import colleagues
 from leadbridge.store.tables import (
@@ -107,10 +107,15 @@ def _taken(tx: Connection, table: Table, lose: int) -> list[Row[Any]]:
     return list(tx.execute(delete(table).where(table.c.person_id == lose).returning(table)).all())
 
 
-def go_over(tx: Connection, of: Collection[int], person: int, now: datetime) -> None:
-    """A record of each of these people is to be part of `person`, who may be the same human: whatever keeps them from
-    being contacted keeps `person` from it too (reliability G20), and no write-back of theirs wins on that record (G18).
+def go_over(tx: Connection, of: Collection[int], person: int, keys: Collection[str], now: datetime) -> None:
+    """A record of each of these people, known by these keys, is to be part of `person`, who may be the same human:
+    whatever keeps them from being contacted keeps `person` from it too (reliability G20), and no write-back of theirs
+    wins on that record (G18). What was told of the record itself goes with it, and counts for nobody else any more;
+    what was told of an address stays with whoever has the address.
     """
+    told = among(tx, activities.c.subject, sorted(keys))
+    tx.execute(update(activities).where(activities.c.person_id.in_(of), told).values(person_id=person))
+    note_changes(tx, {*of, person})
     for table in (suppressed_people, holdouts, objections):
         rows = tx.execute(select(table).where(table.c.person_id.in_(of)))
         _copy_notes(tx, table, rows.all(), person)

@@ -7,11 +7,12 @@ from dataclasses import dataclass, field
 
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from sqlalchemy import select
 
 from leadbridge.addresses import canonical
-from leadbridge.store import leads, suppressions
+from leadbridge.store import activities, leads, suppressions, tables
 from leadbridge.store.engine import Store
-from leadbridge.types import Lead, RecordRef, SuppressionReason
+from leadbridge.types import Activity, ActivityKind, Lead, RecordRef, SuppressionReason, email_key
 from sync import identity, rereading
 from tests.helpers.databases import Fresh
 from tests.sync.test_sync_identity import known
@@ -182,6 +183,28 @@ def test_two_leads_that_get_one_address_on_one_page_make_no_one_of_two_contacts(
 def test_a_contact_that_gets_the_address_of_a_lead_joins_it(fresh: Fresh) -> None:
     who = story(fresh, {contact(1): ADA, ref(2): BOB}, {contact(1): BOB})
     assert who[contact(1)] == who[ref(2)]
+
+
+def test_what_was_told_of_a_record_goes_over_with_it_and_what_was_told_of_an_address_stays(fresh: Fresh) -> None:
+    both, store = Both(), fresh()
+    for one, email in ((contact(1), ADA), (contact(2), BOB), (ref(3), ADA)):
+        both.put(one, email)
+    both.poll(store, random.Random(1))
+    subjects = {"of the contact": contact(1).key, "of the address": email_key(ADA), "of the lead": ref(3).key}
+    with store.writing() as tx:
+        activities.add_activities(
+            tx, [Activity(key, ActivityKind.FORM_SUBMITTED, NOW, "test", name) for name, key in subjects.items()], NOW
+        )
+    both.put(ref(3), BOB)
+    both.poll(store, random.Random(1))
+    person_of = known(store).person_of
+    ada, bob = person_of[contact(1).key], person_of[contact(2).key]
+    with store.reading() as tx:
+        rows = tx.execute(select(tables.activities.c.source_id, tables.activities.c.person_id)).all()
+        changed = activities.noted_changes(tx, [ada, bob])
+    assert dict(rows) == {"of the contact": ada, "of the address": ada, "of the lead": bob}
+    assert changed.keys() == {ada, bob}  # what is packed of either is out of date
+    assert changed[ada] > 1
 
 
 def test_whoever_a_record_of_somebody_who_left_goes_over_to_is_not_mailed_either(fresh: Fresh) -> None:

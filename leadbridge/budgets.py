@@ -4,15 +4,20 @@ A room names each of its limits once and takes from it before every try. Whether
 that all workers share is decided where the room is built (`call.Pace.shared`); the room does not know.
 """
 
+import math
 import threading
 import time
-from collections import deque
-from collections.abc import Callable
+from collections import defaultdict, deque
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Protocol
 
 LOOK_AGAIN = 0.05
 """Seconds after which a full house is looked at again."""
+
+APART = 0.8
+"""Of the time there is for each call of a backlog, so much lies between two of them at least."""
 
 
 class Budget(Protocol):
@@ -33,11 +38,16 @@ class RatePerSpan:
 
     The vendor counts a call somewhere between its leaving and its answer, however long the way is. So a call counts
     here from its leaving until `seconds` after its answer, and no window of the vendor's can hold more than `limit`.
+
+    Half a window's calls may leave at once; the rest leave one by one, spread over the window. A backlog that went out
+    in one burst a window would have its answers all at once, and a row of calls that each wait for the one before would
+    get few of them.
     """
 
     def __init__(self, *rates: tuple[int, float], ticks: Callable[[], float] = time.monotonic) -> None:
         self._rates = rates
         self._ended: deque[float] = deque(maxlen=max(limit for limit, _ in rates))
+        self._left = -math.inf
         self._flying = 0
         self._lock = threading.Lock()
         self._ticks = ticks
@@ -50,9 +60,16 @@ class RatePerSpan:
             if wait > 0:
                 return wait
             self._flying += 1
+            self._left = now
             return 0.0
 
     def _wait(self, limit: int, seconds: float, now: float) -> float:
+        wait = self._until_room(limit, seconds, now)
+        if wait <= 0 and self._until_room((limit + 1) // 2, seconds, now) > 0:
+            wait = self._left + APART * seconds / limit - now
+        return wait
+
+    def _until_room(self, limit: int, seconds: float, now: float) -> float:
         room = limit - self._flying
         if room <= 0:
             return LOOK_AGAIN
@@ -86,6 +103,35 @@ class Simultaneous:
 
     def hold(self, seconds: float) -> None:
         self._quiet_until = max(self._quiet_until, self._ticks() + seconds)
+
+
+class Turns:
+    """Those who wait for room for a call: of each operation one asks the budgets, the others stand behind it in a row.
+
+    So a limit is shared evenly by what is to be done, however many threads do it: a listing, page after page, is not
+    held up by ten readers of something else, and nobody is passed over until their patience ends.
+    """
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._rows: defaultdict[str, deque[threading.Event]] = defaultdict(deque)
+
+    @contextmanager
+    def turn(self, operation: str, patience: float) -> Iterator[None]:
+        """Be the first of an operation's row, or impatient."""
+        mine = threading.Event()
+        with self._lock:
+            row = self._rows[operation]
+            row.append(mine)
+            row[0].set()
+        mine.wait(max(0.0, patience))
+        try:
+            yield
+        finally:
+            with self._lock:
+                row.remove(mine)
+                if row:
+                    row[0].set()
 
 
 class Budgets(Protocol):

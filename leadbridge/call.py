@@ -21,7 +21,7 @@ from tenacity import RetryCallState, Retrying, retry_if_exception, wait_random_e
 from urllib3.exceptions import ConnectTimeoutError, NewConnectionError
 
 from leadbridge import clock, logs, metrics
-from leadbridge.budgets import Budget, Budgets, OwnBudgets
+from leadbridge.budgets import Budget, Budgets, OwnBudgets, Turns
 from leadbridge.errors import FeatureMissing, NeedsOperator, RecordRefused, RetryLater, Unknown, VendorError
 from leadbridge.reach import InsideAddress
 
@@ -133,6 +133,7 @@ class Caller:
         self.pace = pace or Pace()
         self._name_error = name_error
         self._budgets = budgets
+        self._turns = Turns()
         self._breaker = breaker or Breaker(ticks=self.pace.ticks)
 
     def __call__(
@@ -236,13 +237,14 @@ class Caller:
         """One place in every budget until `last`, given back in the end."""
         taken: list[Budget] = []
         try:
-            for name in spend:
-                budget = self._budgets[name]
-                while wait := budget.take(max(0.0, last - self.pace.ticks())):
-                    if self.pace.stop.is_set() or self.pace.ticks() + wait >= last:
-                        raise RetryLater(self.vendor, operation, f"no room in the budget of {name}", after=wait)
-                    self.pace.wait(wait)
-                taken.append(budget)
+            with self._turns.turn(operation, last - self.pace.ticks()):
+                for name in spend:
+                    budget = self._budgets[name]
+                    while wait := budget.take(max(0.0, last - self.pace.ticks())):
+                        if self.pace.stop.is_set() or self.pace.ticks() + wait >= last:
+                            raise RetryLater(self.vendor, operation, f"no room in the budget of {name}", after=wait)
+                        self.pace.wait(wait)
+                    taken.append(budget)
             if self.pace.stop.is_set():
                 raise RetryLater(self.vendor, operation, "leadbridge is stopping")
             if self.pace.ticks() > last:

@@ -34,7 +34,10 @@ EVENTS_LATE = timedelta(days=1)
 EMAIL_LATE = timedelta(hours=1)
 
 SPAN = timedelta(days=30)
-"""One question for e-mail events covers this long: a first pull reads several spans at the same time."""
+"""One question for events covers this long: pages of one question come one after another, several are read at once."""
+
+SEAM = timedelta(seconds=1)
+"""Spans overlap by this: whether an end belongs to what is asked for is said nowhere, and repeats do no harm."""
 
 LISTS_REST = timedelta(days=1)
 """Lists say nothing of what is new on them, so each is read whole, and not more often than this."""
@@ -103,10 +106,13 @@ def _place_in(progress: Progress | None) -> _Place | None:
 
 @dataclass(frozen=True, slots=True)
 class _Rows:
-    """One page of one part: activities or the reasons why there is none, and where the next page begins."""
+    """One page of one part: activities or the reasons why there is none, and where the next page begins; or what the
+    part is to be read in instead: a name of it and a space lead each name there.
+    """
 
     rows: Sequence[Activity | str]
     after: str | None
+    instead: Sequence[str] = ()
 
 
 Fetch = Callable[[str, str, datetime], _Rows]
@@ -187,10 +193,9 @@ class Streams:
 
         Until all are read, progress holds `at`, the start of the last whole round.
         """
-        todo = deque(
-            [*(part for part in parts if part in place.open), *(part for part in sorted(parts) if part > place.begun)]
-        )
-        standing, begun = {part: token for part, token in place.open.items() if part in parts}, place.begun
+        begun = place.begun
+        standing = {part: token for part, token in place.open.items() if part.partition(" ")[0] in parts}
+        todo = deque([*standing, *(part for part in sorted(parts) if part > begun)])
         whole: Progress = {"at": place.started.isoformat()}
         asked: dict[Future[_Rows], str] = {}
         if not todo:
@@ -205,6 +210,8 @@ class Streams:
                 for answered in sorted(wait(asked, return_when=FIRST_COMPLETED).done, key=asked.__getitem__):
                     part, found = asked.pop(answered), answered.result()
                     rows += found.rows
+                    todo.extend(found.instead)
+                    standing.update(dict.fromkeys(found.instead, ""))
                     if found.after:
                         standing[part] = found.after
                         asked[pool.submit(self._page, fetch, part, found.after, place.low)] = part
@@ -224,15 +231,25 @@ class Streams:
             return fetch(part, "", low)  # the token is not known any more: begin this part anew, repeats do no harm
 
     def _event_types(self, _: _Place) -> Sequence[str]:
-        """The account's event types, without those another source tells. By spans each would cost a call."""
+        """The account's event types, without those another source tells."""
         types = self._api.ask("events.types", EventTypes).types
         return sorted(one for one in types if not activities.events_left_out(one, self._sources))
 
-    def _events(self, event_type: str, after: str, low: datetime) -> _Rows:
-        query = [("eventType", event_type), ("occurredAfter", _iso(low)), ("limit", "100")]
-        listing = self._api.ask("events.list", Listing, query=[*query, *([("after", after)] if after else [])])
+    def _events(self, part: str, after: str, low: datetime) -> _Rows:
+        """Of an event type, or of a span of one. A type of more than a page is read by spans: asked for from the start,
+        those of which nothing happened would cost a call each.
+        """
+        event_type, _, span = part.partition(" ")
+        begin, _, end = span.partition(" ")
+        query = [("eventType", event_type), ("occurredAfter", begin or _iso(low)), ("limit", "100")]
+        query += [(name, value) for name, value in (("occurredBefore", end), ("after", after)) if value]
+        listing = self._api.ask("events.list", Listing, query=query)
         events = [row(activities.Event, raw) for raw in listing.results]
-        return _Rows([activities.from_event(one) if one else "unreadable event" for one in events], listing.after)
+        rows = [activities.from_event(one) if one else "unreadable event" for one in events]
+        if listing.after and not span and not after and len(begins := _begins(low, clock.now() - EVENTS_LATE)) > 1:
+            ends = [*(_iso(one + SEAM) for one in begins[1:]), ""]  # the last one has all that is newer
+            return _Rows(rows, None, [f"{event_type} {_iso(one)} {end}" for one, end in zip(begins, ends, strict=True)])
+        return _Rows(rows, listing.after)
 
     def _forms(self, progress: Progress | None) -> Iterator[Page[Activity]]:
         names: dict[str, str] = {}
@@ -307,7 +324,7 @@ class Streams:
         begin = datetime.fromisoformat(span)
         query = [
             ("startTimestamp", _ms(begin)),
-            ("endTimestamp", _ms(begin + SPAN)),
+            ("endTimestamp", _ms(begin + SPAN + SEAM)),
             ("limit", "1000"),
             *([("offset", after)] if after else []),
         ]
@@ -322,13 +339,15 @@ class EventTypes(Shape):
 
 
 def _spans(place: _Place) -> list[str]:
-    """Starts of the spans from `low` to the start of the pull."""
-    spans: list[str] = []
-    at = place.low
-    while at < place.started or not spans:
-        spans.append(_iso(at))
-        at += SPAN
-    return spans
+    return [_iso(at) for at in _begins(place.low, place.started)]
+
+
+def _begins(low: datetime, high: datetime) -> list[datetime]:
+    """Where the spans from `low` to `high` begin."""
+    found = [low]
+    while found[-1] + SPAN < high:
+        found.append(found[-1] + SPAN)
+    return found
 
 
 def _iso(at: datetime) -> str:

@@ -16,6 +16,7 @@ from werkzeug.serving import make_server
 from connectors.base import Change, Consent, Outcome
 from connectors.grants import SIGNING, MemoryGrants
 from connectors.mailchimp.connector import Mailchimp
+from leadbridge import clock
 from leadbridge.errors import RetryLater
 from leadbridge.sandbox.server import Sandbox
 from leadbridge.testing import Skipping
@@ -46,6 +47,26 @@ def test_hubspot_an_equal_write_moves_the_date_of_change_or_does_not(sandbox: Sa
     for lead in [lead for page in room.pull_leads(progress) for lead in page.rows]:
         assert room.changes(wanted, lead.written) == {}
     assert room.changes(wanted, room.read_leads([ref]).found[0].written) == {}
+
+
+@either
+def test_hubspot_an_event_at_the_end_of_a_window_belongs_to_it_or_does_not(sandbox: Sandbox, outcome: bool) -> None:
+    sandbox.hubspot.settings.window_ends = outcome
+    noon = datetime(2026, 11, 24, 12, tzinfo=UTC)
+    sandbox.world.clock.set(noon)
+    one = sandbox.hubspot.add_contact({"email": WHO})
+    at = [noon - timedelta(days=n, milliseconds=step) for n in range(1, 70) for step in (-1, 0, 1)]
+    for instant in at:
+        sandbox.hubspot.add_event(one, "e_visited_page", instant, {})
+        sandbox.hubspot.add_email_event("CLICK", WHO, instant, url="https://acme.example")
+    clock.set_source(sandbox.world.clock.now)
+    try:
+        room = rooms.hubspot(rooms.configuration(sandbox.url, hubspot={"history": "70d"}))
+        for stream in ("events", "email_events"):
+            rows = [row for page in room.pull_activities(stream, None) for row in page.rows]
+            assert {row.at for row in rows} == set(at), stream
+    finally:
+        clock.set_source(None)
 
 
 @either

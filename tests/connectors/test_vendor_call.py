@@ -4,6 +4,7 @@ import random
 import socket
 import threading
 import time
+from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
@@ -224,10 +225,71 @@ def test_however_long_calls_are_on_their_way_no_window_of_the_vendors_holds_more
 def test_the_budget_is_used_nearly_in_full_while_there_is_a_backlog() -> None:
     clock = Skipping()
     send = caller(clock, {"calls": RatePerSpan((80, 10.0), ticks=clock.ticks)})
-    begin = clock.ticks()
+    sent: list[float] = []
     for _ in range(800):
-        send("read", lambda _: None, repeatable=True)
-    assert 800 / (clock.ticks() - begin + 10) >= 0.95 * 8
+        send("read", lambda _: sent.append(clock.ticks()), repeatable=True)
+    steady = [at for at in sent if at > sent[0] + 10]
+    assert len(steady) / (sent[-1] - sent[0] - 10) >= 0.95 * 8
+
+
+def test_a_few_calls_leave_at_once_and_a_backlog_is_spread_over_its_windows() -> None:
+    clock = Skipping()
+    send = caller(clock, {"calls": RatePerSpan((80, 10.0), ticks=clock.ticks)})
+    sent: list[float] = []
+    for _ in range(400):
+        send("read", lambda _: sent.append(clock.ticks()), repeatable=True)
+    sent = [at - sent[0] for at in sent]
+    assert sent[39] < 0.5
+    assert sent[40] - sent[39] >= 0.1
+    seconds = Counter(int(at) for at in sent if 10 < at < int(sent[-1]))
+    assert max(seconds.values()) <= 11  # of 80 in ten seconds
+    assert len(seconds) >= 0.8 * (int(sent[-1]) - 10)  # in which there were some
+
+
+def test_a_limit_is_shared_by_what_is_to_be_done_however_many_threads_do_it() -> None:
+    """A listing, page after page, beside ten readers of something else."""
+    send = Caller("vendor", name, {"calls": RatePerSpan((10, 0.2))}, pace=Pace(PATIENCE))
+    made: list[str] = []
+
+    def go_on(operation: str) -> None:
+        while len(made) < 120:
+            send(operation, lambda _: made.append(operation), repeatable=True)
+
+    threads = [threading.Thread(target=go_on, args=(what,)) for what in ("list", *["read"] * 10)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert made.count("list") > 30  # one in eleven, if every thread got as much
+
+
+def test_who_waits_for_a_call_in_vain_lets_the_others_of_the_row_go_on() -> None:
+    send = Caller("vendor", name, {"calls": Simultaneous(1)}, pace=Pace(PATIENCE))
+    busy, go = threading.Event(), threading.Event()
+
+    def hold(_: float) -> None:
+        busy.set()
+        go.wait(10)
+
+    holder = threading.Thread(target=lambda: send("write", hold, repeatable=True))
+    holder.start()
+    busy.wait(10)
+    told: list[str] = []
+    impatient = [threading.Thread(target=lambda: told.append(_told(send))) for _ in range(3)]
+    for thread in impatient:
+        thread.start()
+    for thread in impatient:
+        thread.join()
+    go.set()
+    holder.join()
+    assert told == ["no room in the budget of calls"] * 3
+    assert send("read", failing(), repeatable=True) == "done"
+
+
+def _told(send: Caller) -> str:
+    with pytest.raises(RetryLater) as caught:
+        send("read", failing(), repeatable=True, begin_by=time.monotonic() + 0.1)
+    return caught.value.problem
 
 
 def test_a_call_that_costs_two_budgets_waits_for_both() -> None:

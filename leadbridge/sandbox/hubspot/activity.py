@@ -153,7 +153,8 @@ def _window(call: ApiCall, low: str, high: str) -> tuple[int, int]:
         if ms is None:
             raise Refused(400, f"Invalid {name}: {given}")
         ends.append(ms)
-    return ends[0], ends[1]
+    without = 0 if call.account.settings.window_ends else 1
+    return ends[0] + without, ends[1] - without
 
 
 def events(call: ApiCall) -> Reply:

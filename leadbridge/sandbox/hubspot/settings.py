@@ -19,6 +19,7 @@ class Settings(BaseModel):
     # Account
     enterprise: bool = Field(True, description="Whether the account has event occurrences")
     account_type: str = Field("STANDARD", description="STANDARD, DEVELOPER_TEST, SANDBOX or APP_DEVELOPER")
+    window_ends: bool = Field(True, description="Whether the ends of a window of events belong to it")
     consents: bool = Field(True, description="Whether whoever is asked at the consent page says yes")
     rotate_refresh_tokens: bool = Field(False, description="Whether a refresh grant replaces the refresh token")
     # Writes

@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 from werkzeug.serving import make_server
 
-from connectors.base import Change, Outcome
+from connectors.base import Change, Outcome, Progress
 from connectors.hubspot.connector import HubSpot
 from connectors.hubspot.mapping import contact_ref
 from leadbridge.errors import NeedsOperator, Unknown, VendorError
@@ -425,6 +425,32 @@ def test_the_first_pull_reaches_back_as_far_as_configured(sandbox: Sandbox) -> N
     found = room(sandbox, history="30d")
     for stream in ("events", "forms", "email_events"):
         assert len(activities(found, stream)) == 2, stream
+
+
+def test_a_long_past_of_one_event_type_is_read_by_spans_and_a_short_one_in_one_call(sandbox: Sandbox) -> None:
+    one = sandbox.hubspot.add_contact({"firstname": "P"})
+    days = [now() - timedelta(days=n, hours=1) for n in range(150)]
+    found = room(sandbox, history="150d")
+
+    def calls() -> int:
+        before = len(sandbox.world.journal)
+        list(found.pull_activities("events", None))
+        return operations(sandbox, before).count("events.list")
+
+    visits = {sandbox.hubspot.add_event(one, "e_visited_page", at, {}) for at in days[:80]}
+    of_a_page_each = calls()
+    visits |= {sandbox.hubspot.add_event(one, "e_visited_page", at, {}) for at in days[80:]}
+    assert calls() == of_a_page_each + 5  # thirty days each
+
+    read: set[str] = set()
+    progress: Progress | None = None
+    for _ in range(20):  # each process sees one page
+        page = next(iter(found.pull_activities("events", progress)))
+        progress = page.progress
+        read |= {row.source_id for row in page.rows}
+        if "open" not in progress:
+            break
+    assert read == visits
 
 
 def test_a_page_token_the_vendor_forgot_begins_that_part_anew(sandbox: Sandbox) -> None:

@@ -33,6 +33,13 @@ class Budget(Protocol):
         """The vendor wants quiet: let nothing through for this long."""
 
 
+class Rate(Budget, Protocol):
+    """A limit of calls in a span."""
+
+    def at_most(self, calls: int, seconds: float) -> None:
+        """The vendor says that it lets no more through than this: keep to it where it is less than ours."""
+
+
 class RatePerSpan:
     """At most `limit` calls in any `seconds`, for each of the pairs given, as the vendor counts them.
 
@@ -45,7 +52,7 @@ class RatePerSpan:
     """
 
     def __init__(self, *rates: tuple[int, float], ticks: Callable[[], float] = time.monotonic) -> None:
-        self._rates = rates
+        self._own = self._rates = rates
         self._ended: deque[float] = deque(maxlen=max(limit for limit, _ in rates))
         self._left = -math.inf
         self._flying = 0
@@ -83,6 +90,10 @@ class RatePerSpan:
     def hold(self, seconds: float) -> None:
         with self._lock:
             self._quiet_until = max(self._quiet_until, self._ticks() + seconds)
+
+    def at_most(self, calls: int, seconds: float) -> None:
+        with self._lock:
+            self._rates = (*self._own, (calls, seconds))
 
 
 class Simultaneous:
@@ -137,7 +148,7 @@ class Turns:
 class Budgets(Protocol):
     """Makes the limits of one connection. The same name is the same limit, for everyone who shares it."""
 
-    def rate(self, name: str, calls: float, seconds: float) -> Budget:
+    def rate(self, name: str, calls: float, seconds: float) -> Rate:
         """At most `calls` in any `seconds`; fractions too: 0.5 a second is one call in two."""
 
     def places(self, name: str, count: int) -> Budget:
@@ -150,7 +161,7 @@ class OwnBudgets:
     def __init__(self, ticks: Callable[[], float] = time.monotonic) -> None:
         self._ticks = ticks
 
-    def rate(self, name: str, calls: float, seconds: float) -> Budget:  # noqa: ARG002 - nobody else to be told apart
+    def rate(self, name: str, calls: float, seconds: float) -> Rate:  # noqa: ARG002 - nobody else to be told apart
         limit = max(1, int(calls))
         return RatePerSpan((limit, seconds * limit / calls), ticks=self._ticks)
 

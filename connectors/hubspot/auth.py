@@ -19,7 +19,7 @@ from connectors.grants import Grant, Grants, MemoryGrants
 from connectors.hubspot.paths import ROUTES, path_of
 from connectors.hubspot.wire import VENDOR, Shape, name_error, parsed
 from leadbridge import __version__, clock, logs, reach
-from leadbridge.budgets import Day, Quota, Usage
+from leadbridge.budgets import Budget, Day, Quota, Usage
 from leadbridge.call import Caller, Pace, read_within
 from leadbridge.config.connections import HubSpotConnection
 from leadbridge.errors import NeedsOperator, VendorError
@@ -52,9 +52,10 @@ class Api:
         self._version = connection.api_version
         self._client = _client(connection)
         self._usage, self._day_until = Usage(), connection.day_until
-        budgets = {
+        self._calls = pace.budgets.rate("hubspot calls", connection.requests_per_10s, 10.0)
+        budgets: dict[str, Budget] = {
             "day": Quota(self._usage, connection.day_until, ticks=pace.ticks),
-            "calls": pace.budgets.rate("hubspot calls", connection.requests_per_10s, 10.0),
+            "calls": self._calls,
             "searches": pace.budgets.rate("hubspot searches", connection.searches_per_second, 1.0),
         }
         self._caller = Caller(VENDOR, name_error, budgets, pace=pace)
@@ -157,14 +158,24 @@ class Api:
             _preload_content=False,
             _request_timeout=(min(self._caller.pace.patience.connect, seconds), seconds),
         )
-        self._note_usage(response.headers)
+        self._note_limits(response.headers)
         return read_within(response, seconds)
 
-    def _note_usage(self, headers: Mapping[str, str]) -> None:
-        """The account's daily quota, which all private apps and service keys share; OAuth has none (section 13)."""
-        limit, left = headers.get("X-HubSpot-RateLimit-Daily"), headers.get("X-HubSpot-RateLimit-Daily-Remaining")
-        if limit and left and limit.isdecimal() and left.isdecimal():
-            self._usage.note(int(limit) - int(left), int(limit))
+    def _note_limits(self, headers: Mapping[str, str]) -> None:
+        """What the account lets through in ten seconds, and what is left of its daily quota, which all private apps and
+        service keys share; OAuth has none (section 13). Searches tell neither.
+        """
+        limit, left = _number(headers, "Daily"), _number(headers, "Daily-Remaining")
+        if limit is not None and left is not None:
+            self._usage.note(limit - left, limit)
+        most, interval = _number(headers, "Max"), _number(headers, "Interval-Milliseconds")
+        if most and interval:
+            self._calls.at_most(most, interval / 1000)
+
+
+def _number(headers: Mapping[str, str], name: str) -> int | None:
+    text = headers.get(f"X-HubSpot-RateLimit-{name}", "")
+    return int(text) if text.isdecimal() else None
 
 
 # --- access ----------------------------------------------------------------------------------------------------------

@@ -13,7 +13,7 @@ from datetime import timedelta
 from sqlalchemy import select, update
 
 from leadbridge import logs
-from leadbridge.budgets import LOOK_AGAIN, Budget, OwnBudgets
+from leadbridge.budgets import LOOK_AGAIN, Budget, OwnBudgets, Rate
 from leadbridge.errors import StoreError
 from leadbridge.store import leases
 from leadbridge.store.engine import Store, database_now, running_now
@@ -37,7 +37,7 @@ class SharedBudgets:
         self._store, self._owner = store, owner
         self._alone = OwnBudgets(time.monotonic)
 
-    def rate(self, name: str, calls: float, seconds: float) -> Budget:
+    def rate(self, name: str, calls: float, seconds: float) -> Rate:
         return SharedRate(self._store, name, calls, seconds, self._alone.rate(name, calls * ALONE, seconds))
 
     def places(self, name: str, count: int) -> Budget:
@@ -86,11 +86,14 @@ class _Row:
 class SharedRate(_Row):
     """At most `calls` in any `seconds`, over all workers. See `leadbridge.budgets.Budget`."""
 
-    def __init__(self, store: Store, name: str, calls: float, seconds: float, alone: Budget) -> None:
+    def __init__(self, store: Store, name: str, calls: float, seconds: float, alone: Rate) -> None:
         super().__init__(store, name, alone)
-        at_once = max(1, int(calls) // 25)  # let out together after a pause; the rest is spaced
-        self._step = timedelta(seconds=seconds * MARGIN / (calls - at_once + 1))
-        self._slack = self._step * (at_once - 1)
+        self._own, self._own_alone = _spacing(calls, seconds), alone
+        self._step, self._slack = self._own
+
+    def at_most(self, calls: int, seconds: float) -> None:
+        self._step, self._slack = max(self._own, _spacing(calls, seconds))
+        self._own_alone.at_most(max(1, int(calls * ALONE)), seconds)
 
     def take(self, patience: float) -> float:
         try:
@@ -121,6 +124,13 @@ class SharedRate(_Row):
     def give_back(self) -> None:
         """What left has left; only the own limit counts until the answer."""
         self._give_back_alone()
+
+
+def _spacing(calls: float, seconds: float) -> tuple[timedelta, timedelta]:
+    """What lies between two calls, and how far behind that they may be: a few leave together after a pause."""
+    at_once = max(1, int(calls) // 25)
+    step = timedelta(seconds=seconds * MARGIN / (calls - at_once + 1))
+    return step, step * (at_once - 1)
 
 
 class SharedPlaces(_Row):

@@ -68,6 +68,23 @@ def test_no_window_holds_more_calls_than_allowed_and_a_backlog_uses_nearly_all(
     assert 400 / (went[-1] - went[0]).total_seconds() >= 0.95 * 10
 
 
+@pytest.mark.parametrize(("told", "most"), [((20, 10.0), 20), ((400, 10.0), 100)])
+def test_what_the_vendor_says_lowers_a_limit_and_never_raises_it(
+    store: Store, monkeypatch: pytest.MonkeyPatch, told: tuple[int, float], most: int
+) -> None:
+    now = datetime(2026, 1, 1, tzinfo=UTC)
+    monkeypatch.setattr("leadbridge.store.budgets.running_now", lambda _tx: now)
+    rate = SharedBudgets(store, "w").rate("vendor calls", 100, 10.0)
+    rate.at_most(*told)
+    begin, went = now, 0
+    while now < begin + timedelta(seconds=20):
+        if wait := rate.take(0):
+            now += timedelta(seconds=wait)
+        else:
+            went += 1
+    assert 0.9 * most <= went / 2 <= 1.03 * most
+
+
 def test_a_fraction_of_a_call_a_second_is_one_call_in_several_seconds(store: Store) -> None:
     rate = SharedBudgets(store, "w").rate("vendor searches", 0.1, 1.0)
     assert rate.take(0) == 0.0

@@ -3,6 +3,7 @@
 import json
 import socket
 import threading
+from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
@@ -15,6 +16,7 @@ from werkzeug.serving import make_server
 from connectors.base import Change, Outcome, Progress
 from connectors.hubspot.connector import HubSpot
 from connectors.hubspot.mapping import contact_ref
+from leadbridge.call import Pace
 from leadbridge.errors import NeedsOperator, Unknown, VendorError
 from leadbridge.sandbox.server import Sandbox
 from leadbridge.sandbox.world import Fault
@@ -77,6 +79,14 @@ def test_the_sdk_repeats_nothing_behind_our_back(sandbox: Sandbox, fault: dict[s
     with pytest.raises(VendorError):
         rooms.hubspot(rooms.configuration(sandbox.url), clock.pace()).account()
     assert operations(sandbox).count("account.details") == len(clock.waits) + 1 > 2  # each of our own tries, no more
+
+
+def test_a_limit_of_ours_above_the_accounts_is_lowered_by_what_its_answers_say(sandbox: Sandbox) -> None:
+    sandbox.hubspot.settings.burst_limit, sandbox.hubspot.settings.burst_seconds = 20, 0.5
+    found = rooms.hubspot(rooms.configuration(sandbox.url, hubspot={"requests_per_10s": 10000}), Pace())
+    for _ in range(50):
+        found.account()
+    assert Counter(call.status for call in sandbox.world.journal) == {200: 50}
 
 
 def test_searches_keep_to_their_own_limit_and_not_to_that_of_calls(sandbox: Sandbox) -> None:

@@ -2,16 +2,17 @@
 
 import json
 from collections import Counter, deque
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from functools import partial
-from typing import Any
+from typing import Any, Generic, TypeVar
 
 from sqlalchemy import Connection
 
-from connectors.base import Crm, EmailPlatform, OptOut, Page, Progress
+from connectors.base import Crm, EmailPlatform, OptOut, Page, Progress, Reading
+from connectors.batches import in_batches
 from connectors.watermark import instant_in
 from leadbridge import clock, logs
 from leadbridge.errors import FeatureMissing, NeedsOperator, VendorError
@@ -23,6 +24,8 @@ from sync import compare, identity, journal, rereading, retry
 from sync.forget import activities_without_forgotten, without_forgotten
 from sync.holding import Lease, TakenOver, sole
 from sync.readers import Pages, Readers
+
+T = TypeVar("T")
 
 log = logs.logger(__name__)
 
@@ -54,12 +57,23 @@ class Pulled:
 
 
 @dataclass(frozen=True, slots=True)
+class _Portion(Generic[T]):
+    """Rows of a page that are stored in one transaction. What the page says beside its rows is true with the last."""
+
+    rows: Sequence[T]
+    page: Page[T]
+    first: bool
+    last: bool
+
+
+@dataclass(frozen=True, slots=True)
 class _Source:
     """One thing that is read by one worker at a time: by pages beside others, or in one go when those are done."""
 
     name: str  # "hubspot:leads"
     pages: Pages | None = None
-    keep: Callable[[Lease, Page[Any]], None] = lambda _lease, _page: None
+    keep: Callable[[Lease, _Portion[Any]], None] = lambda _lease, _portion: None
+    portion: int = 1000  # rows
     read: Callable[[Lease], None] = lambda _lease: None
     optional: str = ""  # what to call it where the account does not offer it; "": every account must
 
@@ -76,6 +90,9 @@ class _Reading:
 
 AT_ONCE = 6
 """Sources read at the same time. The vendors' limits bound the calls; this bounds the threads and what they hold."""
+
+LEADS_PORTION = 200
+"""Leads stored in one transaction: a page may have thousands, and the door waits for the store meanwhile (G2)."""
 
 
 def pull(
@@ -130,7 +147,8 @@ def _by_pages(store: Store, pulled: Pulled, owner: str, waiting: deque[_Source])
             one = reading[name]
             try:
                 if isinstance(found, Page):
-                    retry.on_conflict(one.source.keep)(one.lease, found)
+                    for portion in _portions(found, one.source.portion):
+                        retry.on_conflict(one.source.keep)(one.lease, portion)
                     continue
                 _ended(store, pulled, one, found)
             except TakenOver as other:
@@ -144,6 +162,12 @@ def _by_pages(store: Store, pulled: Pulled, owner: str, waiting: deque[_Source])
             del reading[name]
             one.end.close()
     return failed
+
+
+def _portions(page: Page[T], size: int) -> Iterator[_Portion[T]]:
+    parts = list(in_batches(page.rows, size)) or [()]
+    for n, rows in enumerate(parts, 1):
+        yield _Portion(rows, page, first=n == 1, last=n == len(parts))
 
 
 def _ended(store: Store, pulled: Pulled, one: _Reading, why: BaseException | None) -> None:
@@ -206,14 +230,15 @@ def _sources(
         return _Source(
             f"{crm.vendor}:{LEADS}",
             pages=lambda: crm.pull_leads(_progress(store, crm, LEADS), full=full),
-            keep=lambda lease, page: _keep_leads(store, crm, pulled, began, lease, page, tell=tell),
+            keep=lambda lease, portion: _keep_leads(store, crm, pulled, began, lease, portion, tell=tell),
+            portion=LEADS_PORTION,
         )
 
     def stream(room: Crm | EmailPlatform, name: str) -> _Source:
         return _Source(
             f"{room.vendor}:{name}",
             pages=lambda: room.pull_activities(name, _progress(store, room, name)),
-            keep=lambda lease, page: _keep_activities(store, room, name, pulled, lease, page, tell=tell),
+            keep=lambda lease, portion: _keep_activities(store, room, name, pulled, lease, portion, tell=tell),
             optional=f"{room.vendor}.{name}",
         )
 
@@ -221,7 +246,7 @@ def _sources(
         return _Source(
             f"{platform.vendor}:{OPT_OUTS}",
             pages=lambda: platform.pull_opt_outs(_progress(store, platform, OPT_OUTS)),
-            keep=lambda lease, page: _keep_opt_outs(store, platform, pulled, lease, page, tell=tell),
+            keep=lambda lease, portion: _keep_opt_outs(store, platform, pulled, lease, portion, tell=tell),
         )
 
     began = clock.now() if full else None
@@ -290,27 +315,30 @@ def _keep_leads(
     pulled: Pulled,
     began: datetime,
     lease: Lease,
-    page: Page[Lead],
+    portion: _Portion[Lead],
     *,
     tell: Callable[[str, int], None],
 ) -> None:
-    before = rereading.read_former_holders(store, crm, page.rows)
+    page = portion.page
+    before = rereading.read_former_holders(store, crm, page.rows) if portion.first else Reading(())
     now = clock.now()
     with store.writing() as tx:
         lease.check(tx)
-        leads = without_forgotten(tx, store, page.rows)
+        leads = without_forgotten(tx, store, portion.rows)
         counted = rereading.newly_counted(tx, crm, leads)
         changed = identity.take_in(tx, rereading.of_the_known(tx, store, before), now)
         changed |= identity.absorb(tx, leads, now)
         changed |= activity_store.add_activities(tx, counted, now).people
-        changed |= identity.retire(tx, page.gone, now)
+        if portion.last:
+            changed |= identity.retire(tx, page.gone, now)
+            watermarks.save_progress(tx, crm.vendor, LEADS, page.progress, now)
+            if page.missed:
+                compare.ask_for(tx, crm.vendor, began)
         due.mark_due(tx, changed, now, due.Lane.NORMAL)
-        watermarks.save_progress(tx, crm.vendor, LEADS, page.progress, now)
-        if page.missed:
-            compare.ask_for(tx, crm.vendor, began)
-    pulled.leads += len(page.rows)
+    pulled.leads += len(portion.rows)
     pulled.changed += len(changed)
-    pulled.skipped.update(page.skipped)
+    if portion.last:
+        pulled.skipped.update(page.skipped)
     tell("leads", pulled.leads)
 
 
@@ -345,18 +373,20 @@ def _keep_activities(
     stream: str,
     pulled: Pulled,
     lease: Lease,
-    page: Page[Activity],
+    portion: _Portion[Activity],
     *,
     tell: Callable[[str, int], None],
 ) -> None:
     now = clock.now()
     with store.writing() as tx:
         lease.check(tx)
-        added = activity_store.add_activities(tx, activities_without_forgotten(tx, store, page.rows), now)
+        added = activity_store.add_activities(tx, activities_without_forgotten(tx, store, portion.rows), now)
         due.mark_due(tx, added.people, now, due.Lane.NORMAL)
-        watermarks.save_progress(tx, room.vendor, stream, page.progress, now)
+        if portion.last:
+            watermarks.save_progress(tx, room.vendor, stream, portion.page.progress, now)
     pulled.activities += added.new
-    pulled.skipped.update(page.skipped)
+    if portion.last:
+        pulled.skipped.update(portion.page.skipped)
     tell("activities", pulled.activities)
 
 
@@ -405,15 +435,16 @@ def _keep_opt_outs(
     platform: EmailPlatform,
     pulled: Pulled,
     lease: Lease,
-    page: Page[OptOut],
+    portion: _Portion[OptOut],
     *,
     tell: Callable[[str, int], None],
 ) -> None:
     now = clock.now()
     with store.writing() as tx:
         lease.check(tx)
-        rows = [(row.email, row.reason, platform.vendor, row.at) for row in page.rows]
+        rows = [(row.email, row.reason, platform.vendor, row.at) for row in portion.rows]
         suppressions.suppress(tx, store.vault, rows, now)
-        watermarks.save_progress(tx, platform.vendor, OPT_OUTS, page.progress, now)
-    pulled.opt_outs += len(page.rows)
+        if portion.last:
+            watermarks.save_progress(tx, platform.vendor, OPT_OUTS, portion.page.progress, now)
+    pulled.opt_outs += len(portion.rows)
     tell("opt-outs", pulled.opt_outs)

@@ -1,13 +1,13 @@
 """The loop's parts with Salesforce as the CRM, on both databases: one score on every record, backlogs in bulk."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from datetime import timedelta
 
 import pytest
 
 from leadbridge import clock
 from leadbridge.sandbox.server import Sandbox
-from leadbridge.store import due, leads
+from leadbridge.store import due, leads, watermarks
 from leadbridge.store.engine import Store
 from leadbridge.testing import Skipping
 from leadbridge.types import PersonId, RecordRef
@@ -122,6 +122,38 @@ def test_after_an_absence_longer_than_the_recycle_bin_everything_known_is_read_a
         clock.set_source(None)
     with store.reading() as tx:
         assert set(leads.records_of(tx, [person(store, stays), person(store, goes)])) == {person(store, stays)}
+
+
+def test_a_page_of_very_many_rows_is_stored_in_portions_and_counts_as_read_with_the_last(
+    sandbox: Sandbox, store: Store
+) -> None:
+    """The store is held for a moment only, and the door never waits long; who dies in between begins the page anew."""
+    parts, org = parts_of(sandbox, store), sandbox.salesforce
+    one = lead(sandbox, 1)
+    for n in range(2, 451):
+        lead(sandbox, n)
+    for _ in range(1100):
+        org.add("Task", {"WhoId": one, "TaskSubtype": "Call"})
+    told: list[tuple[str, int]] = []
+
+    def die_at(end: tuple[str, int]) -> Callable[[str, int], None]:
+        def tell(what: str, count: int) -> None:
+            told.append((what, count))
+            if (what, count) == end:
+                raise KeyboardInterrupt
+
+        return tell
+
+    with pytest.raises(KeyboardInterrupt):
+        pull.pull(store, parts.crms, None, tell=die_at(("leads", 200)))
+    with store.reading() as tx:
+        assert watermarks.progress(tx, "salesforce", pull.LEADS) is None
+        assert len(leads.all_person_ids(tx, 0, 1000)) == 200
+    parts = parts_of(sandbox, store, activities=["tasks"])
+    pulled = pull.pull(store, parts.crms, None, tell=die_at(("", 0)))
+    assert (pulled.leads, pulled.activities) == (450, 1100)
+    assert [count for what, count in told if what == "leads"][:4] == [200, 200, 400, 450]
+    assert [count for what, count in told if what == "activities"] == [1000, 1100]
 
 
 def test_a_person_of_both_crms_has_one_score_on_every_record_and_the_stricter_consent(

@@ -37,6 +37,9 @@ FOLLOWED_FOR = timedelta(days=30)
 FOLLOW_EVERY = timedelta(days=1)
 """How long, and how often, each person whom we enrolled is followed where journeys' mail has no report."""
 
+PORTION, LEADS_PORTION = 1000, 200
+"""Rows, and leads, stored in one transaction: a page may have thousands, and the door waits for the store (G2)."""
+
 US, COMPLETE = "leadbridge", "pull"
 """Where it is noted that everything was pulled once."""
 
@@ -73,7 +76,7 @@ class _Source:
     name: str  # "hubspot:leads"
     pages: Pages | None = None
     keep: Callable[[Lease, _Portion[Any]], None] = lambda _lease, _portion: None
-    portion: int = 1000  # rows
+    portion: int = PORTION
     read: Callable[[Lease], None] = lambda _lease: None
     optional: str = ""  # what to call it where the account does not offer it; "": every account must
 
@@ -90,9 +93,6 @@ class _Reading:
 
 AT_ONCE = 6
 """Sources read at the same time. The vendors' limits bound the calls; this bounds the threads and what they hold."""
-
-LEADS_PORTION = 200
-"""Leads stored in one transaction: a page may have thousands, and the door waits for the store meanwhile (G2)."""
 
 
 def pull(
@@ -411,14 +411,17 @@ def _follow_enrolled(
     try:
         for page in platform.read_activities(people, since, place):
             place = dict(page.progress)
-            with store.writing() as tx:
-                lease.check(tx)
-                added = activity_store.add_activities(tx, activities_without_forgotten(tx, store, page.rows), now)
-                due.mark_due(tx, added.people, now, due.Lane.NORMAL)
-                reached = {**standing, "place": json.dumps(place)} if place else standing
-                watermarks.save_progress(tx, platform.vendor, FOLLOWED, reached, now)
-            pulled.activities += added.new
-            tell("activities", pulled.activities)
+            for portion in _portions(page, PORTION):
+                with store.writing() as tx:
+                    lease.check(tx)
+                    rows = activities_without_forgotten(tx, store, portion.rows)
+                    added = activity_store.add_activities(tx, rows, now)
+                    due.mark_due(tx, added.people, now, due.Lane.NORMAL)
+                    if portion.last:
+                        reached = {**standing, "place": json.dumps(place)} if place else standing
+                        watermarks.save_progress(tx, platform.vendor, FOLLOWED, reached, now)
+                pulled.activities += added.new
+                tell("activities", pulled.activities)
     except FeatureMissing as missing:
         log.warning("source switched off", vendor=platform.vendor, stream=FOLLOWED, why=missing.problem)
         pulled.missing.append(f"{platform.vendor}.{FOLLOWED}")

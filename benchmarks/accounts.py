@@ -1,7 +1,8 @@
 """Invented accounts of any size in the sandbox, in a process of their own: what `benchmarks.pull` reads.
 
-People and companies are really in the stand-in. What people did is made up row by row as it is asked for, out of the
-row's number: so two million activities take no memory and no time to prepare, and whoever compares knows each of them.
+Of HubSpot's, people and companies are really in the stand-in. What people did is made up row by row as it is asked for,
+out of the row's number: so two million activities take no memory and no time to prepare, and whoever compares knows
+each of them.
 """
 
 from collections.abc import Callable, Iterator, Sequence
@@ -168,18 +169,81 @@ def expected(size: Size) -> dict[str, Iterator[str]]:
     }
 
 
-def serve(size: Size, limit: int, latency: float, pipe: Connection) -> None:
-    """Serve the account with its limit on, each answer held back so many seconds.
+def serve(put: Callable[[Sandbox], None], latency: float, pipe: Connection) -> None:
+    """Serve what `put` puts into the sandbox, each answer held back so many seconds.
 
-    Tells its address when it is filled; then answers each "calls" with (seconds, operation, status) of every call so
-    far, until told "stop".
+    Tells the address when it is there; then answers each name of a vendor with (seconds, operation, status) of every
+    call it had so far, until told "stop".
     """
     sandbox = Sandbox()
-    fill(sandbox.hubspot, size, datetime.now(UTC))
-    sandbox.hubspot.settings.burst_limit = limit
+    put(sandbox)
     sandbox.world.latency = latency
     with sandbox:
         pipe.send(sandbox.url)
-        while pipe.recv() == "calls":
-            calls = sandbox.world.journal.since()
+        while (vendor := pipe.recv()) != "stop":
+            calls = [call for call in sandbox.world.journal.since() if call.vendor == vendor]
             pipe.send([(datetime.fromisoformat(one.at).timestamp(), one.operation, one.status) for one in calls])
+
+
+def hubspot(size: Size, limit: int, sandbox: Sandbox) -> None:
+    """HubSpot's account with its limit on."""
+    fill(sandbox.hubspot, size, datetime.now(UTC))
+    sandbox.hubspot.settings.burst_limit = limit
+
+
+# --- the others: every row is really there, so they are small --------------------------------------------------------
+
+TASKS, EVENTS, MEMBERS = 12, 4, 4
+CAMPAIGNS = 20
+
+
+def salesforce(people: int, sandbox: Sandbox) -> None:
+    """An org of leads: of each twelve calls, four meetings, and four of twenty campaigns."""
+    org, now = sandbox.salesforce, datetime.now(UTC)
+    org.settings.query_page = 2000
+    org.grant_field("Lead", "HasOptedOutOfEmail")
+    campaigns = [
+        org.add("Campaign", {"Name": f"Campaign {n}", "Type": "Webinar"}, now - PAST) for n in range(CAMPAIGNS)
+    ]
+    for n in range(people):
+        about = {"LastName": f"P{n}", "Company": f"Company {n % COMPANIES}", "Email": address(n), "Title": "Engineer"}
+        lead = org.add("Lead", about, now - timedelta(days=2, seconds=n))
+        for k in range(TASKS):
+            at = now - timedelta(days=3 + 10 * k, seconds=n)
+            org.add("Task", {"WhoId": lead, "TaskSubtype": "Call", "Subject": f"Call {k}"}, at)
+        for k in range(EVENTS):
+            at = now - timedelta(days=3 + 30 * k, seconds=n)
+            org.add("Event", {"WhoId": lead, "StartDateTime": at.isoformat()}, at)
+        for k in range(MEMBERS):
+            at = now - timedelta(days=3 + 30 * k, seconds=n)
+            org.add("CampaignMember", {"CampaignId": campaigns[(n + k) % CAMPAIGNS], "LeadId": lead}, at)
+
+
+def of_salesforce(people: int) -> dict[str, int]:
+    """Source to the number of activities it must have brought."""
+    counts = {"tasks": TASKS, "events": EVENTS, "campaigns": MEMBERS}
+    return {f"salesforce.{name}": people * each for name, each in counts.items()}
+
+
+SENT = 10
+
+
+def mailchimp(people: int, sandbox: Sandbox) -> None:
+    """An audience of the contacts of HubSpot's account, who each opened and clicked ten mails; every tenth left."""
+    fill(sandbox.hubspot, Size(people, 0, 0, 0, 0), datetime.now(UTC))
+    audience, now = sandbox.mailchimp, datetime.now(UTC)
+    for n in range(people):
+        audience.add_member(address(n), "unsubscribed" if n % 10 == 0 else "subscribed", timestamp=now - PAST)
+    for k in range(SENT):
+        at = now - timedelta(days=2 + 2 * k)
+        campaign = audience.add_campaign(f"News {k}", at)
+        for n in range(people):
+            who = address(n)
+            audience.add_campaign_activity(campaign, who, "open", at + timedelta(seconds=n))
+            audience.add_campaign_activity(
+                campaign, who, "click", at + timedelta(seconds=n + 1), "https://shop.example"
+            )
+
+
+def of_mailchimp(people: int) -> dict[str, int]:
+    return {"mailchimp.campaigns": people * 2 * SENT}

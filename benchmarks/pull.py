@@ -1,12 +1,13 @@
 """A whole account pulled over HTTP with the vendor's limit on: is everything there, and is the limit what bounds it?
 
 The account is in the sandbox, in a process of its own; what pulls is another process, with the vendor's own SDK, the
-limits of the configuration and an empty store. The figure is the share of the calls allowed that were made, from
-the end of the first window on, while there was something left to read; beside it stand every record missing, calls
-refused (429), the peak memory of the puller, and how long it took.
+limits of the configuration and an empty store. Of HubSpot the figure is the share of the calls allowed that were made,
+from the end of the first window on, while there was something left to read. Salesforce and Mailchimp have no limit of
+calls in a span, but give thousands of rows in one: there it is the rows that a call brought. Beside it stand every
+record missing, calls refused (429), the peak memory of the puller, and how long it took.
 
-    python -m benchmarks.pull [--quick] [--json] [--people N] [--latency SECONDS] [--limit CALLS] [--ours CALLS]
-                              [--store sqlite|postgresql]
+    python -m benchmarks.pull [--vendor hubspot|salesforce|mailchimp] [--quick] [--json] [--people N]
+                              [--latency SECONDS] [--limit CALLS] [--ours CALLS] [--store sqlite|postgresql]
 """
 
 import argparse
@@ -18,16 +19,31 @@ import resource
 import sys
 import time
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from functools import partial
 from itertools import zip_longest
 from multiprocessing.connection import Connection
 from typing import Any
 
 from sqlalchemy import func, select
 
-from benchmarks.accounts import LISTS, Size, expected, serve, shared_out
+from benchmarks.accounts import (
+    LISTS,
+    Size,
+    expected,
+    hubspot,
+    mailchimp,
+    of_mailchimp,
+    of_salesforce,
+    salesforce,
+    serve,
+    shared_out,
+)
 from benchmarks.webhook import stores
 from leadbridge.config.schema import Config
+from leadbridge.sandbox.salesforce import CLIENT_ID, CLIENT_SECRET
+from leadbridge.sandbox.server import Sandbox
 from leadbridge.store import Store, open_store
 from leadbridge.store.rows import in_pieces
 from leadbridge.store.tables import activities, records
@@ -37,18 +53,31 @@ FULL = Size(people=100_000, events=1_000_000, mail=900_000, submissions=50_000, 
 QUICK = Size(people=1_000, events=17_000, mail=6_000, submissions=300, members=300)
 LIMIT, QUICK_LIMIT = 190, 50
 SPAN = 10.0
-BOUND, MOST_MB = 0.95, 500
+BOUND, ROWS, MOST_MB = 0.95, 200, 500
+FEW, SOME = 500, 2_000
+OTHERS = {"salesforce": (salesforce, of_salesforce), "mailchimp": (mailchimp, of_mailchimp)}
+SPAWN = multiprocessing.get_context("spawn")
 
 
-def configuration(url: str, store: str, ours: int) -> Config:
-    rules = [{"name": "known", "category": "fit", "when": {"job_title": {"present": True}}, "points": 5}]
+def connections(vendor: str, url: str, ours: int) -> dict[str, Any]:
     hubspot = {"token": "sandbox-hubspot-token", "base_url": url, "requests_per_10s": ours}
+    salesforce = {"domain": "acme.my", "client_id": CLIENT_ID, "client_secret": CLIENT_SECRET, "base_url": url}
+    mailchimp = {"api_key": "sandbox-mailchimp-key-us1", "audience": "a36b032126", "base_url": f"{url}/3.0"}
+    return {
+        "hubspot": {"hubspot": hubspot},
+        "salesforce": {"salesforce": {**salesforce, "objects": ["Lead"]}},
+        "mailchimp": {"hubspot": hubspot, "mailchimp": mailchimp},
+    }[vendor]
+
+
+def configuration(vendor: str, url: str, store: str, ours: int) -> Config:
+    rules = [{"name": "known", "category": "fit", "when": {"job_title": {"present": True}}, "points": 5}]
     return Config.model_validate(
         {
             "store": store,
-            "connections": {"hubspot": hubspot},
+            "connections": connections(vendor, url, ours),
             "fields": {
-                "job_title": {"hubspot": "jobtitle"},
+                "job_title": {"hubspot": "jobtitle", "salesforce": "Title"},
                 "employees": {"hubspot": "company.numberofemployees", "type": "integer"},
             },
             "scores": {"lead": {"categories": {"fit": {"max": 100}}, "rules": rules}},
@@ -56,12 +85,12 @@ def configuration(url: str, store: str, ours: int) -> Config:
     )
 
 
-def pull_all(url: str, store: str, ours: int, pipe: Connection) -> None:
+def pull_all(vendor: str, url: str, store: str, ours: int, pipe: Connection) -> None:
     """Pull everything, as `leadbridge pull` does; tells what it took."""
     from sync import pull, wiring
 
     os.environ["LEADBRIDGE_KEY"] = base64.b64encode(KEY).decode()
-    parts = wiring.build(configuration(url, store, ours))
+    parts = wiring.build(configuration(vendor, url, store, ours))
     began, busy = time.perf_counter(), time.process_time()
     pulled = pull.pull(parts.store, parts.crms, parts.platform, owner="benchmark")
     pipe.send(
@@ -91,6 +120,20 @@ def missing(store: Store, size: Size) -> dict[str, int]:
         joined = select(func.count()).select_from(activities).where(activities.c.source == "hubspot.lists")
         found["hubspot.lists"] = abs(sum(shared_out(size.members, LISTS)) - tx.execute(joined).scalar_one())
     return found
+
+
+def missing_of(store: Store, people: int, counts: Mapping[str, int]) -> dict[str, int]:
+    """The same where rows are counted: of which everyone must belong to one of the people."""
+    with store.reading() as tx:
+        kept = tx.execute(select(func.count()).select_from(records)).scalar_one()
+        owned = activities.c.person_id.is_not(None)
+        found = {
+            source: abs(count - tx.execute(
+                select(func.count()).select_from(activities).where(activities.c.source == source, owned)
+            ).scalar_one())
+            for source, count in counts.items()
+        }  # fmt: skip
+    return {"leads": abs(people - kept), **found}
 
 
 def _both(ids: Iterator[str], rows: Iterator[str]) -> Iterator[tuple[str, str]]:
@@ -124,40 +167,76 @@ def shrunk(people: int) -> Size:
     return Size(people, 10 * people, 9 * people, people // 2, people // 2)
 
 
+@contextmanager
+def vendor_served(put: Callable[[Sandbox], None], latency: float) -> Iterator[tuple[str, Connection]]:
+    """The sandbox in a process of its own: its address, and whom to ask for its calls."""
+    here, there = SPAWN.Pipe()
+    served = SPAWN.Process(target=serve, args=(put, latency, there))
+    served.start()
+    try:
+        yield here.recv(), here
+    finally:
+        here.send("stop")
+        served.join(30)
+
+
+def pulled(vendor: str, url: str, store_url: str, ours: int) -> dict[str, Any]:
+    """What it took a process of its own to pull everything."""
+    mine, theirs = SPAWN.Pipe()
+    puller = SPAWN.Process(target=pull_all, args=(vendor, url, store_url, ours, theirs))
+    puller.start()
+    theirs.close()
+    took: dict[str, Any] = mine.recv()
+    puller.join()
+    return took
+
+
 def measure(size: Size, limit: int, ours: int, latency: float, kind: str) -> dict[str, Any]:
-    spawn = multiprocessing.get_context("spawn")
-    here, there = spawn.Pipe()
-    vendor = spawn.Process(target=serve, args=(size, limit, latency, there))
-    vendor.start()
-    with stores([kind]) as found:
-        store_url = found[kind]
-        try:
-            url = here.recv()
-            mine, theirs = spawn.Pipe()
-            puller = spawn.Process(target=pull_all, args=(url, store_url, ours, theirs))
-            puller.start()
-            theirs.close()
-            took = mine.recv()
-            puller.join()
-            here.send("calls")
-            calls = here.recv()
-        finally:
-            here.send("stop")
-            vendor.join(30)
-        store = open_store(store_url, key=KEY)
+    """HubSpot: how much of its limit was used."""
+    with stores([kind]) as found, vendor_served(partial(hubspot, size, limit), latency) as (url, ask):
+        took = pulled("hubspot", url, found[kind], ours)
+        ask.send("hubspot")
+        calls = ask.recv()
+        store = open_store(found[kind], key=KEY)
         lacking = missing(store, size)
         store.close()
     return {
         "store": kind, "people": size.people, "activities": size.activities, "latency_ms": round(1000 * latency),
         "account_limit_per_10s": limit, "our_limit_per_10s": ours,
         "missing": sum(lacking.values()), "missing_by_source": {name: n for name, n in lacking.items() if n},
-        **used(calls, ours),
-        **{name: round(value, 1) if isinstance(value, float) else value for name, value in took.items()},
+        **used(calls, ours), **_rounded(took),
     }  # fmt: skip
+
+
+def measure_rows(vendor: str, people: int, latency: float, kind: str) -> dict[str, Any]:
+    """Salesforce or Mailchimp: how many rows a call brought."""
+    put, counts = OTHERS[vendor]
+    with stores([kind]) as found, vendor_served(partial(put, people), latency) as (url, ask):
+        took = pulled(vendor, url, found[kind], LIMIT)
+        ask.send(vendor)
+        calls = ask.recv()
+        store = open_store(found[kind], key=KEY)
+        expected_rows = counts(people)
+        lacking = missing_of(store, people, expected_rows)
+        store.close()
+    rows = sum(expected_rows.values()) + (people if vendor == "salesforce" else 0)
+    return {
+        "store": kind, "people": people, "activities": sum(expected_rows.values()),
+        "latency_ms": round(1000 * latency), "rows_per_call": round(rows / len(calls), 1), "calls": len(calls),
+        "refused": sum(status in (403, 429) for _, _, status in calls),
+        "calls_by_operation": dict(Counter(operation for _, operation, _ in calls).most_common(6)),
+        "missing": sum(lacking.values()), "missing_by_source": {name: n for name, n in lacking.items() if n},
+        **_rounded(took),
+    }  # fmt: skip
+
+
+def _rounded(took: dict[str, Any]) -> dict[str, Any]:
+    return {name: round(value, 1) if isinstance(value, float) else value for name, value in took.items()}
 
 
 def main() -> int:
     arguments = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    arguments.add_argument("--vendor", choices=["hubspot", *OTHERS], default="hubspot")
     arguments.add_argument("--quick", action="store_true", help="end within a minute: 1,000 leads, 23,600 activities")
     arguments.add_argument("--json", action="store_true", help="one JSON object instead of a table")
     arguments.add_argument("--people", type=int, help="so many people instead, with twenty activities each")
@@ -168,12 +247,17 @@ def main() -> int:
     given = arguments.parse_args()
     limit = given.limit or (QUICK_LIMIT if given.quick else LIMIT)
     size = shrunk(given.people) if given.people else QUICK if given.quick else FULL
-    details = measure(size, limit, given.ours or limit, given.latency, given.store)
-    figure = details.pop("of_the_allowed_rate")
+    if given.vendor == "hubspot":
+        details = measure(size, limit, given.ours or limit, given.latency, given.store)
+        figure, unit, bound = details.pop("of_the_allowed_rate"), "of the allowed rate, with a backlog", BOUND
+    else:
+        people = given.people or (FEW if given.quick else SOME)
+        details = measure_rows(given.vendor, people, given.latency, given.store)
+        figure, unit, bound = details.pop("rows_per_call"), "rows a call", ROWS
     whole = details["missing"] == 0 and details["refused"] == 0 and details["peak_mb"] < MOST_MB
     found = {
-        "name": "pull", "figure": figure, "unit": "of the allowed rate, with a backlog", "bound": BOUND,
-        "holds": figure >= BOUND and whole, "details": {**details, "memory_bound_mb": MOST_MB},
+        "name": "pull", "figure": figure, "unit": unit, "bound": bound, "holds": figure >= bound and whole,
+        "details": {"vendor": given.vendor, **details, "memory_bound_mb": MOST_MB},
     }  # fmt: skip
     if given.json:
         print(json.dumps(found))

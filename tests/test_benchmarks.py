@@ -75,6 +75,15 @@ def test_a_pull_with_the_limit_on_brings_everything_and_is_never_refused() -> No
 
 
 @pytest.mark.slow
+@pytest.mark.parametrize("vendor", ["salesforce", "mailchimp"])
+def test_a_pull_of_many_rows_a_call_brings_everything_and_is_never_refused(vendor: str) -> None:
+    details = run("pull", "--vendor", vendor)["details"]
+    assert details["missing_by_source"] == {}
+    assert details["refused"] == 0
+    assert details["peak_mb"] < 500
+
+
+@pytest.mark.slow
 def test_everybody_planned_has_a_place_and_the_calls_are_the_least_there_are() -> None:
     details = run("enrol")["details"]
     for what in ("entries", "kept out", "exits", "may not be contacted"):

@@ -162,6 +162,25 @@ def test_the_lifecycle_stage_is_never_moved_back(made: Stage, time: Moving, held
     assert [e for e in made.effects("property_changed") if e["name"] == "lifecyclestage"] == []
 
 
+def test_a_stage_that_hubspot_kept_without_a_word_is_not_taken_for_ours(made: Stage, time: Moving) -> None:
+    """It drops a move backward and answers that it was written (vendors/hubspot.md 8.5)."""
+    record = made.lead(jobtitle="Director", lifecyclestage="lead")
+    made.until_scored()
+    made.edit(record, lifecyclestage="customer")  # between our look and our write
+    assert write(made).written == 1
+    assert made.held(record)["lifecyclestage"] == "customer"
+    time.on(minutes=5)
+    made.sync()
+    with made.store.reading() as tx:
+        (shown,) = leads.records_of(tx, [made.person(record)])[made.person(record)]
+        assert leads.people(tx, [made.person(record)])[made.person(record)].lifecycle_stage == "customer"
+    assert shown.written["lifecyclestage"] == "customer"
+    calls = made.calls(UPDATE)
+    time.on(minutes=5)
+    made.sync()
+    assert made.calls(UPDATE) == calls
+
+
 def test_the_lifecycle_stage_moves_forward(made: Stage) -> None:
     record = made.lead(jobtitle="Director", lifecyclestage="lead")
     made.sync()

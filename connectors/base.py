@@ -189,6 +189,13 @@ class Crm(ABC):
         """
         raise FeatureMissing(self.vendor, "events.log", "leadbridge knows no log of events there")
 
+    def count(self, object_type: str, since: datetime, before: datetime) -> int | None:  # noqa: ARG002 - a blank
+        """How many records of this type, one of `people`, made in that time (`before` is not in it) the account has.
+
+        By the vendor's own count, in one call, without records that are gone, merged or converted. None: it has none.
+        """
+        return None
+
     def day(self) -> Day | None:
         """The account's daily calls, as the last answer told them; None where none did. Calls nobody."""
         return None

@@ -10,7 +10,7 @@ Room = TypeVar("Room", Crm, EmailPlatform)
 READS = frozenset(
     """
     vendor people write_batch bulk_above account pull_leads read_leads streams pull_activities changes missing specs
-    counted people_behind topic listen log pull_told faults by_hand read_tasks day
+    counted people_behind topic listen log pull_told faults by_hand read_tasks day count
     read_members repeatable entered can_leave pull_opt_outs read_activities
     """.split()  # noqa: SIM905 - as words they can be read
 )

@@ -92,6 +92,7 @@ for command in (
     export.export,
     work.explain,
     work.status,
+    work.count,
     serve.run,
     serve.web,
     serve.worker,

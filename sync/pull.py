@@ -121,7 +121,7 @@ def pull(
     if failed:
         raise next((error for error in failed if isinstance(error, NeedsOperator)), failed[0])
     with store.writing() as tx:
-        if all(watermarks.progress(tx, US, _note(source)) is not None for source in sources):
+        if all(watermarks.progress(tx, US, note_of(source.name)) is not None for source in sources):
             watermarks.save_progress(tx, US, COMPLETE, {}, clock.now())
     return pulled
 
@@ -201,7 +201,7 @@ def _alone(store: Store, pulled: Pulled, owner: str, source: _Source) -> list[Ve
 def _note_read(store: Store, source: _Source, lease: Lease, began: datetime) -> None:
     with store.writing() as tx:
         lease.check(tx)
-        watermarks.save_progress(tx, US, _note(source), {"began": began.isoformat()}, clock.now())
+        watermarks.save_progress(tx, US, note_of(source.name), {"began": began.isoformat()}, clock.now())
 
 
 def _passed_on(pulled: Pulled, source: _Source, why: TakenOver) -> None:
@@ -273,14 +273,14 @@ def _progress(store: Store, room: Crm | EmailPlatform, stream: str) -> Progress 
         return watermarks.progress(tx, room.vendor, stream)
 
 
-def _note(source: _Source) -> str:
-    """Where it is noted when the source was last read to its end."""
-    return f"{COMPLETE}:{source.name}"
+def note_of(source: str) -> str:
+    """Where it is noted when the source was last read to its end, and when that reading began."""
+    return f"{COMPLETE}:{source}"
 
 
 def _is_due(store: Store, source: _Source, every: float) -> bool:
     with store.reading() as tx:
-        last = watermarks.reached_at(tx, US, _note(source))
+        last = watermarks.reached_at(tx, US, note_of(source.name))
         if last is None or _has_gap(tx, source.name):
             return True
         return not timedelta(0) <= clock.now() - last < timedelta(seconds=every)  # below: the clock was put back

@@ -1,7 +1,7 @@
 """HubSpot as a CRM: the contract fulfilled, each part by the module that knows it."""
 
 from collections.abc import Iterator, Mapping, Sequence
-from datetime import timedelta
+from datetime import datetime, timedelta
 
 from pydantic import Field
 
@@ -121,6 +121,9 @@ class HubSpot(Crm):
 
     def people_behind(self, refs: Sequence[RecordRef]) -> Sequence[RecordRef]:
         return self._around.people_behind(refs)
+
+    def count(self, object_type: str, since: datetime, before: datetime) -> int:  # noqa: ARG002 - there is but one
+        return self._leads.count(since, before)
 
     def day(self) -> Day | None:
         return self._api.day()

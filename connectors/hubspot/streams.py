@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
+from itertools import pairwise
 from typing import Any
 
 from pydantic import Field
@@ -34,7 +35,11 @@ EVENTS_LATE = timedelta(days=1)
 EMAIL_LATE = timedelta(hours=1)
 
 SPAN = timedelta(days=30)
-"""One question for events covers this long: pages of one question come one after another, several are read at once."""
+"""One question for e-mail events covers this long: a first pull reads several spans at the same time."""
+
+MANY, SHARES = 150, 6
+"""Pages of one event type from which what is left of it is read in so many shares at the same time: pages come one
+after another, and each share costs a page that is not full."""
 
 SEAM = timedelta(seconds=1)
 """Spans overlap by this: whether an end belongs to what is asked for is said nowhere, and repeats do no harm."""
@@ -236,19 +241,19 @@ class Streams:
         return sorted(one for one in types if not activities.events_left_out(one, self._sources))
 
     def _events(self, part: str, after: str, low: datetime) -> _Rows:
-        """Of an event type, or of a span of one. A type of more than a page is read by spans: asked for from the start,
-        those of which nothing happened would cost a call each.
-        """
-        event_type, _, span = part.partition(" ")
-        begin, _, end = span.partition(" ")
-        query = [("eventType", event_type), ("occurredAfter", begin or _iso(low)), ("limit", "100")]
-        query += [(name, value) for name, value in (("occurredBefore", end), ("after", after)) if value]
-        listing = self._api.ask("events.list", Listing, query=query)
+        """Of an event type, or of a share of its time."""
+        event_type, _, share = part.partition(" ")
+        begin, _, end = share.partition(" ")
+        query = [("eventType", event_type), ("occurredAfter", begin or _iso(low)), ("sort", "-occurredAt")]
+        query += [(name, text) for name, text in (("occurredBefore", end), ("after", after)) if text]
+        listing = self._api.ask("events.list", Listing, query=[*query, ("limit", "100")])
         events = [row(activities.Event, raw) for raw in listing.results]
         rows = [activities.from_event(one) if one else "unreadable event" for one in events]
-        if listing.after and not span and not after and len(begins := _begins(low, clock.now() - EVENTS_LATE)) > 1:
-            ends = [*(_iso(one + SEAM) for one in begins[1:]), ""]  # the last one has all that is newer
-            return _Rows(rows, None, [f"{event_type} {_iso(one)} {end}" for one, end in zip(begins, ends, strict=True)])
+        if listing.after and not share:
+            at = [moment(one.occurred_at) if one else None for one in events]
+            edges = pairwise(_shares(low, [one for one in at if one is not None]))
+            if instead := [f"{event_type} {_iso(one)} {_iso(other + SEAM)}" for one, other in edges]:
+                return _Rows(rows, None, instead)
         return _Rows(rows, listing.after)
 
     def _forms(self, progress: Progress | None) -> Iterator[Page[Activity]]:
@@ -339,15 +344,23 @@ class EventTypes(Shape):
 
 
 def _spans(place: _Place) -> list[str]:
-    return [_iso(at) for at in _begins(place.low, place.started)]
+    """Starts of the spans from `low` to the start of the pull."""
+    spans: list[str] = []
+    at = place.low
+    while at < place.started or not spans:
+        spans.append(_iso(at))
+        at += SPAN
+    return spans
 
 
-def _begins(low: datetime, high: datetime) -> list[datetime]:
-    """Where the spans from `low` to `high` begin."""
-    found = [low]
-    while found[-1] + SPAN < high:
-        found.append(found[-1] + SPAN)
-    return found
+def _shares(low: datetime, page: Sequence[datetime]) -> list[datetime]:
+    """The edges of equal shares of the time from `low` to the end of this page, where it lets expect many more pages
+    and shows that the newest come first; else none.
+    """
+    if len(page) < 2 or page[0] == page[-1] or list(page) != sorted(page, reverse=True):
+        return []
+    left, each = page[-1] - low, page[0] - page[-1]
+    return [low + left * n / SHARES for n in range(SHARES + 1)] if left > MANY * each else []
 
 
 def _iso(at: datetime) -> str:

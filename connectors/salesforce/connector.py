@@ -2,7 +2,7 @@
 
 import threading
 from collections.abc import Generator, Iterator, Mapping, Sequence
-from datetime import timedelta
+from datetime import datetime, timedelta
 
 from connectors.base import (
     ByHand,
@@ -92,6 +92,9 @@ class Salesforce(Crm):
 
     def listen(self, progress: Progress | None, stop: threading.Event) -> Generator[Heard, None, None]:
         return self._stream.listen(progress, stop) if self._stream else super().listen(progress, stop)
+
+    def count(self, object_type: str, since: datetime, before: datetime) -> int:
+        return self._leads.count(object_type, since, before)
 
     def day(self) -> Day | None:
         return self._api.day()

@@ -180,6 +180,12 @@ class Leads:
 
     # --- single ones -------------------------------------------------------------------------------------------------
 
+    def count(self, kind: str, since: datetime, before: datetime) -> int:
+        """See `Crm.count`."""
+        tests = [Where("CreatedDate", ">=", since), Where("CreatedDate", "<", before)]
+        tests += [Where("IsConverted", "=", False)] if kind == LEAD else []
+        return self._walks.number(f"count.{kind}", kind, *tests)
+
     def read(self, refs: Sequence[RecordRef]) -> Reading:
         """See `Crm.read_leads`. One query shows 400 records with their parents, and what was merged or deleted."""
         asked: dict[RecordRef, RecordRef] = {}

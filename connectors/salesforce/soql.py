@@ -52,6 +52,11 @@ def select(columns: Sequence[str], kind: str, *tests: Where, order: Collection[s
     return text
 
 
+def number(kind: str, *tests: Where) -> str:
+    """A query for how many rows of an object there are where all tests hold."""
+    return select(["Id"], kind, *tests).replace("SELECT Id ", "SELECT COUNT() ", 1)
+
+
 def by_ids(columns: Sequence[str], kind: str, field: str, ids: Sequence[str], *tests: Where) -> Iterator[str]:
     """Queries that between them ask for all these ids, each short enough for an address."""
     todo = list(ids)

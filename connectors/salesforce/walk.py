@@ -17,7 +17,7 @@ from simple_salesforce import Salesforce as Library
 from connectors.base import Progress
 from connectors.salesforce.auth import Api
 from connectors.salesforce.describe import Objects
-from connectors.salesforce.soql import Where, by_ids, select
+from connectors.salesforce.soql import Where, by_ids, number, select
 from connectors.salesforce.wire import (
     FIELD_FAULTS,
     VENDOR,
@@ -167,6 +167,10 @@ class Walks:
             following = answer.following
             stand = replace(stand, last=max([row["Id"] for row in rows], default=stand.last))
             yield Rows(rows, stand)
+
+    def number(self, operation: str, kind: str, *tests: Where) -> int:
+        """How many live rows there are where all tests hold."""
+        return self._query(operation, number(kind, *tests), False).total
 
     def of(
         self, operation: str, kind: str, columns: Sequence[str], field: str, ids: Sequence[str], *tests: Where

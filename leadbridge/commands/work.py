@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import asdict
 from typing import Annotated
 
 import typer
@@ -45,6 +46,33 @@ def sync(
     if done.paused:
         raise typer.Exit(FAILED)
     if figures["in_part"]:
+        raise typer.Exit(IN_PART)
+
+
+def count(config: ConfigFile = DEFAULT_CONFIG, as_json: AsJson = False) -> None:
+    """Is every record of the CRM here? Counted by object and month, there and here. Reads only; one call a month."""
+    from sync import count as counting
+
+    with parts_of(config) as parts:
+        found = list(counting.by_month(parts.store, parts.crms))
+    lacking = sum(max(0, one.lacking) for one in found)
+    months = [{**asdict(one), "month": str(one.month or "before"), "lacking": one.lacking} for one in found]
+
+    def show() -> None:
+        for one in found:
+            when = f"{one.month:%Y-%m}" if one.month else "before"
+            note = f"  {one.lacking:+,} there" if one.lacking else ""
+            typer.echo(f"{one.vendor} {one.object_type} {when:>7} {one.there:>10,} there {one.here:>10,} here{note}")
+        if not found:
+            typer.echo("Nothing to count: run `leadbridge sync` first.")
+        elif lacking:
+            typer.echo(f"{lacking:,} are not here. Those of people who were forgotten never are; the others come with")
+            typer.echo("`leadbridge sync --full`.")
+        else:
+            typer.echo("Everything is here.")
+
+    emit(as_json, {"lacking": lacking, "months": months}, show)
+    if lacking or not found:
         raise typer.Exit(IN_PART)
 
 

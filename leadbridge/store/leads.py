@@ -14,12 +14,14 @@ from typing import Any
 
 from sqlalchemy import (
     BigInteger,
+    ColumnElement,
     Connection,
     Row,
     Select,
     Text,
     and_,
     delete,
+    func,
     literal,
     or_,
     select,
@@ -409,3 +411,22 @@ def addresses_of(tx: Connection, person_ids: Collection[int]) -> set[str]:
     prefix = email_key("")
     keys = tx.execute(select(person_keys.c.key).where(among(tx, person_keys.c.person_id, sorted(person_ids)))).scalars()
     return {key.removeprefix(prefix) for key in keys if key.startswith(prefix)}
+
+
+def first_made(tx: Connection, vendor: str, object_type: str) -> datetime | None:
+    """When the oldest of these records was made; None when there is none of which it is known."""
+    found: datetime | None = tx.execute(
+        select(func.min(records.c.created_at)).where(*_live(vendor, object_type))
+    ).scalar()
+    return found
+
+
+def number_made(tx: Connection, vendor: str, object_type: str, since: datetime, before: datetime) -> int:
+    """How many of these records were made in that time (`before` is not in it)."""
+    made = (records.c.created_at >= since, records.c.created_at < before)
+    query = select(func.count()).select_from(records).where(*_live(vendor, object_type), *made)
+    return tx.execute(query).scalar_one()
+
+
+def _live(vendor: str, object_type: str) -> tuple[ColumnElement[bool], ...]:
+    return records.c.vendor == vendor, records.c.object_type == object_type, records.c.gone_at.is_(None)

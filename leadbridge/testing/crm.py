@@ -146,6 +146,15 @@ class CrmContract:
         survivor = next(lead for lead in reading.found if lead.ref.record_id == merged)
         assert {alias.record_id for alias in survivor.aliases} == set(losers)
 
+    def test_a_count_is_of_what_was_made_in_that_time_and_is_still_there(self, stage: CrmStage, room: Crm) -> None:
+        made = now().replace(microsecond=0) - timedelta(days=40)
+        known = stage.add(3, at=made)
+        stage.archive(known[0])
+        (kind,) = {ref.object_type for ref in stage.refs(known)}
+        day = timedelta(days=1)
+        spans = ((made - day, made), (made, made + day), (made + day, now()))
+        assert [room.count(kind, *span) for span in spans] in ([0, 2, 0], [None] * 3)  # not every vendor counts
+
     def test_reading_costs_one_call_per_batch(self, stage: CrmStage, room: Crm) -> None:
         known = stage.add(230)
         room.read_leads(stage.refs(known[:1]))  # whatever is asked for once and kept

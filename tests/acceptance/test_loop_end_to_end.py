@@ -103,6 +103,13 @@ def test_a_second_run_over_unchanged_leads_makes_no_write_at_all(first: Any) -> 
     assert said["written"] == said["enrolled"] == said["activities"] == 0
 
 
+def test_a_count_there_and_here_agrees(first: Any) -> None:
+    made, _, _ = first
+    said = made.figures("count")
+    assert said["lacking"] == 0
+    assert sum(month["here"] for month in said["months"]) == sum(month["there"] for month in said["months"]) > 0
+
+
 def test_the_reasons_in_the_crm_are_those_of_the_explanation(first: Any) -> None:
     made, _, _ = first
     contacts = made.sandbox.get("/dump")["hubspot"]["objects"]["contacts"]

@@ -49,6 +49,11 @@ def test_status_tells_what_waits_what_was_set_aside_and_what_bounds_contact(stor
     assert "in quarantine" in run("status").output
 
 
+def test_nothing_is_counted_before_the_first_pull(run: Run) -> None:
+    assert "leadbridge sync" in run("count", code=3).output
+    assert told(run("count", "--json", code=3)) == {"lacking": 0, "months": []}
+
+
 def test_backup_restore_and_reconcile_from_the_keyboard(run: Run, tmp_path: Path) -> None:
     file = tmp_path / "one.backup"
     made = told(run("backup", str(file), "--json"))

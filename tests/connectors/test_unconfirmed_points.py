@@ -55,8 +55,9 @@ def test_hubspot_an_event_at_the_end_of_a_window_belongs_to_it_or_does_not(sandb
     noon = datetime(2026, 11, 24, 12, tzinfo=UTC)
     sandbox.world.clock.set(noon)
     one = sandbox.hubspot.add_contact({"email": WHO})
-    at = [noon - timedelta(days=n, milliseconds=step) for n in range(1, 70) for step in (-1, 0, 1)]
-    for instant in at:
+    days = [noon - timedelta(days=n, milliseconds=step) for n in range(11, 70) for step in (-1, 0, 1)]
+    busy = [noon - timedelta(days=10) + timedelta(minutes=n) for n in range(100)]  # so that shares meet at days
+    for instant in (*days, *busy):
         sandbox.hubspot.add_event(one, "e_visited_page", instant, {})
         sandbox.hubspot.add_email_event("CLICK", WHO, instant, url="https://acme.example")
     clock.set_source(sandbox.world.clock.now)
@@ -64,7 +65,7 @@ def test_hubspot_an_event_at_the_end_of_a_window_belongs_to_it_or_does_not(sandb
         room = rooms.hubspot(rooms.configuration(sandbox.url, hubspot={"history": "70d"}))
         for stream in ("events", "email_events"):
             rows = [row for page in room.pull_activities(stream, None) for row in page.rows]
-            assert {row.at for row in rows} == set(at), stream
+            assert {row.at for row in rows} == {*days, *busy}, stream
     finally:
         clock.set_source(None)
 

@@ -437,20 +437,24 @@ def test_the_first_pull_reaches_back_as_far_as_configured(sandbox: Sandbox) -> N
         assert len(activities(found, stream)) == 2, stream
 
 
-def test_a_long_past_of_one_event_type_is_read_by_spans_and_a_short_one_in_one_call(sandbox: Sandbox) -> None:
+def test_what_promises_very_many_pages_is_read_in_shares_and_everything_else_page_by_page(sandbox: Sandbox) -> None:
     one = sandbox.hubspot.add_contact({"firstname": "P"})
-    days = [now() - timedelta(days=n, hours=1) for n in range(150)]
     found = room(sandbox, history="150d")
+
+    def visits(*ago: timedelta) -> set[str]:
+        return {sandbox.hubspot.add_event(one, "e_visited_page", now() - each, {}) for each in ago}
 
     def calls() -> int:
         before = len(sandbox.world.journal)
         list(found.pull_activities("events", None))
         return operations(sandbox, before).count("events.list")
 
-    visits = {sandbox.hubspot.add_event(one, "e_visited_page", at, {}) for at in days[:80]}
+    made = visits(*(timedelta(days=n, hours=1) for n in range(2, 102)))
     of_a_page_each = calls()
-    visits |= {sandbox.hubspot.add_event(one, "e_visited_page", at, {}) for at in days[80:]}
-    assert calls() == of_a_page_each + 5  # thirty days each
+    made |= visits(*(timedelta(days=n, hours=2) for n in range(2, 149)))
+    assert calls() == of_a_page_each + 2  # evenly over its time: three pages, and no more to be expected
+    made |= visits(*(timedelta(minutes=n) for n in range(1, 101)))
+    assert calls() == of_a_page_each + 6  # at the pace of the first page there would be 2,000
 
     read: set[str] = set()
     progress: Progress | None = None
@@ -460,7 +464,7 @@ def test_a_long_past_of_one_event_type_is_read_by_spans_and_a_short_one_in_one_c
         read |= {row.source_id for row in page.rows}
         if "open" not in progress:
             break
-    assert read == visits
+    assert read == made
 
 
 def test_a_page_token_the_vendor_forgot_begins_that_part_anew(sandbox: Sandbox) -> None:

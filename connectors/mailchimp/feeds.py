@@ -216,7 +216,7 @@ class Feeds:
                 yield Page([one for rows in found for one in rows], progress)
 
     def _feed(self, email: str, since: datetime) -> list[Activity]:
-        """What one contact did since then. Newest first is not promised, so only a page all older ends it early."""
+        """What one contact did since then. Newest first is not promised: only a page that shows it ends this early."""
         found: list[Activity] = []
         offset, more = 0, True
         while more:
@@ -237,10 +237,11 @@ class Feeds:
                     return found
                 raise
             told = _activities(email, page)
-            new = [one for one in told if one.at >= since]
-            found += new
+            found += [one for one in told if one.at >= since]
             offset += FEED_PAGE
-            more = len(page.activity) == FEED_PAGE and bool(new)
+            at = [one.at for one in told]
+            past = at and at[0] > at[-1] and at == sorted(at, reverse=True) and at[-1] < since
+            more = len(page.activity) == FEED_PAGE and not past
         return found
 
 

@@ -90,6 +90,20 @@ def test_mailchimp_a_report_since_a_time_names_those_who_did_nothing_or_does_not
 
 
 @either
+def test_mailchimp_tells_what_a_contact_did_newest_first_or_not(sandbox: Sandbox, outcome: bool) -> None:
+    sandbox.mailchimp.settings.feed_newest_first = outcome
+    sandbox.mailchimp.add_member(WHO, "subscribed")
+    now = datetime.now(UTC).replace(microsecond=0)
+    sent = sandbox.mailchimp.add_campaign("News", now - timedelta(days=20))
+    for n in range(1200):  # more than a page gives
+        sandbox.mailchimp.add_campaign_activity(sent, WHO, "open", now - timedelta(days=15, minutes=n))
+    sandbox.mailchimp.add_campaign_activity(sent, WHO, "open", now - timedelta(days=1))
+    room = rooms.mailchimp(rooms.configuration(sandbox.url))
+    rows = [row for page in room.read_activities([WHO], now - timedelta(days=3), None) for row in page.rows]
+    assert [row.at for row in rows] == [now - timedelta(days=1)]
+
+
+@either
 def test_mailchimp_signs_a_new_webhook_or_does_not(sandbox: Sandbox, outcome: bool) -> None:
     """Unsigned, the secret part of the path is what proves a delivery, and nothing is kept to check against."""
 

@@ -58,6 +58,9 @@ class Acts:
                 else:
                     if warning is not None:
                         act.warnings.append(warning.as_json())
+                    refuses = name == "lifecyclestage" and self._settings.stage_back_refused
+                    if refuses and moves_back(prop, {name: stored}, text):
+                        bad.append(BadValue(name, "INVALID_LIFECYCLE_STAGE", f"{text} is behind {stored}"))
         if bad:
             raise invalid_values(bad)
         if record is None:

@@ -307,7 +307,7 @@ def batch_update(call: ApiCall, kind: Kind) -> Reply:
     inputs = call.inputs()
     table = call.table(kind)
     need_unique(str(one.get("id", "")) for one in inputs)
-    traced = _traced(inputs)
+    traced = _traced(inputs) and call.account.settings.traced_updates
     claims: Claims = {}
     plan: list[tuple[Record, dict[str, str]]] = []
     missing: list[Mapping[str, Any]] = []

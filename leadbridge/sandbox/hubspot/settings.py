@@ -24,6 +24,10 @@ class Settings(BaseModel):
     rotate_refresh_tokens: bool = Field(False, description="Whether a refresh grant replaces the refresh token")
     # Writes
     equal_write_bumps: bool = Field(True, description="Whether writing an equal value moves the modified date")
+    stage_back_refused: bool = Field(
+        False, description="Whether moving a lifecycle stage back is refused; else it is dropped without a word"
+    )
+    traced_updates: bool = Field(True, description="Whether a batch update with trace ids writes the good inputs")
     partial_as_200: bool = Field(False, description="Whether 2026-09 answers partial batches with 200 instead of 207")
     merge_deletes: bool = Field(False, description="Whether a merge also sends deletion events of the losers")
     conditional_rules: dict[str, dict[str, str]] = Field(

@@ -26,7 +26,7 @@ def _feed_item(core: Core, member: Member, one: Activity) -> Body:
 
 
 def _feed(core: Core, ask: Ask) -> Body:
-    """Newest first; no ``since`` and no total (vendor page, 10)."""
+    """Newest first unless set otherwise; no ``since`` and no total (vendor page, 10)."""
     audience, member = core.member(ask)
     rows = [(one.at, _feed_item(core, member, one)) for one in core.state.activity.get(member.contact_id, ())]
     rows += [
@@ -46,7 +46,7 @@ def _feed(core: Core, ask: Ask) -> Body:
         rows.append((member.timestamp_opt, {**signup, "signup_category": member.source}))
     wanted = set(filter(None, ask.query.get("activity_filters", "").split(",")))
     kept = [row for row in rows if not wanted or row[1]["activity_type"] in wanted]
-    kept.sort(key=lambda row: row[0], reverse=True)
+    kept.sort(key=lambda row: row[0], reverse=core.settings.feed_newest_first)
     body = listing("activity", [row[1] for row in kept], ask.query, email_id=member.id, list_id=audience.id)
     del body["total_items"]
     return body

@@ -15,6 +15,7 @@ class Settings:
     journey_email_activity: bool = True  # email-activity of a journey's e-mail; off: 404
     # Do tags set at creation, by batch list or by segment calls start journeys?
     other_tag_paths_start_journeys: bool = False
+    feed_newest_first: bool = True  # the order of a contact's activity-feed; off: the oldest first
     since_keeps_idle: bool = False  # email-activity with `since` keeps members who did nothing
     consents: bool = True  # whoever is asked at the consent page says yes
     sign_webhooks: bool = True

@@ -245,18 +245,10 @@ def test_a_bad_record_is_found_by_halving_and_the_rest_is_written(sandbox: Sandb
     changes = [
         Change(contact_ref(one), {"leadbridge_score": "many" if one in bad else "5"}) for one in [*known[:99], gone]
     ]
-    calls: list[int] = []
-
-    def without_traces(path: str, asked: Any, account: Callable[[Any], Any]) -> Any:
-        """Trace ids mean nothing, as is unconfirmed for updates: one bad input refuses the whole batch."""
-        if path.endswith("/batch/update"):
-            calls.append(len(asked["inputs"]))
-            for one in asked["inputs"]:
-                del one["objectWriteTraceId"]
-        return account(asked)
-
-    with bent(sandbox, without_traces) as url:
-        settled = rooms.hubspot(rooms.configuration(url)).write(changes)
+    sandbox.hubspot.settings.traced_updates = False  # one bad input refuses the whole batch
+    before = len(sandbox.world.journal)
+    settled = found.write(changes)
+    calls = [one for one in operations(sandbox, before) if one == "contacts.batch.update"]
     outcomes = {ref.record_id: answer.outcome for ref, answer in settled.items()}
     assert {one for one, outcome in outcomes.items() if outcome is Outcome.REFUSED} == bad
     assert outcomes[gone] is Outcome.GONE

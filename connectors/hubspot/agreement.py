@@ -1,10 +1,14 @@
-"""Do the configuration and the account agree? Asked of the property definitions (vendors/hubspot.md section 8.1)."""
+"""Do the configuration and the account agree? Asked of the property definitions and of the token's scopes
+(vendors/hubspot.md sections 3.2 and 8.1).
+"""
 
 from collections.abc import Iterator, Mapping, Sequence
 
 from pydantic import Field
 
+from connectors.hubspot.activities import EMAIL, FORMS, LISTS
 from connectors.hubspot.auth import Api
+from connectors.hubspot.engagements import DEALS, TICKETS
 from connectors.hubspot.mapping import COMPANY, LIFECYCLE, Fields
 from connectors.hubspot.streams import ListRow, Streams
 from connectors.hubspot.wire import Listing, Shape, row
@@ -21,6 +25,17 @@ _FITTING: Mapping[str, frozenset[str]] = {
     "datetime": _DATES,
 }
 """Types of properties that a field of ours can be read from; a text can be read from all."""
+
+_READ, _WRITE = "crm.objects.contacts.read", "crm.objects.contacts.write"
+_COMPANIES = "crm.objects.companies.read"
+_OF_SOURCES = {
+    FORMS: ("forms",),
+    EMAIL: ("content",),
+    LISTS: ("crm.lists.read",),
+    DEALS: ("crm.objects.deals.read",),
+    TICKETS: ("tickets", "crm.objects.tickets.read"),
+}
+"""Scopes of which one opens a source; the others come with contacts (section 3.2)."""
 
 
 class Rights(Shape):
@@ -50,7 +65,31 @@ class Agreement:
         """See `Crm.faults`."""
         contacts = self._known("properties.list")
         companies = self._known("properties.companies") if self._fields.company_properties else {}
-        return [*self._mapped(contacts, companies), *self._written(contacts), *self._named_lists()]
+        return [
+            *self._scopes(),
+            *self._mapped(contacts, companies),
+            *self._written(contacts),
+            *self._named_lists(),
+        ]
+
+    def _scopes(self) -> Iterator[Fault]:
+        """What the token may not do although the file wants it; the tier is no matter of the token."""
+        granted = self._api.scopes()
+        if granted is None:
+            return
+        wanted = [(_READ, "fields", "contacts cannot be read")]
+        if self._fields.targets:
+            wanted.append((_WRITE, "write_back", "nothing can be written back"))
+        if self._fields.company_properties:
+            wanted.append((_COMPANIES, "fields", "what fields read of companies cannot be read"))
+        for scope, where, problem in wanted:
+            if scope not in granted:
+                yield Fault(0, where, f"the token lacks the scope {scope}: {problem}", "grant it in HubSpot")
+        for source in self._streams.sources:
+            scopes = _OF_SOURCES.get(source, ())
+            if scopes and not granted & set(scopes):
+                problem = f"the token lacks the scope {' or '.join(scopes)}: {source} cannot be read"
+                yield Fault(0, "connections.hubspot.activities", problem, f"grant it in HubSpot, or leave out {source}")
 
     def _known(self, operation: str) -> dict[str, Known]:
         listing = self._api.ask(operation, Listing)

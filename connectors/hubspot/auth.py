@@ -113,6 +113,16 @@ class Api:
         """A call that HubSpot asks us to make elsewhere, and counts nowhere. Raises VendorError."""
         return self._caller(operation, send, repeatable=True, spend=())
 
+    def scopes(self) -> frozenset[str] | None:
+        """What the token may do; None where HubSpot does not say: it does for private apps and service keys only."""
+        if not isinstance(self._access, _Fixed):
+            return None
+        try:
+            found = self.ask("oauth.token_info", Scopes, body={"tokenKey": self._access.token()})
+        except VendorError:  # what the question is called in there is not documented (section 3)
+            return None
+        return frozenset(scope.removesuffix(".v2") for scope in found.scopes)
+
     def day(self) -> Day | None:
         """See `Crm.day`."""
         return self._usage.day(self._day_until)
@@ -187,6 +197,12 @@ class TokenAnswer(Shape):
     access_token: str = Field(repr=False, min_length=1)
     refresh_token: str = Field("", repr=False)
     expires_in: float = Field(gt=0)
+
+
+class Scopes(Shape):
+    """What a private token may do; sensitive scopes end in ".v2"."""
+
+    scopes: list[str]
 
 
 class _Fixed:

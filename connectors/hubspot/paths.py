@@ -18,6 +18,7 @@ _ROOTS: dict[ApiVersion, dict[str, str]] = {
         "forms": "/marketing/v3/forms",
         "pipelines": "/crm/v3/pipelines",
         "oauth": "/oauth/v3",
+        "private": "/oauth/v2/private-apps/get",
         "lists": "/crm/v3/lists",
         "account": "/account-info/v3",
         "submissions": "/form-integrations/v1/submissions/forms",  # no dated form
@@ -34,6 +35,7 @@ _ROOTS: dict[ApiVersion, dict[str, str]] = {
         "forms": "/marketing/forms/2026-09-beta",  # only as beta
         "pipelines": "/crm/pipelines/2026-09",
         "oauth": "/oauth/2026-09",
+        "private": "/oauth/v2/private-apps/get",
         "lists": "/crm/lists/2026-09",
         "account": "/account-info/2026-09",
         "submissions": "/form-integrations/v1/submissions/forms",
@@ -61,6 +63,7 @@ class Route:
 
 ROUTES = {
     "oauth.token": Route("POST", "oauth", "/token"),
+    "oauth.token_info": Route("POST", "private", "/access-token-info"),
     "account.details": Route("GET", "account", "/details"),
     "contacts.list": Route("GET", "objects", "/contacts"),
     "contacts.get": Route("GET", "objects", "/contacts/{id}"),

@@ -131,7 +131,7 @@ class Streams:
         self, api: Api, sources: Sequence[str], lists: Sequence[str], *, history: timedelta, lookback: timedelta
     ) -> None:
         self._api = api
-        self._sources = tuple(sources)
+        self.sources = tuple(sources)
         self._wanted_lists = tuple(lists)
         self._lock = threading.Lock()
         self._has_events: bool | None = None
@@ -157,7 +157,7 @@ class Streams:
     def look(self) -> None:
         """See once whether the account has event occurrences, if they are to be read at all."""
         with self._lock:
-            if EVENTS in self._sources and self._has_events is None:
+            if EVENTS in self.sources and self._has_events is None:
                 try:
                     self._api.ask("events.types", EventTypes)
                 except FeatureMissing:
@@ -168,7 +168,7 @@ class Streams:
     @property
     def told(self) -> frozenset[str]:
         """The configured sources without those that the account is known to lack."""
-        return frozenset(self._sources) - ({EVENTS} if self._has_events is False else frozenset())
+        return frozenset(self.sources) - ({EVENTS} if self._has_events is False else frozenset())
 
     # --- by parts ----------------------------------------------------------------------------------------------------
 
@@ -238,7 +238,7 @@ class Streams:
     def _event_types(self, _: _Place) -> Sequence[str]:
         """The account's event types, without those another source tells."""
         types = self._api.ask("events.types", EventTypes).types
-        return sorted(one for one in types if not activities.events_left_out(one, self._sources))
+        return sorted(one for one in types if not activities.events_left_out(one, self.sources))
 
     def _events(self, part: str, after: str, low: datetime) -> _Rows:
         """Of an event type, or of a share of its time."""

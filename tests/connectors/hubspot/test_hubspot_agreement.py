@@ -8,6 +8,7 @@ import pytest
 from connectors.events import HUBSPOT_KINDS
 from leadbridge.errors import Fault
 from leadbridge.sandbox.server import Sandbox
+from leadbridge.sandbox.world import Fault as Trouble
 from tests.helpers import rooms
 
 
@@ -81,3 +82,28 @@ def test_a_list_that_is_not_there_is_told(sandbox: Sandbox) -> None:
     assert faults(sandbox, fields=fields, lists=["webinar 2026"]) == []
     (fault,) = faults(sandbox, fields=fields, lists=["webinar 2025"])
     assert (fault.where, fault.hint) == ("connections.hubspot.lists", "did you mean Webinar 2026?")
+
+
+@pytest.mark.parametrize("version", ["v3", "2026-09"])
+def test_what_the_token_may_not_do_is_told_with_the_scope_to_grant(sandbox: Sandbox, version: str) -> None:
+    readers = ["crm.objects.contacts.read", "crm.schemas.contacts.read", "crm.schemas.companies.read", "content"]
+    sandbox.hubspot.tokens.add("reader", scopes=readers)
+    found = faults(sandbox, version, token="reader", activities=["forms", "email_events", "calls", "deals"])
+    told = [
+        (fault.where, fault.problem.partition(":")[0].removeprefix("the token lacks the scope ")) for fault in found
+    ]
+    assert told[:5] == [
+        ("write_back", "crm.objects.contacts.write"),
+        ("fields", "crm.objects.companies.read"),
+        ("connections.hubspot.activities", "forms"),
+        ("connections.hubspot.activities", "crm.objects.deals.read"),
+        ("fields.budget.hubspot", "contacts have no property budget_amount"),
+    ]
+    assert all(fault.hint for fault in found)
+
+
+def test_where_hubspot_tells_no_scopes_none_is_missed(sandbox: Sandbox) -> None:
+    sandbox.hubspot.tokens.add("reader", scopes=["crm.objects.contacts.read", "crm.schemas.contacts.read"])
+    sandbox.world.faults.add(Trouble("status", operation="oauth.token_info", status=400))
+    fields = {"job_title": {"hubspot": "jobtitle"}}
+    assert faults(sandbox, fields=fields, token="reader") == []

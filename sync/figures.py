@@ -14,7 +14,7 @@ from leadbridge.config.schema import Config
 from leadbridge.store import alerts, due, enrolments, inbox, outbox, quarantine, ranking, watermarks
 from leadbridge.store.engine import Store, running_now
 from leadbridge.store.tables import budgets
-from sync import accounts, bounds, day, needs, pull
+from sync import accounts, agreement, bounds, day, needs, pull
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,7 +81,7 @@ def read(store: Store, config: Config) -> Figures:
                 for one in watermarks.listing(tx)
                 if one.source in vendors and one.stream not in (accounts.ACCOUNT, "gap", day.DAY)
             },
-            needs_operator=needs.unsettled(tx),
+            needs_operator=[*needs.unsettled(tx), *agreement.known(tx)],
             gaps=gaps,
             quiet=_quiet(tx),
             day={

@@ -10,7 +10,7 @@ from collections.abc import Callable
 from leadbridge import logs
 from leadbridge.errors import LeadbridgeError, NeedsOperator, VendorError
 from leadbridge.store import ballast
-from sync import accounts, alarms, cycle, downtime, events, needs, pull, retention
+from sync import accounts, agreement, alarms, cycle, downtime, events, needs, pull, retention
 from sync.wiring import Parts
 
 log = logs.logger(__name__)
@@ -62,6 +62,7 @@ class Rounds:
         parts = self._parts
         try:
             pull.pull(parts.store, parts.crms, parts.platform, owner=parts.owner, every=every, tell=self._between_pages)
+            agreement.look(parts.store, parts.rooms, parts.owner)
         except VendorError as error:
             log.warning("pull failed", why=str(error), kind=type(error).__name__)
             if isinstance(error, NeedsOperator):

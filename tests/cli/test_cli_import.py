@@ -7,6 +7,8 @@ import sqlalchemy as sa
 
 from leadbridge.config.load import load
 from leadbridge.store import Store, inbox, tables
+from leadbridge.store.leads import people, people_by_key
+from leadbridge.types import email_key
 from sync import events, wiring
 from tests.helpers.commands import Run, told
 from tests.helpers.config_files import SOUND
@@ -105,3 +107,37 @@ def test_where_nothing_is_taken_in_the_words_say_what_to_add(run: Run, tmp_path:
     assert "intake" not in SOUND
     (tmp_path / "leads.csv").write_text("email\nada@acme.example\n")
     assert "add intake: {write_key" in run("import", str(tmp_path / "leads.csv"), code=2).stderr
+
+
+MARKETO = """
+intake:
+  write_key: "${INTAKE_KEY}"
+  events: {"1": page_view, "2": form_submitted, "10": email_opened, "11": email_clicked}
+"""
+MARKETO_LEADS = "id,email,leadScore,company\n318592,ada@acme.example,72,Acme\n"
+MARKETO_ACTIVITIES = (
+    "marketoGUID,leadId,activityDate,activityTypeId,campaignId,primaryAttributeValue\n"
+    "783961924,318592,2026-11-20T10:00:00Z,2,11614,Demo request\n"
+    "783961925,318592,2026-11-21T10:00:00Z,11,11614,Spring news\n"
+)
+
+
+def test_an_export_of_marketo_comes_in_by_its_own_columns_with_the_score_it_had(
+    run: Run, tmp_path: Path, store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("INTAKE_KEY", "w" * 32)
+    file = tmp_path / "leadbridge.yaml"
+    text = file.read_text().replace("fields:\n", "fields:\n  marketo_score: {intake: leadScore, type: number}\n", 1)
+    file.write_text(text + MARKETO)
+    leads, activities = tmp_path / "leads.csv", tmp_path / "activities.csv"
+    leads.write_text(MARKETO_LEADS)
+    activities.write_text(MARKETO_ACTIVITIES)
+    for _ in range(2):
+        run("import", str(leads), "--column", "id=user_id")
+        run("import", str(activities), "--column", "marketoGUID=message_id", "--column", "leadId=user_id",
+            "--column", "activityDate=timestamp", "--column", "activityTypeId=event")  # fmt: skip
+        assert [row[0] for row in worked(tmp_path)] == ["email_clicked", "form_submitted"]
+    with store.reading() as tx:
+        who = people_by_key(tx, [email_key("ada@acme.example")])[email_key("ada@acme.example")]
+        assert people(tx, [who])[who].attributes["marketo_score"] == 72
+        assert set(tx.execute(sa.select(tables.activities.c.person_id)).scalars()) == {who}

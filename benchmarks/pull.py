@@ -60,7 +60,7 @@ SPAWN = multiprocessing.get_context("spawn")
 
 
 def connections(vendor: str, url: str, ours: int) -> dict[str, Any]:
-    hubspot = {"token": "sandbox-hubspot-token", "base_url": url, "requests_per_10s": ours}
+    hubspot: dict[str, Any] = {"token": "sandbox-hubspot-token", "base_url": url, "requests_per_10s": ours}
     salesforce = {"domain": "acme.my", "client_id": CLIENT_ID, "client_secret": CLIENT_SECRET, "base_url": url}
     mailchimp = {"api_key": "sandbox-mailchimp-key-us1", "audience": "a36b032126", "base_url": f"{url}/3.0"}
     return {

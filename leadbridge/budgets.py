@@ -16,6 +16,9 @@ from typing import Protocol
 LOOK_AGAIN = 0.05
 """Seconds after which a full house is looked at again."""
 
+FEW = 10
+"""So many calls may always leave at once, within their limit."""
+
 APART = 0.8
 """Of the time there is for each call of a backlog, so much lies between two of them at least."""
 
@@ -46,9 +49,9 @@ class RatePerSpan:
     The vendor counts a call somewhere between its leaving and its answer, however long the way is. So a call counts
     here from its leaving until `seconds` after its answer, and no window of the vendor's can hold more than `limit`.
 
-    Half a window's calls may leave at once; the rest leave one by one, spread over the window. A backlog that went out
-    in one burst a window would have its answers all at once, and a row of calls that each wait for the one before would
-    get few of them.
+    Half a window's calls, or a few, may leave at once; the rest leave one by one, spread over the window. A backlog that
+    went out in one burst a window would have its answers all at once, and a row of calls that each wait for the one
+    before would get few of them.
     """
 
     def __init__(self, *rates: tuple[int, float], ticks: Callable[[], float] = time.monotonic) -> None:
@@ -72,7 +75,7 @@ class RatePerSpan:
 
     def _wait(self, limit: int, seconds: float, now: float) -> float:
         wait = self._until_room(limit, seconds, now)
-        if wait <= 0 and self._until_room((limit + 1) // 2, seconds, now) > 0:
+        if wait <= 0 and self._until_room(max(limit // 2, FEW), seconds, now) > 0:
             wait = self._left + APART * seconds / limit - now
         return wait
 

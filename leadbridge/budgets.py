@@ -49,9 +49,9 @@ class RatePerSpan:
     The vendor counts a call somewhere between its leaving and its answer, however long the way is. So a call counts
     here from its leaving until `seconds` after its answer, and no window of the vendor's can hold more than `limit`.
 
-    Half a window's calls, or a few, may leave at once; the rest leave one by one, spread over the window. A backlog that
-    went out in one burst a window would have its answers all at once, and a row of calls that each wait for the one
-    before would get few of them.
+    Half a window's calls, or a few, may leave at once; the rest leave one by one, spread over the window. A backlog
+    that went out in one burst a window would have its answers all at once, and a row of calls that each wait for the
+    one before would get few of them.
     """
 
     def __init__(self, *rates: tuple[int, float], ticks: Callable[[], float] = time.monotonic) -> None:

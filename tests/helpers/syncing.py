@@ -50,6 +50,10 @@ BASE: dict[str, Any] = {
 }
 
 
+BUDGET = {"name": "budget_amount", "label": "Budget", "groupName": "contactinformation", "type": "number",
+          "fieldType": "number"}  # fmt: skip
+
+
 def journey(name: str = TAG, **more: Any) -> dict[str, Any]:
     """One of the two: started by tag, or by bare trigger."""
     how = {"tag": "Leadbridge guides"} if name == TAG else {"trigger": TRIGGER_ADDRESS}
@@ -222,6 +226,7 @@ def stage(store: Store, *journeys: Mapping[str, Any], **more: Any) -> Iterator[S
     """Fresh accounts with leadbridge's properties and both journeys."""
     with Sandbox() as sandbox:
         rooms.unlimited(sandbox)
+        sandbox.hubspot.add_property("contacts", BUDGET)
         sandbox.mailchimp.add_journey(11, TAG, tag="Leadbridge guides", reentry=True)
         sandbox.mailchimp.add_journey(12, TRIGGER, step_id=34, reentry=True)  # nothing but we prevents a second mail
         made = Stage(sandbox, store, configuration(sandbox.url, *journeys, **more))

@@ -8,16 +8,12 @@ from leadbridge.store import Store
 from sync import figures
 from sync.worker import Rounds
 from tests.helpers import rooms
-from tests.helpers.syncing import TAG, Moving, Stage, journey, moving, stage
-
-BUDGET = {"name": "budget_amount", "label": "Budget", "groupName": "contactinformation", "type": "number",
-          "fieldType": "number"}  # fmt: skip
+from tests.helpers.syncing import BUDGET, TAG, Moving, Stage, journey, moving, stage
 
 
 @pytest.fixture
 def made(store: Store) -> Iterator[Stage]:
     with stage(store, nurture={"journeys": [journey(TAG)]}) as found:
-        found.sandbox.hubspot.add_property("contacts", BUDGET)
         found.sandbox.mailchimp.settings.journeys_readable = True
         yield found
 

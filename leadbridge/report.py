@@ -133,7 +133,9 @@ def show_preview(would: Preview) -> None:
 
 
 def show_explanation(found: Explanation) -> None:
-    """One person's score, line by line."""
+    """One person's score, line by line; what is shown adds up."""
+    from scoring.explain import lines
+
     for score in found.scores:
         console.print(
             f"\n[bold]{score.name}[/]: [bold]{score.value}[/] {_scale(*score.scale)}"
@@ -147,9 +149,9 @@ def show_explanation(found: Explanation) -> None:
         table.add_column("rule")
         table.add_column("because of", overflow="fold")
         evidence = found.evidence[score.name]
-        for line in score.contributions:
+        for line in lines(score.contributions):
             because = evidence.get(line.rule, "")
-            table.add_row(f"{line.points:+.2f}", line.category, escape(line.rule), escape(because))
+            table.add_row(line.points, line.category, escape(line.rule), escape(because))
         console.print(table)
         if (likely := found.likely[score.name]) is not None:
             times = ", ".join(f"{factor:.2g} times by {rule}" for rule, factor in likely.times[:FACTORS_SHOWN])

@@ -1,5 +1,6 @@
 """The commands about scores: why one is what it is, now and then, and who would move before anything does (N3)."""
 
+import re
 from datetime import timedelta
 from pathlib import Path
 
@@ -43,6 +44,15 @@ def test_a_score_is_explained_as_of_any_day_and_against_any_other(command: Run) 
     words = command("explain", ADA, "--against", "2026-03-08").stdout
     assert "lead: 15 → 23" in words
     assert "1 more: page view" in words
+
+
+def test_the_lines_shown_add_up_to_the_hundredth(command: Run, tmp_path: Path) -> None:
+    file = tmp_path / "leadbridge.yaml"
+    file.write_text(file.read_text().replace("points: 15}", "points: 15.125}").replace("points: 8}", "points: 8.125}"))
+    shown = command("explain", ADA, "--at", "2026-03-13").stdout
+    points = re.findall(r"^ *([+-]\d+\.\d\d) ", shown, re.MULTILINE)
+    assert points == ["+15.13", "+8.13", "-0.26"]
+    assert "lead: 23 of 100" in shown
 
 
 @pytest.mark.parametrize(

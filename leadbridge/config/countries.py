@@ -48,11 +48,12 @@ BY BLR Belarus, Bielorrusia, Belarús
 BZ BLZ Belize, Belice
 CA CAN Canada, Canadá
 CC CCK Cocos Islands, Cocos (Keeling) Islands, Keeling Islands, Islas Cocos
-CD COD Democratic Republic of the Congo, DR Congo, DRC, Congo-Kinshasa, República Democrática del Congo, RD Congo
+CD COD Democratic Republic of the Congo, DR Congo, DRC, Congo-Kinshasa, República Democrática del Congo, RD Congo, \
+Congo - Kinshasa
 CF CAF Central African Republic, República Centroafricana, République centrafricaine
-CG COG Congo, Republic of the Congo, Congo-Brazzaville, República del Congo
+CG COG Congo, Republic of the Congo, Congo-Brazzaville, República del Congo, Congo - Brazzaville
 CH CHE Switzerland, Suiza, Schweiz, Suisse, Svizzera
-CI CIV Côte d'Ivoire, Ivory Coast, Costa de Marfil
+CI CIV Côte d'Ivoire, Ivory Coast, Costa de Marfil, Côte d’Ivoire
 CK COK Cook Islands, Islas Cook
 CL CHL Chile
 CM CMR Cameroon, Camerún, Cameroun
@@ -80,7 +81,7 @@ ES ESP Spain, España
 ET ETH Ethiopia, Etiopía
 FI FIN Finland, Finlandia, Suomi
 FJ FJI Fiji, Fiyi
-FK FLK Falkland Islands, Islas Malvinas, Malvinas
+FK FLK Falkland Islands, Islas Malvinas, Malvinas, Falkland Islands (Malvinas)
 FM FSM Micronesia, Federated States of Micronesia, Estados Federados de Micronesia
 FO FRO Faroe Islands, Islas Feroe, Føroyar
 FR FRA France, Francia
@@ -90,7 +91,7 @@ Gran Bretaña, Inglaterra, Escocia, Gales, Irlanda del Norte, United Kingdom of 
 GD GRD Grenada, Granada
 GE GEO Georgia, Sakartvelo
 GF GUF French Guiana, Guayana Francesa, Guyane
-GG GGY Guernsey
+GG GGY Guernsey, Guernesey
 GH GHA Ghana
 GI GIB Gibraltar
 GL GRL Greenland, Groenlandia, Kalaallit Nunaat, Grønland
@@ -99,13 +100,14 @@ GN GIN Guinea, Guinée
 GP GLP Guadeloupe, Guadalupe
 GQ GNQ Equatorial Guinea, Guinea Ecuatorial
 GR GRC Greece, Grecia, Hellas, Ελλάδα, EL
-GS SGS South Georgia and the South Sandwich Islands, South Georgia, Georgia del Sur
+GS SGS South Georgia and the South Sandwich Islands, South Georgia, Georgia del Sur, \
+South Georgia & South Sandwich Islands, Islas Georgia del Sur y Sandwich del Sur
 GT GTM Guatemala
 GU GUM Guam
 GW GNB Guinea-Bissau, Guinea-Bisáu, Guinea Bissau, Guiné-Bissau
 GY GUY Guyana
-HK HKG Hong Kong, Hong Kong SAR, 香港
-HM HMD Heard Island and McDonald Islands, Islas Heard y McDonald
+HK HKG Hong Kong, Hong Kong SAR, 香港, Hong Kong SAR China, RAE de Hong Kong (China)
+HM HMD Heard Island and McDonald Islands, Islas Heard y McDonald, Heard Island & McDonald Islands
 HN HND Honduras
 HR HRV Croatia, Croacia, Hrvatska
 HT HTI Haiti, Haití, Haïti
@@ -150,14 +152,14 @@ MA MAR Morocco, Marruecos, Maroc, المغرب
 MC MCO Monaco, Mónaco
 MD MDA Moldova, Moldavia, Republic of Moldova
 ME MNE Montenegro, Crna Gora
-MF MAF Saint Martin, St. Martin, San Martín, Saint-Martin
+MF MAF Saint Martin, St. Martin, San Martín, Saint-Martin, Saint Martin (French part)
 MG MDG Madagascar
 MH MHL Marshall Islands, Islas Marshall
 MK MKD North Macedonia, Macedonia, Macedonia del Norte, Северна Македонија
 ML MLI Mali, Malí
-MM MMR Myanmar, Burma, Birmania
+MM MMR Myanmar, Burma, Birmania, Myanmar (Burma), Myanmar (Birmania)
 MN MNG Mongolia, Монгол
-MO MAC Macao, Macau, Macao SAR, 澳門
+MO MAC Macao, Macau, Macao SAR, 澳門, Macao SAR China, RAE de Macao (China)
 MP MNP Northern Mariana Islands, Islas Marianas del Norte
 MQ MTQ Martinique, Martinica
 MR MRT Mauritania, Mauritanie
@@ -189,10 +191,10 @@ PG PNG Papua New Guinea, Papúa Nueva Guinea, Papua Nueva Guinea
 PH PHL Philippines, The Philippines, Filipinas, Pilipinas
 PK PAK Pakistan, Pakistán, پاکستان
 PL POL Poland, Polonia, Polska
-PM SPM Saint Pierre and Miquelon, San Pedro y Miquelón, Saint-Pierre-et-Miquelon
+PM SPM Saint Pierre and Miquelon, San Pedro y Miquelón, Saint-Pierre-et-Miquelon, St. Pierre & Miquelon
 PN PCN Pitcairn, Pitcairn Islands, Islas Pitcairn
 PR PRI Puerto Rico
-PS PSE Palestine, Palestina, State of Palestine, Palestinian Territories, فلسطين
+PS PSE Palestine, Palestina, State of Palestine, Palestinian Territories, فلسطين, Territorios Palestinos
 PT PRT Portugal
 PW PLW Palau, Palaos
 PY PRY Paraguay
@@ -210,7 +212,7 @@ SE SWE Sweden, Suecia, Sverige
 SG SGP Singapore, Singapur, 新加坡
 SH SHN Saint Helena, St. Helena, Santa Elena
 SI SVN Slovenia, Eslovenia, Slovenija
-SJ SJM Svalbard and Jan Mayen, Svalbard, Svalbard y Jan Mayen
+SJ SJM Svalbard and Jan Mayen, Svalbard, Svalbard y Jan Mayen, Svalbard & Jan Mayen
 SK SVK Slovakia, Slovak Republic, Eslovaquia, Slovensko
 SL SLE Sierra Leone, Sierra Leona
 SM SMR San Marino
@@ -218,14 +220,14 @@ SN SEN Senegal, Sénégal
 SO SOM Somalia, Soomaaliya
 SR SUR Suriname, Surinam
 SS SSD South Sudan, Sudán del Sur
-ST STP Sao Tome and Principe, São Tomé and Príncipe, Santo Tomé y Príncipe, São Tomé e Príncipe
+ST STP Sao Tome and Principe, São Tomé and Príncipe, Santo Tomé y Príncipe, São Tomé e Príncipe, São Tomé & Príncipe
 SV SLV El Salvador
-SX SXM Sint Maarten
+SX SXM Sint Maarten, Sint Maarten (Dutch part)
 SY SYR Syria, Siria, Syrian Arab Republic, سوريا
 SZ SWZ Eswatini, Swaziland, Esuatini, Suazilandia
-TC TCA Turks and Caicos Islands, Turks & Caicos, Islas Turcas y Caicos
+TC TCA Turks and Caicos Islands, Turks & Caicos, Islas Turcas y Caicos, Turks & Caicos Islands
 TD TCD Chad, Tchad
-TF ATF French Southern Territories, Territorios Australes Franceses
+TF ATF French Southern Territories, Territorios Australes Franceses, French Southern and Antarctic Lands
 TG TGO Togo
 TH THA Thailand, Tailandia, ประเทศไทย, ไทย
 TJ TJK Tajikistan, Tayikistán
@@ -241,19 +243,19 @@ TW TWN Taiwan, Taiwán, 台灣, 臺灣
 TZ TZA Tanzania, Tanzanía, United Republic of Tanzania
 UA UKR Ukraine, Ucrania, Україна, Ukraina
 UG UGA Uganda
-UM UMI U.S. Outlying Islands, United States Minor Outlying Islands
+UM UMI U.S. Outlying Islands, United States Minor Outlying Islands, Islas menores alejadas de EE. UU.
 US USA United States, United States of America, U.S., U.S.A., Estados Unidos, Estados Unidos de América, EE.UU., \
 EE. UU., EEUU, America
 UY URY Uruguay
 UZ UZB Uzbekistan, Uzbekistán, Oʻzbekiston
-VA VAT Vatican City, Holy See, Ciudad del Vaticano, Santa Sede, Vaticano
+VA VAT Vatican City, Holy See, Ciudad del Vaticano, Santa Sede, Vaticano, Holy See (Vatican City State)
 VC VCT Saint Vincent and the Grenadines, St. Vincent & Grenadines, San Vicente y las Granadinas
 VE VEN Venezuela, Bolivarian Republic of Venezuela, República Bolivariana de Venezuela
 VG VGB British Virgin Islands, Islas Vírgenes Británicas
-VI VIR U.S. Virgin Islands, US Virgin Islands, Islas Vírgenes de los Estados Unidos
+VI VIR U.S. Virgin Islands, US Virgin Islands, Islas Vírgenes de los Estados Unidos, Islas Vírgenes de EE. UU.
 VN VNM Vietnam, Viet Nam, Việt Nam
 VU VUT Vanuatu
-WF WLF Wallis and Futuna, Wallis y Futuna, Wallis-et-Futuna
+WF WLF Wallis and Futuna, Wallis y Futuna, Wallis-et-Futuna, Wallis & Futuna
 WS WSM Samoa
 YE YEM Yemen, اليمن
 YT MYT Mayotte
@@ -261,6 +263,25 @@ ZA ZAF South Africa, Sudáfrica, Suid-Afrika
 ZM ZMB Zambia
 ZW ZWE Zimbabwe, Zimbabue
 """
+
+_ISO_NAMES = """
+BO Bolivia, Plurinational State of
+BQ Bonaire, Sint Eustatius and Saba
+CD Congo, The Democratic Republic of the
+FM Micronesia, Federated States of
+IR Iran, Islamic Republic of
+KP Korea, Democratic People's Republic of
+KR Korea, Republic of
+MD Moldova, Republic of
+PS Palestine, State of
+SH Saint Helena, Ascension and Tristan da Cunha
+TW Taiwan, Province of China
+TZ Tanzania, United Republic of
+VE Venezuela, Bolivarian Republic of
+VG Virgin Islands, British
+VI Virgin Islands, U.S.
+"""
+"""Names of the standard that have a comma in them, as lists to choose from show them (Salesforce's, for one)."""
 
 
 def _folded(names: Iterable[str]) -> set[str]:
@@ -274,10 +295,12 @@ def _folded(names: Iterable[str]) -> set[str]:
 
 
 def _spellings() -> dict[str, frozenset[str]]:
+    whole = dict(line.split(" ", 1) for line in _ISO_NAMES.strip().splitlines())
     table = {}
     for line in _SPELLINGS.replace("\\\n", "").strip().splitlines():
         code, three, names = line.split(" ", 2)
-        table[code] = frozenset(_folded([code, three, *names.split(",")]))
+        also = [whole[code]] if code in whole else []
+        table[code] = frozenset(_folded([code, three, *names.split(","), *also]))
     return table
 
 

@@ -187,8 +187,21 @@ def test_every_country_is_there_by_its_codes_and_its_name_in_english_and_spanish
     assert (
         len({word for spellings in SPELLINGS.values() for word in spellings if re.fullmatch("[a-z]{3}", word)}) >= 249
     )
-    named = ["Japan", "Japón", "Ivory Coast", "Costa de Marfil", "Marruecos", "UAE", "KOR", "Türkiye", "España", "日本"]
-    codes = ["JP", "JP", "CI", "CI", "MA", "AE", "KR", "TR", "ES", "JP"]
+    named = [
+        "Japan",
+        "Japón",
+        "Ivory Coast",
+        "Costa de Marfil",
+        "Marruecos",
+        "UAE",
+        "KOR",
+        "Türkiye",
+        "España",
+        "日本",
+        "Korea, Republic of",
+        "Myanmar (Burma)",
+    ]
+    codes = ["JP", "JP", "CI", "CI", "MA", "AE", "KR", "TR", "ES", "JP", "KR", "MM"]
     assert [country_of(one) for one in named] == codes
     assert country_of("Atlantis") is None
 

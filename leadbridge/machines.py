@@ -12,7 +12,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from functools import lru_cache
-from ipaddress import ip_address, ip_network
+from ipaddress import IPv4Network, IPv6Network, ip_address, ip_network
 
 from leadbridge.types import ActivityKind, Value
 
@@ -31,11 +31,12 @@ EVIDENCE = "machine"
 """Attribute of an activity made by a machine: the evidence, in words, which begin with one of the reasons below."""
 
 PROXY = "privacy proxy"
+NETWORK = "network"
 AGENT = "program"
 AT_ONCE = "at once"
 MANY_LINKS = "many links"
 NO_PAGE = "no page view"
-REASONS = (PROXY, AGENT, AT_ONCE, MANY_LINKS, NO_PAGE)
+REASONS = (PROXY, NETWORK, AGENT, AT_ONCE, MANY_LINKS, NO_PAGE)
 
 LINKS = 3
 """Different links of one mail followed within `BURST`: two are a slip of the mouse, three are nobody's reading."""
@@ -55,8 +56,9 @@ TRACKED = timedelta(days=90)
 _PROXY_AGENT = "Mozilla/5.0"
 """All that Apple's Mail Privacy Protection says of itself; every browser says more."""
 
-_PROXY_NETWORKS = (ip_network("17.0.0.0/8"),)
-"""Apple's own network, from which its privacy proxies fetch; its staff open mail there too, and do not matter."""
+_PROXIES = ("17.0.0.0/8",)
+"""Apple's own network, from which its privacy proxies fetch; its staff open mail there too, and do not matter. More
+networks are for the configuration to name."""
 
 _PROGRAM = re.compile(
     r"bot/|spider|crawler|headlesschrome|phantomjs|python-requests|python-urllib|curl/|wget/|go-http-client|"
@@ -90,17 +92,19 @@ def event(kind: ActivityKind, at: datetime, source: str, attributes: Mapping[str
     return MailEvent(BY_PERSON.get(kind, kind), at, mail, text("url"), text("user_agent"), text("ip"))
 
 
-def evidence(events: Sequence[MailEvent], pages: Sequence[datetime] = ()) -> dict[int, str]:
+def evidence(
+    events: Sequence[MailEvent], pages: Sequence[datetime] = (), networks: tuple[str, ...] = ()
+) -> dict[int, str]:
     """What shows that a machine did it, by the place of the event; nothing for what a person did.
 
     `events` are one person's, `pages` the instants of pages they viewed, rising; both in any extent, and more of them
-    makes the verdicts better.
+    makes the verdicts better. `networks`: whose every open and click is a machine's.
     """
     found: dict[int, str] = {}
     mails: dict[str, list[int]] = defaultdict(list)
     for place in sorted(range(len(events)), key=lambda place: events[place].at):
         one = events[place]
-        if one.kind in MADE_BY_MACHINE and (told := _by_itself(one)):
+        if one.kind in MADE_BY_MACHINE and (told := _by_itself(one, networks)):
             found[place] = told
         if one.mail:
             mails[one.mail].append(place)
@@ -117,11 +121,13 @@ def pairs(events: Sequence[MailEvent]) -> bool:
     return len(links) > len({one.mail for one in clicks})
 
 
-def _by_itself(one: MailEvent) -> str:
+def _by_itself(one: MailEvent, networks: tuple[str, ...]) -> str:
+    if networks and (network := _network_of(one.ip, networks)):
+        return f"{NETWORK}: from {network}, as the configuration says"
     if one.kind is ActivityKind.EMAIL_OPENED:
         if one.agent == _PROXY_AGENT:
             return f"{PROXY}: it calls itself {_PROXY_AGENT} and nothing more"
-        if network := _proxy_network(one.ip):
+        if network := _network_of(one.ip, _PROXIES):
             return f"{PROXY}: fetched from {network}"
     said = _program(one.agent)
     return f"{AGENT}: it calls itself {said}" if said else ""
@@ -133,14 +139,20 @@ def _program(agent: str) -> str:
     return said[0].rstrip("/") if said else ""
 
 
-def _proxy_network(ip: str) -> str:
+def _network_of(ip: str, networks: tuple[str, ...]) -> str:
+    """The first of these networks that the address is in; empty when it is in none, or no address."""
     if not ip:
         return ""
     try:
         address = ip_address(ip)
     except ValueError:
         return ""
-    return next((str(network) for network in _PROXY_NETWORKS if address in network), "")
+    return next((str(network) for network in _read(networks) if address in network), "")
+
+
+@lru_cache(maxsize=8)
+def _read(networks: tuple[str, ...]) -> Sequence[IPv4Network | IPv6Network]:
+    return [ip_network(network) for network in networks]
 
 
 def _at_once(events: Sequence[MailEvent], places: Sequence[int]) -> Iterator[tuple[int, str]]:

@@ -50,7 +50,7 @@ class Parts:
 def build(config: Config, *, migrate: bool = True) -> Parts:
     """Open the store (brought up to date unless told otherwise) and build the vendors' rooms. Calls no vendor."""
     hide_secrets(config)
-    store = open_store(config.store)
+    store = open_store(config.store, machine_networks=config.machines.networks)
     if migrate:
         store.migrate()
     stop = threading.Event()

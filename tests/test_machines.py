@@ -59,6 +59,18 @@ def test_what_tells_by_itself(event: MailEvent, reason: str) -> None:
     assert reasons(event) == [reason]
 
 
+def test_what_comes_from_a_network_the_configuration_names_is_a_machines_and_from_beside_it_not() -> None:
+    networks = ("203.0.113.0/24", "2001:db8::/32")
+    events = [
+        opened(0, ip="203.0.113.255"), click(60, ip="2001:db8:1::7"), click(120, ip="203.0.114.0"), click(180, ip="?"),
+        sent(240),
+    ]  # fmt: skip
+    assert evidence(events, (), networks) == {
+        0: "network: from 203.0.113.0/24, as the configuration says",
+        1: "network: from 2001:db8::/32, as the configuration says",
+    }
+
+
 def test_three_links_within_five_seconds_are_nobodys_reading_nor_is_the_open_with_them() -> None:
     events = (opened(0), click(1, "a"), click(3, "b"), click(6, "c"), click(40, "a"), opened(39), opened(-60))
     assert reasons(*events) == ["many links"] * 4 + ["", "", ""]

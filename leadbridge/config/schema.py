@@ -28,6 +28,7 @@ from leadbridge.config.kinds import (
     StoreAddress,
     across,
 )
+from leadbridge.config.machines import Machines
 from leadbridge.config.measurement import Measurement
 from leadbridge.config.nurture import Nurture
 from leadbridge.config.questions import Question, question_facts
@@ -100,6 +101,7 @@ class Config(Section):
     consent: Consent = Field(Consent(), description="who agreed to marketing mail, and who objects to profiling")
     guards: Guards = Field(Guards(), description="caps on contact: beyond them people wait, nobody is mailed")
     intake: Intake | None = Field(None, description="events from web analytics, product, social and survey tools")
+    machines: Machines = Field(Machines(), description="whose opens and clicks of mail are a machine's")
     hand_off: HandOff | None = Field(None, description="when a person at the company is to act; default: never")
     alarms: Alarms = Field(Alarms(), description="where the operator is told what is wrong; default: nowhere")
     measurement: Measurement = Field(Measurement(), description="what success is, and what it costs")

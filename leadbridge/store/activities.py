@@ -72,7 +72,7 @@ def add_activities(tx: Connection, rows: Sequence[Activity], now: datetime) -> A
     Opens and clicks that machines made become activities of another kind, which no rule counts that does not name it.
     So may ones stored before, or be given back to the person: always of people who have something new.
     """
-    unique = {(row.source, row.source_id): row for row in machine_events.marked(rows)}
+    unique = {(row.source, row.source_id): row for row in machine_events.marked(tx, rows)}
     keys = sorted({row.subject for row in rows})
     owned = select(person_keys.c.key, person_keys.c.person_id).where(among(tx, person_keys.c.key, keys))
     owner = dict(tx.execute(owned).all())

@@ -69,6 +69,7 @@ _CONFLICTS = {"40P01": "deadlock", "40001": "serialization"}  # SQLSTATE of Post
 _WRITING = "leadbridge_writing"
 _MIGRATING = "leadbridge_migrating"
 _MODE = "leadbridge_mode"
+_NETWORKS = "leadbridge_networks"
 _POSTGRESQL = ("postgresql", "postgresql+psycopg", "postgres")
 _OLDEST_POSTGRESQL = 13
 _OLDEST_SQLITE = (3, 35)  # the first with RETURNING
@@ -210,11 +211,14 @@ class Store:
         self._ready = True
 
 
-def open_store(url: str, *, key: bytes | None = None, also: Sequence[bytes] = ()) -> Store:
+def open_store(
+    url: str, *, key: bytes | None = None, also: Sequence[bytes] = (), machine_networks: Sequence[str] = ()
+) -> Store:
     """Open `sqlite:///FILE` or `postgresql://USER@HOST/NAME`, making the SQLite file (0600) if there is none.
 
     Without `key` it is read as `leadbridge.store.vault.load_key` says; the key file of `leads.db` is `leads.key`.
-    `also`, else LEADBRIDGE_KEY_PREVIOUS, opens what an earlier key sealed (`leadbridge.store.rotation`).
+    `also`, else LEADBRIDGE_KEY_PREVIOUS, opens what an earlier key sealed (`leadbridge.store.rotation`). Opens and
+    clicks of mail from `machine_networks` are stored as a machine's.
     Raises StoreError for an address, server setting or key that cannot keep the promises of this module.
     """
     try:
@@ -232,6 +236,7 @@ def open_store(url: str, *, key: bytes | None = None, also: Sequence[bytes] = ()
         raise StoreError(
             f"store: {parsed.drivername!r} is no database we keep; write sqlite:///FILE or postgresql://USER@HOST/NAME"
         )
+    engine.update_execution_options(**{_NETWORKS: tuple(machine_networks)})
     store = Store(engine, vault, parsed.render_as_string(hide_password=True))
     with _store_errors(), engine.connect():  # the checks at connect speak up now
         return store
@@ -396,6 +401,12 @@ def _store_errors() -> Iterator[None]:
 def is_writing(tx: Connection) -> bool:
     """Was this transaction begun by `Store.writing`?"""
     return bool(tx.get_execution_options().get(_WRITING))
+
+
+def machine_networks(tx: Connection) -> tuple[str, ...]:
+    """Networks whose every open and click of mail is a machine's, as `open_store` was told."""
+    found: tuple[str, ...] = tx.get_execution_options().get(_NETWORKS, ())
+    return found
 
 
 def database_now(tx: Connection) -> datetime:

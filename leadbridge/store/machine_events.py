@@ -25,7 +25,7 @@ from leadbridge.machines import (
     pairs,
 )
 from leadbridge.store.columns import from_json
-from leadbridge.store.engine import among
+from leadbridge.store.engine import among, machine_networks
 from leadbridge.store.rows import in_pieces
 from leadbridge.store.tables import activities
 from leadbridge.store.text import clean_key
@@ -40,16 +40,16 @@ NEAR = 2 * ARRIVES
 """No evidence about an event is further from it than this, but for pages seen long before."""
 
 
-def marked(rows: Sequence[Activity]) -> list[Activity]:
+def marked(tx: Connection, rows: Sequence[Activity]) -> list[Activity]:
     """The same, with what these rows by themselves show to be machines' marked so."""
     mine: dict[str, list[int]] = defaultdict(list)
     for place, row in enumerate(rows):
         if row.kind in OF_MAIL:
             mine[row.subject].append(place)
-    found = list(rows)
+    found, networks = list(rows), machine_networks(tx)
     for places in mine.values():
         events = [_event(rows[place]) for place in places]
-        for place, told in evidence(events).items():
+        for place, told in evidence(events, (), networks).items():
             row = rows[places[place]]
             if row.kind in MADE_BY_MACHINE:
                 attributes = {**row.attributes, EVIDENCE: told}
@@ -66,8 +66,12 @@ def judge_again(tx: Connection, new: Sequence[Activity], people: Collection[int]
     subjects = {clean_key(row.subject) for row in telling if row.kind in OF_MAIL}
     groups = _stored(tx, people, subjects, low, high)
     undecided = [person for person, rows in groups.items() if isinstance(person, int) and pairs(_events(rows))]
-    pages = _pages(tx, undecided, low, high)
-    changed = [change for person, rows in groups.items() for change in _changes(rows, pages.get(person, ()), low, high)]
+    pages, networks = _pages(tx, undecided, low, high), machine_networks(tx)
+    changed = [
+        change
+        for person, rows in groups.items()
+        for change in _changes(rows, pages.get(person, ()), networks, low, high)
+    ]
     if changed:
         tx.execute(
             update(activities)
@@ -145,10 +149,10 @@ def _pages(tx: Connection, people: Sequence[int], low: datetime, high: datetime)
 
 
 def _changes(
-    rows: Sequence[_Stored], pages: Sequence[datetime], low: datetime, high: datetime
+    rows: Sequence[_Stored], pages: Sequence[datetime], networks: tuple[str, ...], low: datetime, high: datetime
 ) -> Iterator[dict[str, Any]]:
     """Rows whose verdict is another now; those at the edge are left: what decides about them may not be here."""
-    told = evidence(_events(rows), pages)
+    told = evidence(_events(rows), pages, networks)
     for place, row in enumerate(rows):
         if not low - NEAR <= row.event.at <= high + NEAR or row.event.kind not in MADE_BY_MACHINE:
             continue

@@ -6,9 +6,10 @@ from datetime import timedelta
 import pytest
 
 from leadbridge.machines import EVIDENCE
-from leadbridge.store import Store, activities, leads, machine_events
+from leadbridge.store import Store, activities, leads, machine_events, open_store
 from leadbridge.types import Activity, email_key
 from leadbridge.types import ActivityKind as K
+from tests.helpers.databases import KEY
 from tests.helpers.store_people import NOW, person
 
 ADA = email_key("ada@acme.example")
@@ -97,3 +98,15 @@ def test_a_source_that_says_so_itself_is_believed(store: Store, ada: int) -> Non
         activities.add_activities(tx, [did(K.EMAIL_OPENED, 1)], NOW)
         assert activities.activities_of(tx, [ada]).kind == ["machine_opened", "email_opened"]
         assert machine_events.told(tx).events == {(K.MACHINE_OPENED, "its source says so"): 1}
+
+
+def test_what_comes_from_a_network_the_store_was_told_of_is_a_machines_on_both_databases(store_url: str) -> None:
+    store = open_store(store_url, key=KEY, machine_networks=["203.0.113.0/24"])
+    with store.writing() as tx:
+        ada = person(tx, "1")
+        leads.link_keys(tx, {ADA: ada})
+        activities.add_activities(tx, [did(K.EMAIL_CLICKED, 0, url="a", ip="203.0.113.7")], NOW)
+    with store.writing() as tx:  # judged again beside something new, it stays what it is
+        activities.add_activities(tx, [did(K.EMAIL_CLICKED, 60, url="b", ip="198.51.100.7")], NOW)
+    assert kinds(store, ada) == ["machine_clicked", "email_clicked"]
+    store.close()

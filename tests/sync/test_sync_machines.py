@@ -10,11 +10,13 @@ import pytest
 from typer.testing import CliRunner
 
 from leadbridge.cli import app
+from leadbridge.config.load import load
 from leadbridge.sandbox.server import Sandbox
 from leadbridge.store import Store
+from leadbridge.store.engine import machine_networks
 from leadbridge.types import ActivityKind as K
 from leadbridge.types import LifecycleStage
-from sync import explain, machines
+from sync import explain, machines, wiring
 from sync.machines import Unmade
 from tests.helpers import rooms
 from tests.helpers.config_files import ENVIRONMENT, SOUND, write
@@ -105,3 +107,15 @@ def test_the_report_is_a_command(tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     assert found.exit_code == 0, found.output
     if how:
         assert json.loads(found.stdout) == {"events": [], "people": 0, "qualified_only_by_machines": []}
+
+
+def test_networks_that_the_file_names_are_known_to_whatever_stores_what_people_did(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name, value in ENVIRONMENT.items():
+        monkeypatch.setenv(name, value)
+    networks = 'machines: {networks: [203.0.113.0/24, "2001:DB8::/32"]}\n'
+    parts = wiring.build(load(write(tmp_path, f"store: sqlite:///{tmp_path}/leadbridge.db\n{networks}{SOUND}")))
+    with parts.store.writing() as tx:
+        assert machine_networks(tx) == ("203.0.113.0/24", "2001:db8::/32")
+    parts.close()

@@ -418,6 +418,10 @@ class EmailPlatform(ABC):
     def write(self, changes: Mapping[str, Mapping[str, str]]) -> Mapping[str, Settled]:
         """Set merge fields (by canonical address) on existing members only; never touches their status."""
 
+    def shows(self) -> bool:
+        """Does the configuration write anything of ours to members? Pure."""
+        return bool(self.specs())
+
     @abstractmethod
     def specs(self) -> list[PropertySpec]:
         """The merge fields the configuration's write-back needs. Pure."""

@@ -13,7 +13,7 @@ from connectors.batches import in_batches
 from leadbridge import clock, logs
 from leadbridge.conditions import holds
 from leadbridge.config.consent import Consent
-from leadbridge.store import audit, consents, enrolments, stops, suppressions
+from leadbridge.store import audit, consents, due, enrolments, stops, suppressions
 from leadbridge.store import leads as lead_store
 from leadbridge.store.engine import Store, exclusive
 from leadbridge.types import PersonId, Value
@@ -91,6 +91,8 @@ def add_consenting(store: Store, platform: EmailPlatform, rules: bounds.Rules, a
         added = [row for row in go if row.id not in refused]
         with store.writing() as tx:
             enrolments.release(tx, added, clock.now() + ASK_AGAIN)
+            # Until now there was no member whose fields could be filled; they are to be before the first mail.
+            due.mark_due(tx, {row.person_id for row in added}, clock.now(), due.Lane.HOT)
         ended -= {row.id for row in (*added, *back)}
     return [pair for pair in asked if pair[0].id in ended]
 

@@ -74,7 +74,7 @@ def wishes(
                 known[ref] = shown
                 values = changes(crm, outlook.wanted, shown.written)
                 wanted.append(outbox.Wanted(ref, outlook.person_id, values, versions[outlook.person_id]))
-    if platform is not None and platform.specs():
+    if platform is not None and platform.shows():
         wanted += _of_members(tx, platform, rows, outlooks, versions, known)
     return wanted, known
 

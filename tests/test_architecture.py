@@ -42,6 +42,8 @@ def test_there_is_one_way_to_a_contact() -> None:
         if "sandbox" not in path.parts and call.search(path.read_text(encoding="utf-8"))
     )
     assert callers == ["connectors/mailchimp/connector.py", "connectors/mailchimp/journeys.py", "sync/enrol.py"]
+    marking = (ROOT / "connectors" / "mailchimp" / "members.py").read_text(encoding="utf-8")
+    assert marking.count("update_list_member_tags(") == marking.count('"is_syncing": True') == 1  # which starts nothing
     sender = (ROOT / "sync" / "enrol.py").read_text(encoding="utf-8")
     assert sender.count("platform.enrol(") == 1
     asked = (ROOT / "sync" / "verdicts.py").read_text(encoding="utf-8")

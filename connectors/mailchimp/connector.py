@@ -98,6 +98,9 @@ class Mailchimp(EmailPlatform):
     def write(self, changes: Mapping[str, Mapping[str, str]]) -> Mapping[str, Settled]:
         return self._members.write(changes)
 
+    def shows(self) -> bool:
+        return bool(self._fields.segment_tags) or super().shows()
+
     def specs(self) -> list[PropertySpec]:
         return [*self._fields.specs(), *self._journeys.specs(), *self._hooks.specs()]
 

@@ -1,7 +1,7 @@
 """Mailchimp's words to ours, and our values to merge fields. Word tables and pure translation."""
 
 import hashlib
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from datetime import datetime
 
 from connectors.base import Member, MemberStatus, OptOut, PropertySpec
@@ -141,23 +141,49 @@ def _source_id(campaign: str, contact: str, action: str, at: datetime, url: str)
     return f"{campaign}:{contact}:{action}:{at.isoformat()}{link}"
 
 
+TAG = "tag "
+"""Begins, among what is written to a member, what is no merge field but a tag: `ON` it, or not."""
+
+ON = "on"
+
+
 class Fields:
-    """What the configuration writes into merge fields."""
+    """What the configuration writes into merge fields, and the tags that say who is in which segment."""
 
     def __init__(self, config: Config) -> None:
         self.targets = targets(config, lambda target: target.mailchimp)
         self.tags = frozenset(target.name for target in self.targets.values())
         self._numbers = frozenset(target.name for target in self.targets.values() if target.kind == "number")
+        self._fallbacks: dict[str, Value] = {
+            ours: float(text) if self.targets[ours].kind == "number" else text
+            for ours, target in config.write_back.items()
+            if (text := target.fallback) is not None
+        }
+
+        shown = config.write_back.get("segments")
+        self.segment_tags: Mapping[str, str] = dict(shown.tags) if shown is not None else {}
 
     def changes(self, wanted: Mapping[str, Value], current: Mapping[str, str]) -> dict[str, str]:
-        """Merge fields to set; see `EmailPlatform.changes`. "" clears a field of any type."""
+        """Merge fields and tags to set; see `EmailPlatform.changes`. "" clears a field of any type.
+
+        Mails show what a field holds, so where there is no value it says what the configuration has it say then.
+        """
         found: dict[str, str] = {}
-        for ours, value in wanted.items():
+        for ours, known in wanted.items():
             target = self.targets.get(ours)
+            value = self._fallbacks.get(ours) if known in (None, "") else known
             text = difference(_as_held(target), value, current, safe) if target else None
             if target is not None and text is not None:
                 found[target.name] = text
+        if "segments" in wanted:
+            found |= self._tag_changes(str(wanted["segments"] or "").split("; "), current)
         return found
+
+    def _tag_changes(self, inside: Collection[str], current: Mapping[str, str]) -> dict[str, str]:
+        """A tag on for each segment the person is in, off for the others, and off for what is no segment's any more."""
+        mine = {TAG + tag: ON if segment in inside else "" for segment, tag in self.segment_tags.items()}
+        old = {place: "" for place in current if place.startswith(TAG) and place not in mine}
+        return {place: text for place, text in (mine | old).items() if current.get(place, "") != text}
 
     def specs(self) -> list[PropertySpec]:
         return list(self.filled().values())

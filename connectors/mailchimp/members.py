@@ -9,7 +9,7 @@ from typing import Any
 from connectors.base import Consent, Member, MemberStatus, OptOut, Outcome, Page, Progress, PropertySpec, Settled
 from connectors.batches import in_batches
 from connectors.mailchimp.auth import Api, Sdk
-from connectors.mailchimp.mapping import Fields, final_for, hash_of, member_of, opt_out_of, safe
+from connectors.mailchimp.mapping import ON, TAG, Fields, final_for, hash_of, member_of, opt_out_of, safe
 from connectors.mailchimp.wire import VENDOR, AudienceRow, MemberRow, MembersPage, MergeFields, Refused, Shape, row
 from connectors.values import moment
 from connectors.watermark import instant_in
@@ -183,7 +183,7 @@ class Members:
         errors: list[VendorError] = []
         with ThreadPoolExecutor(self._simultaneous) as pool:
             for part in in_batches(list(changes), self._simultaneous * 4):
-                for email, answer in zip(part, pool.map(lambda one: self._patch(one, changes[one]), part), strict=True):
+                for email, answer in zip(part, pool.map(lambda one: self._show(one, changes[one]), part), strict=True):
                     if isinstance(answer, Settled):
                         settled[email] = answer
                     else:
@@ -196,6 +196,31 @@ class Members:
                 raise first
             rest = Settled(Outcome.UNANSWERED, masked(f"not sent or not answered: {first.problem}"))
             settled |= {email: rest for email in changes if email not in settled}
+        return settled
+
+    def _show(self, email: str, values: Mapping[str, str]) -> Settled | VendorError:
+        """Merge fields, then tags. Both are repeatable, so what fails half way is done again whole."""
+        fields = {name: text for name, text in values.items() if not name.startswith(TAG)}
+        settled = self._patch(email, fields) if fields else Settled(Outcome.WRITTEN)
+        if len(fields) == len(values) or isinstance(settled, VendorError) or settled.outcome is not Outcome.WRITTEN:
+            return settled
+        given = [
+            {"name": name.removeprefix(TAG), "status": "active" if text == ON else "inactive"}
+            for name, text in values.items()
+            if name.startswith(TAG)
+        ]
+        # is_syncing: no flow that waits for such a tag starts by it, or there were a way to mail past the gate.
+        body = {"tags": given, "is_syncing": True}
+
+        def call(sdk: Sdk) -> Any:
+            return sdk.lists.update_list_member_tags(self._audience, hash_of(email), body)
+
+        try:
+            self._api.tell("members.segments", call, repeatable=True)
+        except RecordRefused as refused:
+            return Settled(Outcome.GONE if refused.status == 404 else Outcome.REFUSED, refused.problem)
+        except VendorError as error:
+            return error
         return settled
 
     def _patch(self, email: str, values: Mapping[str, str]) -> Settled | VendorError:

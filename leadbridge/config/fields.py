@@ -12,6 +12,7 @@ from leadbridge.config.kinds import (
     SalesforceSource,
     SalesforceTarget,
     Section,
+    Tag,
     Trait,
     across,
 )
@@ -54,11 +55,23 @@ class WriteBackTarget(Section):
     hubspot: HubSpotTarget | None = Field(None, description="contact property")
     salesforce: SalesforceTarget | None = Field(None, description="custom field, kept on leads and contacts alike")
     mailchimp: MergeField | None = Field(None, description="merge field tag, at most 10 letters")
+    fallback: str | None = Field(
+        None,
+        min_length=1,
+        max_length=200,
+        description="what the merge field says of whom we have no value; a CRM stays empty",
+    )
+    tags: dict[str, Tag] = Field(
+        default={}, description="of segments only: the Mailchimp tag that whoever is in the segment bears"
+    )
     plugins: dict[Name, str] = Field(default={}, description="by the name of a plugin: the property it fills")
 
     @model_validator(mode="after")
     def _somewhere(self) -> "WriteBackTarget":
-        if self.hubspot is None and self.salesforce is None and self.mailchimp is None and not self.plugins:
+        if self.fallback is not None and self.mailchimp is None:
+            raise across("is what a merge field says, and there is none; add mailchimp: FIELD", "fallback")
+        places = (self.hubspot, self.salesforce, self.mailchimp)
+        if places == (None, None, None) and not self.plugins and not self.tags:
             raise across(
                 "does not say where to write it; add hubspot: PROPERTY or salesforce: FIELD",
                 "hubspot",

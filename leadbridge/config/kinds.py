@@ -139,6 +139,7 @@ MergeField: TypeAlias = Annotated[
         r"[A-Z][A-Z0-9_]{0,9}", "is not a merge field; use at most 10 capital letters, digits and _, such as LBSCORE"
     ),
 ]
+Tag: TypeAlias = Annotated[str, Shape(r"\S(.{0,98}\S)?", "is not a tag; use 1 to 100 characters")]
 FieldStart: TypeAlias = Annotated[
     str,
     Shape(

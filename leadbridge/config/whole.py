@@ -277,6 +277,11 @@ def _write_back(tree: Node, facts: Facts) -> Found:
         score = score or next(iter(facts.scores), "")
         if value == "matrix" and score in facts.scores and tree.at("scores", score, "matrix") is None:
             yield node, f"needs scores.{score}.matrix, which says where figures begin; add it"
+        if (tags := node.at("tags")) and name != "segments":
+            yield tags, "are borne by whoever is in a segment; write them under write_back.segments"
+        told = node.at("fallback")
+        if told and told.kind == "text" and facts.values.get(name) == "number" and number(told.text) is None:
+            yield told, f"is no number, and {name} is one; write a number such as 0"
     read = {
         (vendor, part.strip().rpartition(".")[2].casefold() if vendor == "salesforce" else part): name
         for name, node in tree.below("fields").items()
@@ -295,6 +300,31 @@ def _write_back(tree: Node, facts: Facts) -> Found:
                 yield place, "is HubSpot's own stage, which only our stage may be written to"
             elif place.text in OWN or place.text.startswith("hs_"):
                 yield place, "holds data of the vendor's own, which would be overwritten; choose a property of your own"
+
+
+def _segment_tags(tree: Node, _facts: Facts) -> Found:
+    """Tags that say who is in a segment: of segments that there are, and of nothing that starts or ends a journey."""
+    shown = tree.at("write_back", "segments", "tags")
+    segments = tree.below("segments")
+    places = shown.entries if shown and shown.kind == "table" else {}
+    flows = {
+        place.text.casefold()
+        for way in _ways(tree)
+        for key in ("tag", "exit_tag")
+        if (place := way.at("mailchimp", key)) and place.kind == "text"
+    }
+    for name, place in places.items():
+        if name not in segments:
+            yield place, f"is the tag of no segment; there is: {listed(segments)}", did_you_mean(name, segments)
+        elif ";" in name:
+            yield place, "is the tag of a segment with a ; in its name, which parts names; call the segment otherwise"
+        elif place.kind == "text" and place.text.casefold() in flows:
+            yield place, "starts or ends a journey, which only the gate may do; take another tag"
+    yield from _twice_over(
+        [place for place in places.values() if place.kind == "text"], "is another segment's tag too", str.casefold
+    )
+    if places and tree.at("connections", "mailchimp") is None:
+        yield shown or tree, "need Mailchimp, which is not under connections; add connections.mailchimp"
 
 
 def _fields_named(tree: Node, _facts: Facts) -> Found:
@@ -418,6 +448,7 @@ CHECKS: tuple[Callable[[Node, Facts], Found], ...] = (
     _segments,
     _connections,
     _write_back,
+    _segment_tags,
     _fields_named,
     _offers,
     _journeys,

@@ -121,6 +121,31 @@ CASES = {
         "write_back:\n", "write_back:\n  matrix: {hubspot: leadbridge_matrix}\n",
         [(12, "write_back.matrix", "needs scores.lead.matrix")],
     ),
+    "a fallback of a number that is none": (
+        SCORE, "score: {mailchimp: LBSCORE, fallback: none yet}",
+        [(12, "write_back.score.fallback", "is no number, and score is one")],
+    ),
+    "a fallback without a merge field": (
+        SCORE, "score: {hubspot: leadbridge_score, fallback: '0'}",
+        [(12, "write_back.score", "there is none; add mailchimp")],
+    ),
+    "tags of what is no segment": (
+        SCORE, SCORE + "\n  stage: {hubspot: leadbridge_stage, tags: {small: lb-small}}",
+        [(13, "write_back.stage.tags", "write them under write_back.segments")],
+    ),
+    "tags of segments that are wrong in every way": (
+        SCORE, SCORE + "\n  segments:\n    tags:\n      smal: lb-smal\n      small: LB-Guides\n      tiny: LB-Smal",
+        [
+            (15, "write_back.segments.tags.smal", "there is: small"),
+            (16, "write_back.segments.tags.small", "which only the gate may do"),
+            (17, "write_back.segments.tags.tiny", "is another segment's tag too (line 15)"),
+            (17, "write_back.segments.tags.tiny", "is the tag of no segment"),
+        ],
+    ),
+    "a network that is none": (
+        "write_back:\n", "machines: {networks: [203.0.113.0/24, 203.0.113.7/24]}\nwrite_back:\n",
+        [(11, "machines.networks", "203.0.113.7/24 has host bits set); write it as 203.0.113.0/24")],
+    ),
     "a condition on a matrix that is none": (
         SMALL, "small: {matrix.lead: A1}", [(26, "segments.small.matrix.lead", "this score has no matrix")],
     ),

@@ -134,6 +134,27 @@ def test_who_takes_their_consent_back_is_not_added_on_what_they_said_before(addi
     assert [one.at.day for one in recorded(adding, record)] == [20]
 
 
+@pytest.mark.parametrize("agreed", [True, False])
+def test_who_was_added_is_enrolled_a_moment_later_with_the_merge_fields_filled(store: Store, agreed: bool) -> None:
+    back = BASE["write_back"] | {"score": {"hubspot": "leadbridge_score", "mailchimp": "LBSCORE"}}
+    options: dict[str, Any] = {"fields": FIELDS, "consent": CONSENT | {"add_members": True}, "write_back": back}
+    with stage(store, journey(TAG), **options) as made, moving(made) as time:
+        for name, kind in (("marketing_consent", "bool"), ("consent_date", "date"), ("no_profiling", "bool")):
+            property_at_hubspot(made, name, kind)
+        property_at_hubspot(made, "consent_source", "string")
+        made.lead(ADA, status=None, **(GIVEN if agreed else {}))
+        made.sync()
+        time.on(seconds=61)
+        made.act()
+        assert made.entered() == ({ADA: 1} if agreed else {})
+        calls = [call.operation for call in made.sandbox.world.journal]
+        told = [n for n, name in enumerate(calls) if name == "members.patch"]
+        if agreed:  # the first mail of the journey is not to say nothing where it should say the score
+            assert told[-1] < calls.index("members.tags")
+            member = made.sandbox.mailchimp.dump()["audiences"][rooms.AUDIENCE]["members"][ADA]
+            assert member["merge_fields"]["LBSCORE"] == 15
+
+
 NIGHT = {"quiet_hours": {"from": "20:00", "to": "08:00", "elsewhere": ["UTC"]}}
 
 

@@ -3,6 +3,7 @@
 from typing import Any
 
 from leadbridge import clock
+from leadbridge.config.fields import WriteBackTarget
 from leadbridge.store import Store, activities, due, offers
 from leadbridge.types import Activity, ActivityKind, email_key
 from sync.explain import explain
@@ -96,3 +97,87 @@ def test_the_journey_a_person_is_in_is_shown_in_the_crm(store: Store) -> None:
         made.sync()
         assert made.held(inside)["leadbridge_journey"] == TAG
         assert not made.held(outside).get("leadbridge_journey")
+
+
+FILLED: dict[str, Any] = {
+    "score": {"mailchimp": "LBSCORE", "fallback": "0"},
+    "stage": {"mailchimp": "LBSTAGE", "fallback": "reader"},
+    "persona": {"mailchimp": "LBPERSONA", "fallback": "colleague"},
+    "topic": {"hubspot": "leadbridge_topic", "mailchimp": "LBTOPIC", "fallback": "our field"},
+}
+
+
+def test_merge_fields_say_score_stage_persona_and_topic_or_what_is_said_where_there_is_none(store: Store) -> None:
+    boss = {"traits": [{"name": "leads", "when": {"job_title": {"words": ["director"]}}, "weight": 1}]}
+    topic = {"of": "page_view", "take": "most", "value": "topic"}
+    unknown = BASE["scores"]["lead"] | {"applies_to": {"job_title": {"words": ["director"]}}}
+    sections: dict[str, Any] = {"personas": {"boss": boss}, "behaviour": {"topic": topic}, "scores": {"lead": unknown}}
+    with stage(store, journey(TAG), write_back=FILLED, **sections) as made:
+        record, nobody = made.lead(ADA, jobtitle="Director"), made.lead("eve@acme.example", jobtitle="Student")
+        made.until_enrol()
+        with store.writing() as tx:
+            now = clock.now()
+            seen = [
+                Activity(email_key(ADA), ActivityKind.PAGE_VIEW, now, "t", str(n), {"url": "/", "topic": topic})
+                for n, topic in enumerate(["costs *|FNAME|*", "costs *|FNAME|*", "method"])
+            ]
+            activities.add_activities(tx, seen, now)
+        look(made, made.person(record))
+        members = made.sandbox.mailchimp.dump()["audiences"][rooms.AUDIENCE]["members"]
+        filled, empty = members[ADA]["merge_fields"], members["eve@acme.example"]["merge_fields"]
+        score = filled.pop("LBSCORE")
+        assert 40 < score <= 100
+        assert filled == {"LBSTAGE": "mql", "LBPERSONA": "boss", "LBTOPIC": "costs * |FNAME| *"}
+        assert empty == {"LBSCORE": 0, "LBSTAGE": "reader", "LBPERSONA": "colleague", "LBTOPIC": "our field"}
+        assert not made.held(nobody).get("leadbridge_topic")  # the CRM says what is known, and nothing else
+        before = made.calls("members.patch")
+        look(made, made.person(nobody))
+        assert made.calls("members.patch") == before  # what a field says already is not written again (G15)
+
+
+def tags_of(made: Stage, email: str) -> set[str]:
+    audience = made.sandbox.mailchimp.core.state.audiences[rooms.AUDIENCE]
+    return {audience.tags[number].name for number in made.sandbox.mailchimp.member(email).tags}
+
+
+def test_who_is_in_a_segment_bears_its_tag_which_starts_no_journey_and_goes_with_the_segment(store: Store) -> None:
+    segments = {"bosses": {"job_title": {"words": ["director"]}}, "known": {"score.lead": {"at_least": 10}}}
+    back: dict[str, Any] = BASE["write_back"] | {"segments": {"tags": {"bosses": "lb-bosses", "known": "lb-known"}}}
+    nobody = journey(TAG, when={"score.lead": {"at_least": 99}})
+    with stage(store, nobody, segments=segments, write_back=back) as made:
+        made.sandbox.mailchimp.add_journey(31, "a flow somebody made", tag="lb-known", reentry=True)
+        ada, _ = made.lead(ADA, jobtitle="Director"), made.lead("eve@acme.example", status="unsubscribed")
+        made.lead("absent@acme.example", status=None)
+        made.sync()
+        assert tags_of(made, ADA) == {"lb-bosses", "lb-known"}
+        assert tags_of(made, "eve@acme.example") == {"lb-known"}
+        made.edit(ada, jobtitle="Engineer")
+        made.sync()
+        assert tags_of(made, ADA) == {"lb-known"}
+        before = made.calls("members.tags")
+        look(made, made.person(ada))
+        assert made.calls("members.tags") == before  # what is so already is not set again (G15)
+        assert made.entered() == {}  # a tag of a segment is no way past the gate
+        assert made.harmless()
+
+        made.config = made.config.model_copy(
+            update={"write_back": {**made.config.write_back, "segments": WriteBackTarget(tags={"bosses": "lb-bosses"})}}
+        )
+        made.parts = made.worker("w2")
+        look(made, made.person(ada))
+        assert tags_of(made, ADA) == set()  # nobody bears the tag of a segment for which there is none any more
+
+
+def test_a_tag_of_a_segment_that_was_not_set_is_set_by_the_next_round(store: Store) -> None:
+    back: dict[str, Any] = {"segments": {"mailchimp": "LBGROUPS", "tags": {"known": "lb-known"}}}
+    with stage(store, segments={"known": {"score.lead": {"at_least": 10}}}, write_back=back) as made:
+        made.lead(ADA)
+        with moving(made) as time:
+            made.fault("status", "members.tags", status=500, times=9)
+            made.sync()
+            assert tags_of(made, ADA) == set()
+            made.sandbox.world.faults.clear()
+            time.on(hours=1)
+            made.sync()
+        assert tags_of(made, ADA) == {"lb-known"}
+        assert made.sandbox.mailchimp.member(ADA).merge_fields["LBGROUPS"] == "known"

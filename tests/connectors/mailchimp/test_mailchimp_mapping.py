@@ -153,6 +153,18 @@ def test_numbers_go_as_numbers_and_nothing_as_nothing(fields: Fields) -> None:
     assert fields.to_wire({"LBSCORE": "7.5"}) == {"LBSCORE": 7.5}
 
 
+def test_where_there_is_no_value_a_field_says_its_fallback_and_otherwise_nothing() -> None:
+    back = {"score": {"mailchimp": "LBSCORE", "fallback": "0"}, "stage": {"mailchimp": "LBSTAGE"}}
+    fields = Fields(
+        configuration("http://127.0.0.1:1", write_back=back | {"reasons": {"mailchimp": "LBWHY", "fallback": "*|X|*"}})
+    )
+    nothing = {"score": None, "stage": None, "reasons": ""}
+    assert fields.changes(nothing, {}) == {"LBSCORE": "0", "LBWHY": "* |X| *"}
+    assert fields.changes(nothing, {"LBSCORE": "0.0", "LBSTAGE": "mql", "LBWHY": "* |X| *"}) == {"LBSTAGE": ""}
+    assert fields.changes({"score": 7, "reasons": "a form"}, {"LBSCORE": "0"}) == {"LBSCORE": "7", "LBWHY": "a form"}
+    assert fields.changes({"score": 0}, {"LBSCORE": "0"}) == {}
+
+
 def test_choices_are_kept_as_text(fields: Fields) -> None:
     specs = {spec.name: spec for spec in fields.specs()}
     assert {name: spec.kind for name, spec in specs.items()} == {

@@ -53,6 +53,7 @@ from leadbridge.types import EnrolmentState, SuppressionReason, email_key
 from sync import enrol, rescore, wiring
 from sync.intents import plan_journeys
 from sync.loading import load
+from sync.uncollected import uncollected
 
 BOUND_SECONDS = 5.0
 WHOLE = 100_000
@@ -175,21 +176,22 @@ def plan_everybody(people: int) -> tuple[Spent, Counter[str]]:
         lap()
         for first in range(1, people + 1, BATCH):
             ids = list(range(first, min(first + BATCH, people + 1)))
-            with parts.store.reading() as tx:
-                loaded = load(tx, parts.scorer, ids, AT)
-            view = parts.scorer.view(loaded.people, loaded.activities, loaded.stages, AT)
-            outlooks = parts.scorer.outlooks(view)
-            spent.scoring += lap()
-            with parts.store.reading() as tx:
-                for test in asked:  # once more, because this time counts
-                    holds(test, view.facts, AT)
-                plan = plan_journeys(tx, parts.store, parts.scorer, loaded, outlooks, AT)
-            spent.planning += lap()
-            with parts.store.writing() as tx:
-                exits.leave(tx, plan.exits, AT)
-                enrolments.hold_out(tx, plan.held_out, AT)
-                enrolments.intend(tx, plan.intents, AT)
-            spent.storing += lap()
+            with uncollected():  # as rescoring goes about a batch
+                with parts.store.reading() as tx:
+                    loaded = load(tx, parts.scorer, ids, AT)
+                view = parts.scorer.view(loaded.people, loaded.activities, loaded.stages, AT)
+                outlooks = parts.scorer.outlooks(view)
+                spent.scoring += lap()
+                with parts.store.reading() as tx:
+                    for test in asked:  # once more, because this time counts
+                        holds(test, view.facts, AT)
+                    plan = plan_journeys(tx, parts.store, parts.scorer, loaded, outlooks, AT)
+                spent.planning += lap()
+                with parts.store.writing() as tx:
+                    exits.leave(tx, plan.exits, AT)
+                    enrolments.hold_out(tx, plan.held_out, AT)
+                    enrolments.intend(tx, plan.intents, AT)
+                spent.storing += lap()
             found["entries"] += len(plan.intents)
             found["kept out"] += len(plan.held_out)
             found["exits"] += len(plan.exits)

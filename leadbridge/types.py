@@ -167,6 +167,11 @@ class Lines(Sequence[Contribution]):
         places = zip(self.code[self.start : self.stop], self.points[self.start : self.stop], strict=True)
         return (Contribution(*self.names[code], points) for code, points in places)
 
+    def giving(self) -> list[str]:
+        """Names of the rules that give points; as `giving`, without a Contribution for each line."""
+        places = zip(self.code[self.start : self.stop], self.points[self.start : self.stop], strict=True)
+        return [self.names[code][1] for code, points in places if points > 0]
+
     def __eq__(self, other: object) -> bool:
         return tuple(self) == tuple(other) if isinstance(other, Sequence) else NotImplemented
 
@@ -175,6 +180,11 @@ class Lines(Sequence[Contribution]):
 
     def __repr__(self) -> str:
         return repr(tuple(self))
+
+
+def giving(lines: Sequence[Contribution]) -> list[str]:
+    """Names of the rules that give points here."""
+    return lines.giving() if isinstance(lines, Lines) else [line.rule for line in lines if line.points > 0]
 
 
 class Score(NamedTuple):

@@ -4,19 +4,32 @@ from collections import defaultdict
 from collections.abc import Collection, Mapping, Sequence, Set
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
+from functools import lru_cache
 
+import numpy as np
 from sqlalchemy import Connection
 
 from leadbridge import addresses
+from leadbridge.columns import Mask
 from leadbridge.store import activities, enrolments, exits, offers, suppressions
 from leadbridge.store.due import Lane
 from leadbridge.store.engine import Store
 from leadbridge.store.exits import Exit
 from leadbridge.store.leads import PersonRow
-from leadbridge.types import BuyerJourney, EnrolmentState, LifecycleStage, PersonId, SuppressionReason, email_key
+from leadbridge.types import (
+    ActivityKind,
+    BuyerJourney,
+    EnrolmentState,
+    LifecycleStage,
+    PersonId,
+    SuppressionReason,
+    email_key,
+    giving,
+)
 from nurture import gate
 from nurture.holdout import held_out, variant
 from nurture.journeys import Match, Past, Situation
+from scoring.frames import KIND_CODES
 from sync import hand_off
 from sync.loading import Loaded
 from sync.outlook import Outlook, Scorer
@@ -92,7 +105,7 @@ def plan_journeys(
     address_of = {row.id: row.canonical or addresses.canonical(row.email) for row in rows}
     plan = Plan(paused={outlook.person_id: PAUSED for outlook in outlooks if outlook.paused})
     plan.paused |= hand_off.paused(tx, scorer.config.hand_off, people, at)
-    known = _known(tx, store, scorer, address_of)
+    known = _known(tx, store, scorer, loaded, address_of)
     expires = at + timedelta(seconds=scorer.config.guards.intents_expire_after)
     for outlook, row in zip(outlooks, rows, strict=True):
         address = address_of[row.id]
@@ -130,17 +143,18 @@ def _match(
     expires: datetime,
 ) -> None:
     """Choose for each track; whoever is held out of what was chosen is free for the next."""
-    person = outlook.person_id
+    person, key = outlook.person_id, email_key(address)
     while True:
         found, why = scorer.matcher.match(situation)
-        out = [one.journey.name for one in found if held_out(email_key(address), one.journey.name, one.journey.holdout)]
+        drawn = [one.journey for one in found if one.journey.holdout]
+        out = [journey.name for journey in drawn if held_out(key, journey.name, journey.holdout)]
         if not out:
             break
         plan.held_out += [(person, journey) for journey in out]
         situation = situation._replace(kept_out=situation.kept_out.union(out))
     plan.why_not[person] = why
     if found:
-        given = tuple(sorted(grounds))
+        given = _in_order(grounds)
         plan.intents += [_intent(scorer, outlook, situation, given, address, one, expires) for one in found]
 
 
@@ -189,7 +203,9 @@ _NONE: Set[int] = frozenset()
 _NO_NAMES: frozenset[str] = frozenset()
 
 
-def _known(tx: Connection, store: Store, scorer: Scorer, address_of: Mapping[PersonId, str | None]) -> _Known:
+def _known(
+    tx: Connection, store: Store, scorer: Scorer, loaded: Loaded, address_of: Mapping[PersonId, str | None]
+) -> _Known:
     """Of all of them at once, each in a statement or two."""
     people = list(address_of)
     suppressed = suppressions.suppressed(tx, store.vault, people)
@@ -208,7 +224,7 @@ def _known(tx: Connection, store: Store, scorer: Scorer, address_of: Mapping[Per
         suppressed=suppressed,
         kept_out={person: frozenset(names) for person, names in kept_out.items()},
         offered=offers.offered_to(tx, people) if offering else {},
-        only_low=_only_low(tx, scorer, people),
+        only_low=_only_low(tx, scorer, loaded, people),
     )
 
 
@@ -231,12 +247,29 @@ def _past(scorer: Scorer, person: PersonId, row: enrolments.LedgerRow, unfit: Co
     )
 
 
-def _only_low(tx: Connection, scorer: Scorer, people: Sequence[PersonId]) -> set[PersonId]:
+def _only_low(tx: Connection, scorer: Scorer, loaded: Loaded, people: Sequence[PersonId]) -> set[PersonId]:
     """Who did something, and nothing but what commits to nothing (pressure guard)."""
     nurture = scorer.config.nurture
     if not any(journey.about is BuyerJourney.DECISION for journey in nurture.journeys):
         return set()
-    return activities.only_of(tx, people, nurture.pressure.low_commitment)
+    low = nurture.pressure.low_commitment
+    # Of most the activities loaded for the score tell; what is older than any score looks is asked for.
+    doubtful = set(people) - _committed(loaded, frozenset(low))
+    return activities.only_of(tx, doubtful, low) if doubtful else set()
+
+
+def _committed(loaded: Loaded, low: frozenset[ActivityKind]) -> set[PersonId]:
+    """Who, by what is loaded, did something that commits."""
+    did = loaded.activities
+    rows = np.unique(did.person[_commits(low)[did.kind]])
+    return set(loaded.people.ids[rows].tolist())
+
+
+@lru_cache(8)
+def _commits(low: frozenset[ActivityKind]) -> Mask:
+    """By code of a kind: does an activity of it commit to something?"""
+    nothing = low | activities.OF_OTHERS
+    return np.array([kind not in nothing for kind in sorted(KIND_CODES, key=KIND_CODES.__getitem__)], np.bool_)
 
 
 def _furthest(ours: LifecycleStage | None, of_the_crm: str | None) -> LifecycleStage | None:
@@ -252,7 +285,12 @@ STAGES: Mapping[str, LifecycleStage] = {stage.value: stage for stage in Lifecycl
 
 def _grounds(outlook: Outlook) -> frozenset[str]:
     """Names of the rules that give points: why the person is where they are."""
-    return frozenset([line.rule for score in outlook.scores for line in score.contributions if line.points > 0])
+    return frozenset([rule for score in outlook.scores for rule in giving(score.contributions)])
+
+
+@lru_cache(10_000)  # many have the same
+def _in_order(grounds: frozenset[str]) -> tuple[str, ...]:
+    return tuple(sorted(grounds))
 
 
 def _intent(

@@ -9,14 +9,12 @@ Not compared are the reasons beside a score that stayed, and journeys whose rest
 is looked at next.
 """
 
-import gc
 import hashlib
 import json
 import math
 import multiprocessing
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor, ThreadPoolExecutor, as_completed
-from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from datetime import datetime
 from functools import partial
@@ -45,6 +43,7 @@ from sync.counting import add
 from sync.holding import renewed
 from sync.loading import Loaded, facts, noted_facts, with_colleagues
 from sync.outlook import STANDING, Scorer, View
+from sync.uncollected import uncollected
 from sync.wiring import Parts
 
 log = logs.logger(__name__)
@@ -136,7 +135,7 @@ def step(parts: Parts, done: rescore.Rescored, *, tell: Tell = lambda _what, _co
                 log.error("span given up: the worker ended each time", span=claim.span)
                 done.handed_on += _all_one_by_one(parts, claim.span, clock.now())
             else:
-                with _uncollected():
+                with uncollected():
                     _go_through(parts, claim.span, done, tell)
     except Exception:  # we are to stop, or the store cannot be used now
         with parts.store.writing() as tx:
@@ -182,19 +181,6 @@ def _go_through(parts: Parts, span: int, done: rescore.Rescored, tell: Tell) -> 
     if pack is not None:
         with store.writing() as tx:
             packs.keep(tx, pack)
-
-
-@contextmanager
-def _uncollected() -> Iterator[None]:
-    """Without the collector, which would look at all that is loaded again and again, at a quarter of the time: a span
-    leaves hardly anything that only it could free."""
-    was = gc.isenabled()
-    gc.disable()
-    try:
-        yield
-    finally:
-        if was:
-            gc.enable()
 
 
 def _save_all(

@@ -26,6 +26,7 @@ from sync.intents import showing_journeys, want_journeys
 from sync.loading import Loaded, load
 from sync.offering import note_used, with_next_asset
 from sync.outlook import Outlook, Scorer
+from sync.uncollected import uncollected
 
 log = logs.logger(__name__)
 
@@ -150,16 +151,16 @@ def _batch(
     claims: Sequence[due.Claim],
     done: Rescored,
 ) -> None:
-    at = clock.now()
+    at, part = clock.now(), Rescored()
     ids = [claim.person_id for claim in claims]
-    with store.reading() as tx:
-        loaded = load(tx, scorer, ids, at)
-    outlooks = scorer.outlook(loaded.people, loaded.activities, loaded.stages, at)
-    part = Rescored()
-    with store.writing() as tx:
-        lead_store.hold(tx, ids)
-        held = due.still_held(tx, claims)
-        save(tx, store, scorer, crms, platform, loaded, outlooks, held, at, part)
+    with uncollected():
+        with store.reading() as tx:
+            loaded = load(tx, scorer, ids, at)
+        outlooks = scorer.outlook(loaded.people, loaded.activities, loaded.stages, at)
+        with store.writing() as tx:
+            lead_store.hold(tx, ids)
+            held = due.still_held(tx, claims)
+            save(tx, store, scorer, crms, platform, loaded, outlooks, held, at, part)
     add(done, part)
 
 

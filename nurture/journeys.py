@@ -186,8 +186,9 @@ class Matcher:
 
         The first by priority, then by the file's order, whose condition holds, that is not in its rest, that the person
         may (still, or again) have, and that the guards on pressure allow. One that was refused is tried again after the
-        quiet time at the earliest, because what was true of a person may change. Whoever was kept out of a journey for
-        comparison stays out of it, or the comparison would be spoilt, and is free for the next one.
+        quiet time, or once the refusal is noted as over, because what was true of a person may change; one that was
+        not made in time at once. Whoever was kept out of a journey for comparison stays out of it, or the comparison
+        would be spoilt, and is free for the next one.
         """
         found: list[Match] = []
         why: dict[str, str] = {}
@@ -305,7 +306,8 @@ def _promised(person: Situation, journeys: Sequence[Journey]) -> Situation:
 def _again(journey: Journey, row: Standing) -> bool:
     """Does this earlier row no longer stand in the way of a new entry?"""
     if row.state not in TAKEN:
-        return not row.recent
+        # Who was only kept waiting was turned away by nobody; `left`: what a refusal rested on is not so any more.
+        return row.state is S.EXPIRED or row.left or not row.recent
     if row.again:
         return True
     if row.inside:

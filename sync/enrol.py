@@ -44,6 +44,9 @@ LEFT = {
 }
 """Statuses that tell us something new about the person: they become suppressions."""
 
+CROSSED = "left while the call was under way"
+"""What the ledger says of a crossing that could not be avoided (G22)."""
+
 FINAL_STATE = {
     Entry.ENTERED: EnrolmentState.DONE,
     Entry.REFUSED: EnrolmentState.REFUSED,
@@ -232,8 +235,8 @@ def _call_group(
             _count(done, move, entry, words)
             ended |= move.to_state is not EnrolmentState.CHECKED  # those wait until their lease is over
         if row.person_id in left and entry in (Entry.ENTERED, Entry.UNCERTAIN):
-            log.warning("left while the call was under way", enrolment=row.id, why=left[row.person_id].value)
-            done.reasons["left while the call was under way"] += 1
+            log.warning(CROSSED, enrolment=row.id, why=left[row.person_id].value)
+            done.reasons[CROSSED] += 1
     for _, _, error in answers:
         if error is not None:
             raise error
@@ -271,10 +274,13 @@ def _settle(
 
 
 def _ending(row: enrolments.EnrolmentRow, entry: Entry, words: str, left: SuppressionReason | None) -> enrolments.Move:
-    """How a call ended. Who left while nothing had happened yet is cancelled at once, not tried again (G22)."""
+    """How a call ended. Who left while nothing had happened yet is cancelled at once, not tried again; else the row
+    says that they left meanwhile (G22)."""
     target = FINAL_STATE[entry]
     if left is not None and target is EnrolmentState.CHECKED:
         target, words = EnrolmentState.CANCELLED, f"suppressed: {left.value}"
+    elif left is not None and target in enrolments.CONTACT:
+        words = f"{words}; {CROSSED}"
     return enrolments.Move(row.id, row.token, EnrolmentState.CALLING, target, words)
 
 
@@ -348,6 +354,7 @@ def _commit_intent_to_call(
             now,
         )
         ended = enrolments.move_all(tx, ends, now)
+        enrolments.fold(tx, ended, now)
         verdicts.give_back(tx, back, now)
         suppressions.suppress(tx, store.vault, left, now)
     for move in ends:

@@ -17,7 +17,7 @@ from connectors.events import read_event
 from connectors.intake.mapping import VENDOR, Wanted
 from leadbridge import clock, logs
 from leadbridge.errors import LeadbridgeError, RecordRefused, VendorError
-from leadbridge.store import due, inbox, leads, leases, outbox, suppressions
+from leadbridge.store import due, enrolments, exits, inbox, leads, leases, outbox, suppressions
 from leadbridge.store.engine import Store
 from leadbridge.types import EventKind, PersonId, RecordRef, WebhookEvent, email_key
 from sync import deliveries, forget, intake, rereading
@@ -26,6 +26,9 @@ from sync.holding import renewed
 log = logs.logger(__name__)
 
 BATCH = 1000
+JOINED = "subscribed since, as the platform tells"
+"""Why a refusal is over."""
+
 AGAIN = timedelta(seconds=30)
 """When events are looked at again after the vendor could not be read."""
 
@@ -87,6 +90,7 @@ def work(
         now = clock.now()
         with store.writing() as tx:  # first of all and whether or not any vendor can be read (G22)
             done.left += _suppress(tx, store, [event for _, event in events], now)
+        _let_in(store, [event for _, event in events], now)
         rooms = {crm.vendor: crm for crm in crms}
         _finish(store, [pair for pair in events if pair[1].vendor not in rooms], done)
         for vendor, crm in rooms.items():
@@ -209,6 +213,21 @@ def _suppress(tx: Connection, store: Store, events: Sequence[WebhookEvent], now:
                 more = [(email, left[0], event.vendor, now) for email in event.emails]
                 people |= suppressions.suppress(tx, store.vault, more, now)
     return len(people) + gone
+
+
+def _let_in(store: Store, events: Sequence[WebhookEvent], now: datetime) -> None:
+    """Who was turned away because they were not subscribed, and is now as the platform tells, is looked at at once.
+
+    It is a hint like every event: the gate asks the platform before anybody is called.
+    """
+    joined = {email for event in events if event.kind is EventKind.SUBSCRIBED for email in event.emails}
+    if not joined:
+        return
+    with store.writing() as tx:
+        rows = enrolments.turned_away(tx, joined)
+        suppressions.hold(tx, {row.person_id for row in rows})
+        exits.leave(tx, [exits.Exit(row.id, JOINED, tell=False) for row in rows], now)
+        due.mark_due(tx, {row.person_id for row in rows}, now, due.Lane.HOT)
 
 
 def _hand_on(tx: Connection, changes: Sequence[WebhookEvent], now: datetime) -> None:

@@ -13,7 +13,7 @@ from sqlalchemy import Connection
 from connectors.base import Crm, EmailPlatform
 from leadbridge import clock, logs, metrics
 from leadbridge.errors import LeadbridgeError
-from leadbridge.store import due, leases, models, outbox, policies, quarantine
+from leadbridge.store import due, enrolments, leases, models, outbox, policies, quarantine
 from leadbridge.store import leads as lead_store
 from leadbridge.store import scores as score_store
 from leadbridge.store.engine import Store
@@ -76,6 +76,8 @@ def rescore(
     done = Rescored()
     _remember_models(store, scorer)
     _put_in_force(store, scorer)
+    with store.writing() as tx:
+        enrolments.expire(tx, clock.now())  # who waited in vain may be wished for anew, and not a day later
     while True:
         with store.writing() as tx:
             claims = due.claim_due(tx, limit=BATCH, owner=owner, now=clock.replaced())

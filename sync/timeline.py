@@ -67,7 +67,8 @@ def _journeys(tx: Connection, person: PersonId) -> Iterator[Event]:
         if row.state is not EnrolmentState.WANTED:
             yield Event(row.state_at, what, row.state.value + (f": {row.words}" if row.words else ""))
         if row.left_at is not None:
-            yield Event(row.left_at, what, "left" + (f": {row.reason_out}" if row.reason_out else ""))
+            over = "left" if row.state in enrolments.CONTACT else "not so any more"
+            yield Event(row.left_at, what, over + (f": {row.reason_out}" if row.reason_out else ""))
 
 
 def _hand_offs(tx: Connection, person: PersonId) -> Iterator[Event]:

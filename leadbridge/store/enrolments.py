@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any, NamedTuple
 
-from sqlalchemy import BigInteger, ColumnElement, Connection, Row, Text, func, select, type_coerce, update
+from sqlalchemy import BigInteger, ColumnElement, Connection, Row, Text, and_, delete, func, select, type_coerce, update
 
 from leadbridge.store.columns import from_json
 from leadbridge.store.due import Lane
@@ -211,7 +211,8 @@ def claim_enrolments(
         enrolments,
         [
             enrolments.c.state.in_(sorted(states)),
-            enrolments.c.due_at <= now,
+            # A wish that was never put off is due at once, should the clock have been put back since.
+            (enrolments.c.due_at <= now) | (enrolments.c.due_at == enrolments.c.created_at),
             (enrolments.c.expires_at > now) | enrolments.c.state.in_(sorted(lasting)),
         ],
         [enrolments.c.lane, enrolments.c.due_at, enrolments.c.id],
@@ -337,7 +338,36 @@ def strand_expired(tx: Connection, now: datetime | None = None) -> int:
 def expire(tx: Connection, now: datetime) -> int:
     """End what has waited past its time (G24); returns how many."""
     late = enrolments.c.state.in_(sorted(WAITING)) & (enrolments.c.expires_at <= now)
-    return _set_all(tx, late, S.EXPIRED, "not in time", now, passing_over=True)
+    ended = _set_all(tx, late, S.EXPIRED, "not in time", now, passing_over=True)
+    if ended:
+        _fold(tx, (enrolments.c.state == S.EXPIRED) & (enrolments.c.state_at == now), now)
+    return ended
+
+
+def fold(tx: Connection, ids: Collection[int], now: datetime) -> int:
+    """Let these rows, where they only say again how the person's entry before ended, be one with that row; returns
+    how many were.
+
+    A state of affairs is one row, from its `created_at` to its `state_at`, however often it was found again. Only of
+    what ended before any call: a call is never folded.
+    """
+    return _fold(tx, among(tx, enrolments.c.id, sorted(ids)), now)
+
+
+def _fold(tx: Connection, which: ColumnElement[bool], now: datetime) -> int:
+    before, after = enrolments.alias("before"), enrolments.c
+    same = ("person_id", "journey", "state", "words", "address", "trigger", "variant")
+    alike = [before.c[name] == after[name] for name in same]
+    query = select(after.id, before.c.id).join_from(enrolments, before, and_(*alike, before.c.entry == after.entry - 1))
+    query = query.where(which, after.called_at.is_(None), before.c.called_at.is_(None), before.c.left_at.is_(None))
+    # Whoever holds the earlier row has more to say than that it was so again.
+    pairs = tx.execute(query.order_by(before.c.id).with_for_update(of=before, skip_locked=True)).all()
+    if not pairs:
+        return 0
+    repeats, kept = [pair[0] for pair in pairs], [pair[1] for pair in pairs]
+    tx.execute(update(enrolments).where(among(tx, after.id, kept)).values(state_at=now))
+    tx.execute(delete(enrolments).where(among(tx, after.id, repeats)))
+    return len(pairs)
 
 
 def cancel_waiting(tx: Connection, person_ids: Collection[int], why: str, now: datetime) -> int:
@@ -427,6 +457,13 @@ def at_addresses(tx: Connection, addresses: Collection[str]) -> dict[str, list[E
     for row in tx.execute(query.order_by(enrolments.c.id)):
         found[row.address].append(row_of(row))
     return dict(found)
+
+
+def turned_away(tx: Connection, addresses: Collection[str]) -> list[EnrolmentRow]:
+    """Rows for these canonical addresses that were refused before any call, and not noted as over; in order of id."""
+    refused = (enrolments.c.state == S.REFUSED) & enrolments.c.called_at.is_(None) & enrolments.c.left_at.is_(None)
+    query = select(enrolments).where(among(tx, enrolments.c.address, sorted(set(addresses))), refused)
+    return [row_of(row) for row in tx.execute(query.order_by(enrolments.c.id))]
 
 
 def made_since(tx: Connection, instant: datetime) -> int:

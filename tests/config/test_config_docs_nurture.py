@@ -28,4 +28,4 @@ def test_every_example_of_the_page_loads(block: str) -> None:
 
 
 def test_the_page_shows_something() -> None:
-    assert len(BLOCKS) == 5
+    assert len(BLOCKS) == 6

@@ -173,7 +173,7 @@ def _refusal(nurture: Nurture, journey: Journey, person: Candidate, at: datetime
 def _again(nurture: Nurture, journey: Journey, row: Past, person: Candidate, at: datetime) -> bool:
     """Does this earlier row no longer stand in the way of a new entry?"""
     if row.state not in TAKEN:
-        return at - row.at >= _quiet(nurture)
+        return row.state is S.EXPIRED or row.left_at is not None or at - row.at >= _quiet(nurture)
     if journey.re_enter_after is not None and at - row.at >= timedelta(seconds=journey.re_enter_after):
         return True
     if _in_it(nurture, row, at):

@@ -5,15 +5,16 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import numpy as np
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from leadbridge.config.conditions import parse_condition
 from leadbridge.config.nurture import Journey, MailchimpTrigger, Nurture, Pressure
-from leadbridge.types import BuyerJourney, EnrolmentState
+from leadbridge.types import BuyerJourney, EnrolmentState, LifecycleStage
 from nurture.buyer_journey import phases
 from nurture.holdout import held_out
-from nurture.journeys import TAKEN, Match, Matcher, Past, Situation
+from nurture.journeys import TAKEN, Match, Matcher, Past, Situation, Standing
 from nurture.segments import expand
 
 NOW = datetime(2026, 11, 22, 12, tzinfo=UTC)
@@ -98,6 +99,19 @@ def test_a_refused_journey_is_tried_again_only_after_the_quiet_time() -> None:
     assert later.entry == 2
 
 
+def test_what_a_refusal_rested_on_is_over_and_the_journey_is_tried_again_at_once() -> None:
+    refused = past("first", days=1, state=EnrolmentState.REFUSED)._replace(left_at=NOW)
+    found = match(NURTURE, {"first"}, [refused], ())
+    assert found is not None
+    assert found.entry == 2
+
+
+def test_who_was_only_kept_waiting_is_taken_up_again_at_once() -> None:
+    found = match(NURTURE, {"first"}, [past("first", days=0, state=EnrolmentState.EXPIRED)], ())
+    assert found is not None
+    assert found.entry == 2
+
+
 def test_of_all_tracks_together_nobody_enters_more_than_the_pressure_allows() -> None:
     third = journey("third").model_copy(update={"track": "events"})
     nurture = NURTURE.model_copy(
@@ -123,6 +137,198 @@ def test_a_journey_whose_coupon_may_not_be_given_is_passed_over_with_the_reason(
     found, why = match_all(nurture, BOTH, withheld=(("summer", "summer expired on 2026-08-31"),))
     assert [each.journey.name for each in found] == ["second"]
     assert why["first"] == "summer expired on 2026-08-31"
+
+
+MOMENT = timedelta(microseconds=1)
+TIMED = Matcher(
+    Nurture.model_validate(
+        {
+            "journeys": [
+                {"name": "timed", "when": {"stage": "mql"}, "mailchimp": {"tag": "timed"}, "lasts": "3d", "rest": "2d",
+                 "re_enter_after": "90d"}
+            ],
+            "pressure": {"quiet_after_enrolment": "7d", "at_most": 1, "within": "30d"},
+        }
+    )
+)  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("asked", "days", "until_then"),
+    [
+        ("recent", 7, True),
+        ("counts", 30, True),
+        ("inside", 3, True),
+        ("over", 3, False),
+        ("rests", 5, True),
+        ("again", 90, False),
+    ],
+)
+def test_what_time_says_changes_at_its_instant_and_neither_before_nor_after(
+    asked: str, days: int, until_then: bool
+) -> None:
+    def said(at: datetime) -> bool:
+        return bool(getattr(TIMED.standing(Past("timed", 1, EnrolmentState.DONE, at), (), NOW), asked))
+
+    then = NOW - timedelta(days=days)
+    assert said(then + MOMENT) is until_then
+    assert said(then) is said(then - MOMENT) is (not until_then)
+
+
+@pytest.mark.parametrize("state", sorted(TAKEN))
+def test_who_left_rests_from_then_on_and_is_not_in_it_any_more(state: EnrolmentState) -> None:
+    def after(left_at: datetime) -> Standing:
+        return TIMED.standing(Past("timed", 1, state, NOW - timedelta(days=1), left_at=left_at), (), NOW)
+
+    waits = state not in (EnrolmentState.DONE, EnrolmentState.UNCERTAIN)
+    rest = timedelta(days=2)
+    assert (after(NOW - rest + MOMENT).rests, after(NOW - rest).rests) == (True, False)
+    assert (after(NOW).inside, after(NOW).over) == (waits, True)
+
+
+def test_a_journey_with_a_new_name_counts_entries_under_both_names() -> None:
+    long_ago = [
+        past("first", days=400, entry=3)._replace(name="before"),
+        past("other", days=300, state=EnrolmentState.REFUSED, entry=5)._replace(name="second"),
+        past("second", days=200, entry=2),
+    ]
+    found = match(NURTURE, {"second"}, long_ago, ())
+    assert found is not None
+    assert found.entry == 6
+
+
+def test_of_the_tracks_each_is_looked_at_alone_and_the_first_of_the_highest_priority_goes_first() -> None:
+    one, other = NURTURE.journeys
+    third, fourth = (journey(name).model_copy(update={"track": "events"}) for name in ("third", "fourth"))
+    nurture = Nurture(journeys=[one, third, other.model_copy(update={"priority": 1}), fourth])
+    found, why = match_all(nurture, ("first", "second", "third", "fourth"))
+    assert [each.journey.name for each in found] == ["second", "third"]
+    assert why == {"first": "second goes first", "fourth": "third goes first"}
+    found, why = match_all(nurture, ("first", "second", "third", "fourth"), [past("first", days=1)])
+    assert [each.journey.name for each in found] == ["third"]
+    assert why["second"] == "in first"
+
+
+def test_what_one_journey_is_about_to_offer_no_other_offers_and_the_first_that_offered_it_may_again() -> None:
+    one, other = (each.model_copy(update={"offers": ["book"]}) for each in NURTURE.journeys)
+    nurture = Nurture(journeys=[one, other.model_copy(update={"track": "events"})])
+    found, why = match_all(nurture, BOTH)
+    assert [each.journey.name for each in found] == ["first"]
+    assert why["second"] == "was offered book already"
+    waiting = [past("first", days=0, state=EnrolmentState.WANTED)]
+    assert match_all(nurture, BOTH, waiting)[1]["second"] == "was offered book already"
+    found, why = match_all(nurture, BOTH, offered=(("book", "second"),))
+    assert [each.journey.name for each in found] == ["second"]
+    assert why["first"] == "was offered book already"
+
+
+ENDS = Nurture.model_validate(
+    {
+        "journeys": [
+            {"name": "tour", "when": {"stage": "mql"}, "mailchimp": {"tag": "tour", "exit_tag": "tour out"},
+             "rest": "9d", "exit_on": ["conversion", "stage_change"]},
+            {"name": "guides", "when": {"stage": "mql"}, "mailchimp": {"tag": "guides", "exit_tag": "guides out"}},
+            {"name": "stuck", "when": {"stage": "mql"}, "mailchimp": {"tag": "stuck"}, "track": "other"},
+        ]
+    }
+)  # fmt: skip
+L = LifecycleStage
+
+
+@pytest.mark.parametrize(
+    ("row", "person", "left", "why", "tell"),
+    [
+        ({}, {}, "", "", False),
+        ({}, {"until": ("guides",)}, "", "its `until` holds", True),
+        ({}, {"until": ("tour",)}, "", "", False),
+        ({}, {"until": ("guides",)}, "left: bounced", "left: bounced", False),
+        ({"stage": L.MQL}, {"stage": L.OPPORTUNITY}, "", "converted: opportunity", True),
+        ({"stage": None}, {"stage": L.CUSTOMER}, "", "converted: customer", True),
+        ({"stage": L.CUSTOMER}, {"stage": L.EVANGELIST}, "", "converted: evangelist", True),
+        ({"stage": L.CUSTOMER}, {"stage": L.CUSTOMER}, "", "", False),
+        ({"stage": L.EVANGELIST}, {"stage": L.CUSTOMER}, "", "", False),
+        ({"stage": L.MQL}, {"stage": L.SQL}, "", "", False),
+        ({"journey": "tour", "stage": L.MQL}, {"stage": L.SQL}, "", "stage is sql now, was mql", True),
+        ({"journey": "tour", "stage": None}, {"stage": None}, "", "", False),
+        ({"at": NOW - timedelta(days=7)}, {}, "", "ran its course", False),
+        ({"at": NOW - timedelta(days=7)}, {"until": ("guides",)}, "", "its `until` holds", False),
+        ({"journey": "gone"}, {}, "", "the journey is not in the configuration any more", False),
+        ({}, {"holds": ("tour",)}, "", "moved on to tour", True),
+        ({}, {"holds": ("tour",), "kept_out": frozenset({"tour"})}, "", "", False),
+        ({}, {"holds": ()}, "", "", False),
+        ({"journey": "stuck", "track": "other"}, {"holds": ("guides",)}, "", "", False),
+        ({"journey": "stuck", "track": "other"}, {"until": ("stuck",)}, "", "its `until` holds", False),
+        ({"variant": "dropped"}, {"until": ("guides",)}, "", "its `until` holds", False),
+        ({"state": EnrolmentState.UNCERTAIN}, {"until": ("guides",)}, "", "its `until` holds", True),
+        ({"state": EnrolmentState.CALLING}, {"until": ("guides",)}, "", "", False),
+        ({"state": EnrolmentState.REFUSED}, {"until": ("guides",)}, "", "", False),
+        ({"left_at": NOW}, {"until": ("guides",)}, "", "", False),
+        ({"own": False}, {"until": ("guides",)}, "", "", False),
+    ],
+)
+def test_a_journey_ends_for_one_stated_reason_and_the_platform_is_told_where_it_has_to_act(
+    row: dict[str, Any], person: dict[str, Any], left: str, why: str, tell: bool
+) -> None:
+    matcher = Matcher(ENDS)
+    given: dict[str, Any] = {"journey": "guides", "state": EnrolmentState.DONE, "at": NOW - timedelta(days=1)}
+    standing = matcher.standing(Past(**given | {"entry": 1} | row), (), NOW)
+    situation = Situation(**{"holds": (standing.journey,), "rows": (standing,)} | person)
+    ended = matcher.endings(situation, left)
+    assert [(one.place, one.why, one.tell) for one in ended.exits] == ([(0, why, tell)] if why else [])
+    was_in = standing.inside and standing.own
+    assert ended.inside == ((standing.journey,) if was_in and not why else ())
+    (then,) = ended.then.rows
+    if why:
+        assert (then.inside, then.over, then.left) == (False, True, True)
+        assert then.rests is (standing.journey == "tour")
+    else:
+        assert ended.then == situation
+
+
+def test_what_ended_ends_alone_and_makes_room_at_once_but_for_its_rest() -> None:
+    matcher = Matcher(ENDS)
+    rows = tuple(
+        matcher.standing(Past(name, 1, EnrolmentState.DONE, NOW - timedelta(days=6), track, stage=L.MQL), (), NOW)
+        for name, track in (("stuck", "other"), ("tour", "main"))
+    )
+    ended = matcher.endings(Situation(("guides", "stuck"), rows, stage=L.SQL), "")
+    assert [(one.place, one.why) for one in ended.exits] == [(1, "stage is sql now, was mql")]
+    assert ended.inside == ("stuck",)
+    assert matcher.match(ended.then)[1]["guides"] == "left in peace after tour"
+    later = ended.then._replace(rows=tuple(row._replace(recent=False) for row in ended.then.rows))
+    assert matcher.match(later)[1]["guides"] == "rests after tour"
+
+
+def test_of_rows_that_stand_in_the_way_the_newest_is_named_and_what_was_had_goes_before_what_was_refused() -> None:
+    refused = past("first", days=3, state=EnrolmentState.REFUSED)
+    cancelled = past("first", days=1, state=EnrolmentState.CANCELLED, entry=2)
+    why = match_all(NURTURE, ["first"], [refused, cancelled])[1]["first"]
+    assert why == "cancelled lately, tried again after the quiet time"
+    had = past("first", days=40, entry=1)
+    assert match_all(NURTURE, ["first"], [had, refused])[1]["first"] == "had it before"
+    assert match_all(NURTURE, ["first"], [refused, past("second", days=400)])[1]["first"] != "had it before"
+
+
+@pytest.mark.parametrize(
+    ("policy", "given", "enters"),
+    [
+        ({"re_enter": "never"}, {}, False),
+        ({"re_enter": "after_exit"}, {}, True),
+        ({"re_enter": "after_exit"}, {"lasts": "60d"}, False),  # in it still
+        ({"re_enter": "new_reason"}, {}, True),
+        ({"re_enter": "new_reason", "grounds": ("pricing",)}, {}, False),
+        ({"re_enter_after": "40d"}, {}, True),
+        ({"re_enter_after": "41d"}, {}, False),
+    ],
+)
+def test_a_journey_is_entered_again_by_its_policy(policy: dict[str, Any], given: dict[str, Any], enters: bool) -> None:
+    had = policy.pop("grounds", ("form",))
+    one = {"name": "first", "when": {"stage": "mql"}, "mailchimp": {"tag": "first"}} | policy | given
+    matcher = Matcher(Nurture.model_validate({"journeys": [one]}))
+    row = past("first", days=40)._replace(grounds=frozenset(had))
+    found, why = matcher.match(Situation(("first",), (matcher.standing(row, ("pricing",), NOW),)))
+    assert [each.entry for each in found] == ([2] if enters else [])
+    assert why.get("first", "") in (("",) if enters else ("had it before", "in first"))
 
 
 rows = st.lists(

@@ -6,8 +6,9 @@ from datetime import datetime, timedelta
 import pytest
 
 from leadbridge import clock
-from leadbridge.store import Store, inbox, leases, policies
-from tests.helpers.store_people import NOW
+from leadbridge.store import Store, enrolments, inbox, leases, policies
+from leadbridge.types import EnrolmentState
+from tests.helpers.store_people import NOW, person
 
 HOUR = timedelta(hours=1)
 
@@ -49,6 +50,27 @@ def test_a_name_held_by_the_dead_is_taken(store: Store, set_clock: Callable[[dat
         assert new is not None
         assert leases.take(tx, "pull", "other") is None
         assert (leases.mine(tx, "pull", old), leases.mine(tx, "pull", new)) == (False, True)
+
+
+def test_an_enrolment_that_was_wished_for_before_is_claimed_and_one_put_off_waits(
+    store: Store, set_clock: Callable[[datetime], None]
+) -> None:
+    set_clock(NOW)
+    with store.writing() as tx:
+        people = [person(tx, "1"), person(tx, "2")]
+        day = timedelta(days=1)
+        wishes = [
+            enrolments.Intent(who, "guides", 1, "mailchimp", f"p{who}@acme.example", "", "", NOW + day)
+            for who in people
+        ]
+        enrolments.intend(tx, wishes, NOW)
+        claims = enrolments.claim_enrolments(tx, [EnrolmentState.WANTED], limit=9, owner="w", now=NOW)
+        enrolments.release(tx, claims[:1])
+        enrolments.release(tx, claims[1:], NOW + HOUR)
+    set_clock(NOW - HOUR)
+    with store.writing() as tx:
+        found = enrolments.claim_enrolments(tx, [EnrolmentState.WANTED], limit=9, owner="w", now=NOW - HOUR)
+        assert [row.id for row in found] == [claims[0].id]
 
 
 def test_the_policy_decided_last_is_in_force_and_a_canary(store: Store) -> None:

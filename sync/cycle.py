@@ -67,7 +67,7 @@ def act(parts: Parts, *, tell: Tell = quiet, rung: Callable[[], bool] = lambda: 
         if rung():
             _score(parts, done, tell)
 
-    if parts.platform and parts.platform.specs():
+    if parts.platform and parts.platform.shows():
         done.members = write_back.write_back(store, parts.platform, owner=owner, tell=between)
     if parts.platform:  # before anybody enters once more; also while nurture is switched off
         done.exits = leave.tell_exits(store, parts.platform, parts.scorer.matcher)

@@ -9,12 +9,14 @@ from hypothesis import strategies as st
 from leadbridge.columns import micros
 from leadbridge.conditions import holds
 from leadbridge.config.schema import Config
+from leadbridge.config.scores import Rule
 from scoring.behaviour import compile_behaviour, measured
 from scoring.compile import compile_model
 from scoring.engine import score, score_facts
 from scoring.frames import People, activities_frame, people_frame
 from scoring.horizon import NEVER, clockwork, unchanged_until
 from tests.scoring.drawn import AT, LISTS, TYPES, audiences, raw_models
+from tests.scoring.predict.test_predict_likely import trained
 from tests.scoring.reference import Did
 from tests.scoring.test_scoring_against_oracle import Audience
 
@@ -121,3 +123,27 @@ def test_what_the_arithmetic_does_not_cover_is_looked_at_every_day() -> None:
     both = model(half_life="365d", exclusive="one")
     both["rules"].append(both["rules"][0] | {"name": "other", "points": -20})
     assert one(both, ("page_view", timedelta(0))) == DAY
+
+
+@settings(max_examples=150, deadline=None, derandomize=True)
+@given(
+    st.sampled_from([-0.3, -0.02, 0.05, 0.3]),
+    st.sampled_from(["7d", "30d", "365d"]),
+    st.lists(st.sampled_from([0, 1, 6, 20, 90]), min_size=1, max_size=4),
+    st.sampled_from([0.3, 0.9, 1.0]),
+)
+def test_nor_does_a_trained_probability_before_its_instant(
+    weight: float, half_life: str, ages: list[int], part: float
+) -> None:
+    """The points of the rule itself hardly move; what they say of the outcome does."""
+    lead = model(points=1, half_life=half_life)
+    rule = lead["rules"][0]
+    learned = {"rule": "pages", "text": Rule.model_validate(rule).text, "weight": weight * 10, "error": 0.1, "low": 0.0,
+               "high": 3.0, "typical": 1.0, "given": 9}  # fmt: skip
+    lead["categories"]["likely"] = {"max": 90, "model": trained(weights=[learned])}
+    audience: Audience = [({}, [Did("page_view", AT - age * DAY, {}) for age in ages])]
+    config = configured(lead, stages={"sql": {"when": {"score.lead.likely": {"at_least": 60}}}})
+    now, (end,) = seen(config, audience, AT)
+    wait = min(end - micros(AT), LONG // timedelta(microseconds=1))
+    then, _ = seen(config, audience, AT + timedelta(microseconds=max(0, int(wait * part) - 1)))
+    assert then == now

@@ -69,12 +69,12 @@ def test_nothing_is_made_of_more_than_was_seen_in_training() -> None:
 
 
 def test_what_lost_in_its_group_still_tells() -> None:
-    grouped = [rule | ({"exclusive": "one"} if rule["name"] != "pages" else {}) for rule in RULES]
-    deputy = trained()
+    rules = [RULES[0], RULES[1] | {"points": 12}, RULES[2]]  # the deputy's are more
+    grouped = [rule | ({"exclusive": "one"} if rule["name"] != "pages" else {}) for rule in rules]
     both: dict[str, Value] = {"job_title": "boss", "country": "spain"}
-    alone, beside = (next(scored(config(deputy, rules), both).scores()) for rules in (RULES, grouped))
-    assert alone.categories["likely"] == beside.categories["likely"]
-    assert (alone.categories["fit"], beside.categories["fit"]) == (18, 10)
+    alone, beside = (next(scored(config(trained(rules), each), both).scores()) for each in (rules, grouped))
+    assert alone.categories["likely"] == beside.categories["likely"] == pytest.approx(30)  # bosses they are
+    assert (alone.categories["fit"], beside.categories["fit"]) == (22, 12)
 
 
 def test_whom_the_score_does_not_apply_to_has_no_probability() -> None:

@@ -98,7 +98,9 @@ def add_activities(tx: Connection, rows: Sequence[Activity], now: datetime) -> A
     people = [row.person_id for row in stored]
     gained = set(people) - {None}
     note_changes(tx, gained)
-    machine_events.judge_again(tx, list(unique.values()), gained)
+    machine_events.judge_again(
+        tx, list(unique.values()), {key: person for key, person in owner.items() if person in gained}
+    )
     return Added(gained, len(people), len(rows) - len(people), people.count(None))
 
 

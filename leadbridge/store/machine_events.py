@@ -8,9 +8,10 @@ from collections import Counter, defaultdict
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime
+from itertools import pairwise
 from typing import Any
 
-from sqlalchemy import Connection, Text, and_, bindparam, or_, select, type_coerce, update
+from sqlalchemy import Connection, Text, bindparam, or_, select, type_coerce, update
 
 from leadbridge.machines import (
     ARRIVES,
@@ -39,6 +40,9 @@ _ROWS = 5_000  # that are Python objects at one time
 NEAR = 2 * ARRIVES
 """No evidence about an event is further from it than this, but for pages seen long before."""
 
+SPELLS = 16
+"""In so many stretches of time new activities are judged at most: each costs a look at the store."""
+
 
 def marked(tx: Connection, rows: Sequence[Activity]) -> list[Activity]:
     """The same, with what these rows by themselves show to be machines' marked so."""
@@ -57,13 +61,23 @@ def marked(tx: Connection, rows: Sequence[Activity]) -> list[Activity]:
     return found
 
 
-def judge_again(tx: Connection, new: Sequence[Activity], people: Collection[int]) -> None:
-    """Judge what is stored near these new activities, of the people who have them and of subjects nobody has yet."""
-    telling = [row for row in new if row.kind in OF_MAIL or row.kind is ActivityKind.PAGE_VIEW]
-    if not telling:
-        return
-    low, high = min(row.at for row in telling), max(row.at for row in telling)
-    subjects = {clean_key(row.subject) for row in telling if row.kind in OF_MAIL}
+def judge_again(tx: Connection, new: Sequence[Activity], owner: Mapping[str, int]) -> None:
+    """Judge what is stored near these new activities: of their subjects' owners, and of subjects nobody has yet."""
+    for rows in _spells([row for row in new if row.kind in OF_MAIL or row.kind is ActivityKind.PAGE_VIEW]):
+        keys = {clean_key(row.subject) for row in rows}
+        subjects = {clean_key(row.subject) for row in rows if row.kind in OF_MAIL}
+        _judge(tx, {owner[key] for key in keys if key in owner}, subjects, rows[0].at, rows[-1].at)
+
+
+def _spells(rows: Sequence[Activity]) -> Iterator[Sequence[Activity]]:
+    """The rows in order of time, cut where nothing happened for longest: what is between is not read for nothing."""
+    rows = sorted(rows, key=lambda row: row.at)
+    gaps = sorted(((after.at - row.at, n) for n, (row, after) in enumerate(pairwise(rows), 1)), reverse=True)
+    cuts = sorted(n for gap, n in gaps[: SPELLS - 1] if gap > 4 * NEAR)
+    yield from (rows[begin:end] for begin, end in pairwise([0, *cuts, len(rows)]) if begin < end)
+
+
+def _judge(tx: Connection, people: Collection[int], subjects: Collection[str], low: datetime, high: datetime) -> None:
     groups = _stored(tx, people, subjects, low, high)
     undecided = [person for person, rows in groups.items() if isinstance(person, int) and pairs(_events(rows))]
     pages, networks = _pages(tx, undecided, low, high), machine_networks(tx)
@@ -117,16 +131,18 @@ def _stored(
 ) -> dict[int | str, list[_Stored]]:
     """Events of mail about this time, by person, or by subject where nobody has it yet."""
     columns = activities.c
-    strangers = and_(columns.person_id.is_(None), among(tx, columns.subject, sorted(subjects)))
     query = (
         select(columns.id, columns.person_id, columns.subject, columns.kind, columns.at, columns.source,
                columns.attributes)
-        .where(or_(among(tx, columns.person_id, sorted(people)), strangers))
         .where(columns.kind.in_(sorted(OF_MAIL)), columns.at.between(low - 2 * NEAR, high + 2 * NEAR))
         .order_by(columns.at, columns.id)
     )  # fmt: skip
+    known = query.where(among(tx, columns.person_id, sorted(people)))
+    strangers = query.where(columns.person_id.is_(None), among(tx, columns.subject, sorted(subjects)))
+    # Not in one query: with "or" no index would serve both the person and the time.
+    asked = [one for one, whose in ((known, people), (strangers, subjects)) if whose]
     found: dict[int | str, list[_Stored]] = defaultdict(list)
-    for row in tx.execute(query):
+    for row in (row for one in asked for row in tx.execute(one)):
         kind = ActivityKind(row.kind)
         owner = row.subject if row.person_id is None else row.person_id
         found[owner].append(_Stored(row.id, kind, row.attributes, event(kind, row.at, row.source, row.attributes)))

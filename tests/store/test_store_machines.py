@@ -2,9 +2,11 @@
 
 import itertools
 from datetime import timedelta
+from typing import Any
 
 import pytest
 
+from leadbridge import machines
 from leadbridge.machines import EVIDENCE
 from leadbridge.store import Store, activities, leads, machine_events, open_store
 from leadbridge.types import Activity, email_key
@@ -65,6 +67,28 @@ def test_the_verdict_does_not_depend_on_how_events_are_cut_and_repeats_change_no
         with store.writing() as tx:
             assert activities.add_activities(tx, [row], NOW).new == 0
     assert sorted(kinds(store, ada)) == sorted(want)
+
+
+def test_what_comes_together_from_far_apart_is_judged_by_what_is_near_each_and_nothing_else_is_read(
+    store: Store, ada: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ago = -86400.0 * 100
+    with store.writing() as tx:
+        activities.add_activities(tx, [did(K.EMAIL_OPENED, 3600.0 * n * -4) for n in range(1, 590)], NOW)
+        early = [did(K.EMAIL_CLICKED, ago + n, url=url) for n, url in enumerate("ab")]
+        activities.add_activities(tx, [*early, *clicks(links="ab")], NOW)
+    read: list[K] = []
+
+    def seen(kind: K, *told: Any) -> machines.MailEvent:
+        read.append(kind)
+        return machines.event(kind, *told)
+
+    monkeypatch.setattr(machine_events, "event", seen)
+    with store.writing() as tx:
+        late = [did(K.EMAIL_CLICKED, seconds, url="c") for seconds in (ago + 2, 2.0)]
+        activities.add_activities(tx, late, NOW)
+    assert sorted(set(kinds(store, ada))) == ["email_opened", "machine_clicked"]
+    assert len(read) < 20
 
 
 def test_a_page_view_that_comes_late_gives_a_click_back_to_the_person(store: Store, ada: int) -> None:

@@ -237,7 +237,7 @@ class ScoreModel(Section):
         trained = [(label, each.model) for label, each in self.categories.items() if each.model is not None]
         if len(trained) > 1:
             raise across(f"{trained[0][0]} and {trained[1][0]} both have a model; keep one of them", "categories")
-        texts = {rule.name: rule.text for rule in self.rules}
+        texts = {rule.name: rule.text for rule in self.rules} if trained else {}
         for label, model in trained:
             if given := [rule.name for rule in self.rules if rule.category == label]:
                 raise across(

@@ -14,7 +14,7 @@ from leadbridge.config.nurture import Journey, MailchimpTrigger, Nurture, Pressu
 from leadbridge.types import BuyerJourney, EnrolmentState, LifecycleStage
 from nurture.buyer_journey import phases
 from nurture.holdout import held_out
-from nurture.journeys import TAKEN, Match, Matcher, Past, Situation, Standing
+from nurture.journeys import TAKEN, WAITING, Match, Matcher, Past, Situation, Standing
 from nurture.segments import expand
 
 NOW = datetime(2026, 11, 22, 12, tzinfo=UTC)
@@ -175,6 +175,27 @@ def test_what_time_says_changes_at_its_instant_and_neither_before_nor_after(
     assert said(then) is said(then - MOMENT) is (not until_then)
 
 
+@pytest.mark.parametrize("state", sorted(EnrolmentState))
+def test_who_waits_is_in_it_however_long_and_who_was_turned_away_never(state: EnrolmentState) -> None:
+    for days in (0, 400):
+        row = TIMED.standing(Past("timed", 1, state, NOW - timedelta(days=days)), (), NOW)
+        had_lately = state in (EnrolmentState.DONE, EnrolmentState.UNCERTAIN) and days == 0
+        assert row.inside is row.counts is (state in WAITING or had_lately)
+
+
+def test_news_is_a_rule_that_gives_points_now_and_did_not_then_for_a_journey_that_asks() -> None:
+    asks = journey("first").model_copy(update={"re_enter": "new_reason"})
+    matcher = Matcher(Nurture(journeys=[asks, journey("second")]))
+
+    def news(name: str, then: set[str], now: set[str]) -> bool:
+        return matcher.standing(past(name, days=40)._replace(grounds=frozenset(then)), now, NOW).news
+
+    assert news("first", {"form"}, {"form", "pricing"})
+    assert not news("first", {"form", "pricing"}, {"form"})
+    assert not news("first", {"form"}, {"form"})
+    assert not news("second", {"form"}, {"form", "pricing"})
+
+
 @pytest.mark.parametrize("state", sorted(TAKEN))
 def test_who_left_rests_from_then_on_and_is_not_in_it_any_more(state: EnrolmentState) -> None:
     def after(left_at: datetime) -> Standing:
@@ -197,6 +218,20 @@ def test_a_journey_with_a_new_name_counts_entries_under_both_names() -> None:
     assert found.entry == 6
 
 
+def test_what_was_had_under_a_name_that_is_another_journeys_now_stands_in_nobodys_way() -> None:
+    found = match(NURTURE, {"first"}, [past("other", days=300)._replace(name="first")], ())
+    assert found is not None
+    assert (found.journey.name, found.entry) == ("first", 2)
+
+
+def test_who_is_in_a_journey_that_has_changed_its_track_does_not_enter_it_once_more() -> None:
+    again = journey("first").model_copy(update={"re_enter": "after_exit", "lasts": 60 * 86_400.0})
+    inside = past("first", days=40)._replace(track="as it was called then")
+    assert match_all(Nurture(journeys=[again]), ["first"], [inside])[1] == {"first": "had it before"}
+    gone = inside._replace(left_at=NOW - timedelta(days=1))
+    assert [one.entry for one in match_all(Nurture(journeys=[again]), ["first"], [gone])[0]] == [2]
+
+
 def test_of_the_tracks_each_is_looked_at_alone_and_the_first_of_the_highest_priority_goes_first() -> None:
     one, other = NURTURE.journeys
     third, fourth = (journey(name).model_copy(update={"track": "events"}) for name in ("third", "fourth"))
@@ -207,6 +242,22 @@ def test_of_the_tracks_each_is_looked_at_alone_and_the_first_of_the_highest_prio
     found, why = match_all(nurture, ("first", "second", "third", "fourth"), [past("first", days=1)])
     assert [each.journey.name for each in found] == ["third"]
     assert why["second"] == "in first"
+
+
+@pytest.mark.parametrize("stage", [None, *LifecycleStage])
+@pytest.mark.parametrize("only_low", [False, True])
+@pytest.mark.parametrize("phase", [None, *BuyerJourney])
+def test_customers_get_no_awareness_mail_and_who_did_nothing_that_commits_no_decision_mail(
+    stage: LifecycleStage | None, only_low: bool, phase: BuyerJourney | None
+) -> None:
+    nurture = Nurture(journeys=[journey("first").model_copy(update={"phase": phase})])
+    found, why = match_all(nurture, ["first"], stage=stage, only_low=only_low)
+    if phase is BuyerJourney.AWARENESS and stage in (LifecycleStage.CUSTOMER, LifecycleStage.EVANGELIST):
+        assert why == {"first": "customers get no awareness mail"}
+    elif phase is BuyerJourney.DECISION and only_low:
+        assert why == {"first": "did nothing yet that commits to anything"}
+    else:
+        assert [one.journey.name for one in found] == ["first"]
 
 
 def test_what_one_journey_is_about_to_offer_no_other_offers_and_the_first_that_offered_it_may_again() -> None:

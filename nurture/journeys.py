@@ -258,13 +258,12 @@ class Matcher:
         exits: list[Exit] = []
         inside: list[str] = []
         rows = list(person.rows)
-        own = person._replace(rows=tuple(row for row in rows if row.own))
         for place, row in enumerate(person.rows):
             if not row.own:
                 continue
             journey = self._configured.get(row.journey)
             ends = row.state in (S.DONE, S.UNCERTAIN) and not row.left
-            why = (left or self._ending(journey, row, own)) if ends else ""
+            why = (left or self._ending(journey, row, person)) if ends else ""
             if why:
                 can_tell = _exit_tag(journey, row) is not None
                 exits.append(Exit(place, why, tell=can_tell and not left and not row.over))
@@ -292,7 +291,10 @@ class Matcher:
         return ""
 
     def _moved_on(self, journey: Journey, person: Situation) -> str:
-        """The journey of the same track that fits now that this one no longer does; empty when none does."""
+        """The journey of the same track that fits now that this one no longer does; empty when none does.
+
+        One that somebody else with their address had is none: whoever left for it would be in no journey at all.
+        """
         others = (one for one in self._tracks[journey.track] if one is not journey)
         return next((one.name for one in others if not self._refusal(one, person)), "")
 

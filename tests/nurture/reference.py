@@ -213,12 +213,12 @@ def _quiet(nurture: Nurture) -> timedelta:
     return timedelta(seconds=nurture.pressure.quiet_after_enrolment)
 
 
-def endings(nurture: Nurture, person: Candidate, left: str, at: datetime) -> list[Exit]:
-    """Which of the person's journeys are over now, and why. `left`: why they may not be mailed any more, if so."""
+def endings(nurture: Nurture, person: Candidate, own: Collection[int], left: str, at: datetime) -> list[Exit]:
+    """Which of the person's own journeys are over now, and why. `left`: why they may not be mailed any more, if so."""
     configured = {journey.name: journey for journey in nurture.journeys}
     found = []
     for row in person.past:
-        if row.state not in (S.DONE, S.UNCERTAIN) or row.left_at is not None:
+        if row.id not in own or row.state not in (S.DONE, S.UNCERTAIN) or row.left_at is not None:
             continue
         journey = configured.get(row.journey)
         why = left or _ending(nurture, journey, row, person, at)

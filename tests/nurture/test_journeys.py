@@ -232,6 +232,21 @@ def test_who_is_in_a_journey_that_has_changed_its_track_does_not_enter_it_once_m
     assert [one.entry for one in match_all(Nurture(journeys=[again]), ["first"], [gone])[0]] == [2]
 
 
+def test_a_journey_is_known_by_how_it_starts_in_every_spelling_and_lasts_the_quiet_time_once_it_is_gone() -> None:
+    step = "customer-journeys/journeys/12/steps/34/actions/trigger"
+    demo = {
+        "name": "demo",
+        "when": {"stage": "mql"},
+        "mailchimp": {"trigger": f"https://us1.api.mailchimp.com/3.0/{step}"},
+    }
+    matcher = Matcher(Nurture.model_validate({"journeys": [demo]}))
+    assert matcher.name_now(f"https://us7.api.mailchimp.com/3.0/{step}", "as before") == "demo"
+    assert matcher.way_now(f"/{step}", "as before", "") == "demo"
+    assert matcher.name_now("another tag", "as before") == "as before"
+    gone = [matcher.standing(past("as before", days=days), (), NOW) for days in (6, 7)]
+    assert [(row.inside, row.over) for row in gone] == [(True, False), (False, True)]
+
+
 def test_of_the_tracks_each_is_looked_at_alone_and_the_first_of_the_highest_priority_goes_first() -> None:
     one, other = NURTURE.journeys
     third, fourth = (journey(name).model_copy(update={"track": "events"}) for name in ("third", "fourth"))
@@ -268,6 +283,9 @@ def test_what_one_journey_is_about_to_offer_no_other_offers_and_the_first_that_o
     assert why["second"] == "was offered book already"
     waiting = [past("first", days=0, state=EnrolmentState.WANTED)]
     assert match_all(nurture, BOTH, waiting)[1]["second"] == "was offered book already"
+    waiting = [past("second", days=0, state=EnrolmentState.WANTED)._replace(track="events")]
+    found, _ = match_all(nurture, BOTH, waiting, offered=(("book", "first"),))
+    assert [each.journey.name for each in found] == ["first"]
     found, why = match_all(nurture, BOTH, offered=(("book", "second"),))
     assert [each.journey.name for each in found] == ["second"]
     assert why["first"] == "was offered book already"
@@ -307,6 +325,8 @@ L = LifecycleStage
         ({}, {"holds": ("tour",)}, "", "moved on to tour", True),
         ({}, {"holds": ("tour",), "kept_out": frozenset({"tour"})}, "", "", False),
         ({}, {"holds": ()}, "", "", False),
+        ({}, {"holds": ("guides", "tour")}, "", "", False),
+        ({"variant": "dropped"}, {"holds": ("tour",)}, "", "", False),
         ({"journey": "stuck", "track": "other"}, {"holds": ("guides",)}, "", "", False),
         ({"journey": "stuck", "track": "other"}, {"until": ("stuck",)}, "", "its `until` holds", False),
         ({"variant": "dropped"}, {"until": ("guides",)}, "", "its `until` holds", False),
@@ -334,6 +354,15 @@ def test_a_journey_ends_for_one_stated_reason_and_the_platform_is_told_where_it_
         assert then.rests is (standing.journey == "tour")
     else:
         assert ended.then == situation
+
+
+def test_nobody_leaves_a_journey_for_one_that_somebody_else_with_their_address_had() -> None:
+    matcher = Matcher(ENDS)
+    mine = Past("guides", 1, EnrolmentState.DONE, NOW - timedelta(days=1))
+    others = Past("tour", 1, EnrolmentState.DONE, NOW - timedelta(days=400), own=False)
+    rows = tuple(matcher.standing(row, (), NOW) for row in (others, mine))
+    ended = matcher.endings(Situation(("tour",), rows), "")
+    assert (ended.exits, ended.inside) == ((), ("guides",))
 
 
 def test_what_ended_ends_alone_and_makes_room_at_once_but_for_its_rest() -> None:

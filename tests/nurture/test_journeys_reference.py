@@ -1,6 +1,5 @@
 """Matching by situations says of everybody what matching in its plainest form says (`reference`)."""
 
-from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -114,10 +113,12 @@ def test_a_situation_ends_as_the_person_in_it_does(
         dict.fromkeys(holds, True), plain, kept_out, dict.fromkeys(until, True), grounds, stage, only_low, offered,
         withheld,
     )  # fmt: skip
-    own = replace(person, past=[row for row in plain if past[row.id].own])
-    exits = reference.endings(nurture, own, left, NOW)
+    own = [row.id for row in plain if past[row.id].own]
+    exits = reference.endings(nurture, person, own, left, NOW)
     over = {one.row for one in exits}
-    inside = [row.journey for row in own.past if row.id not in over and reference.is_in(nurture, row, NOW)]
+    inside = [
+        row.journey for row in plain if row.id in own and row.id not in over and reference.is_in(nurture, row, NOW)
+    ]
     entered, why = reference.match(nurture, person.after(over, NOW), NOW)
 
     matcher = Matcher(nurture)

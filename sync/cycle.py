@@ -3,6 +3,7 @@
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
+from leadbridge.store import due
 from sync import accounts, day, enrol, events, leave, passes, pull, receivers, rescore, retry, write_back
 from sync.counting import add
 from sync.enrol import Enrolled
@@ -37,7 +38,8 @@ class Round:
     @property
     def paused(self) -> list[str]:
         """Connections that need an operator, in their own words."""
-        return [*self.written.paused, *self.members.paused, *self.handed.paused, *self.enrolled.paused]
+        told = [*self.written.paused, *self.members.paused, *self.handed.paused, *self.enrolled.paused]
+        return list(dict.fromkeys(told))
 
 
 def sync(parts: Parts, *, full: bool = False, tell: Tell = quiet) -> Round:
@@ -55,17 +57,17 @@ def sync(parts: Parts, *, full: bool = False, tell: Tell = quiet) -> Round:
 def act(parts: Parts, *, tell: Tell = quiet, rung: Callable[[], bool] = lambda: False) -> Round:
     """Work through what is waiting in the store: webhook events, rescoring, write-back, enrolment.
 
-    What comes while people are handed over and enrolled, which takes several calls for each, does not wait for the end
-    of that: where `rung` says so, it is scored and written back between two steps.
+    What comes meanwhile does not wait for the end of that, which may take minutes: where `rung` says so, it is scored
+    and written back between two steps.
     """
     done = Round()
     store, owner = parts.store, parts.owner
-    _score(parts, done, tell)
+    _score(parts, done, tell, rung)
 
     def between(what: str, count: int) -> None:
         tell(what, count)
         if rung():
-            _score(parts, done, tell)
+            _score(parts, done, tell, rung)
 
     if parts.platform and parts.platform.shows():
         done.members = write_back.write_back(store, parts.platform, owner=owner, tell=between)
@@ -80,17 +82,36 @@ def act(parts: Parts, *, tell: Tell = quiet, rung: Callable[[], bool] = lambda: 
     return done
 
 
-def _score(parts: Parts, done: Round, tell: Tell) -> None:
-    """From what came to scores that the CRMs show."""
+def _score(parts: Parts, done: Round, tell: Tell, rung: Callable[[], bool]) -> None:
+    """From what came to scores that the CRMs show: the hot signal first, then decay, then a pass over everybody."""
     store, owner = parts.store, parts.owner
-    add(done.events, events.work(store, parts.crms, owner=owner, wanted=parts.intake, tell=tell))
-    passes.note_rules(parts)
-    add(done.rescored, rescore.rescore(store, parts.scorer, parts.crms, parts.platform, owner=owner, tell=tell))
-    while passes.step(parts, done.rescored, tell=tell):  # a pass over everybody gives way to what is urgent
-        add(done.events, events.work(store, parts.crms, owner=owner, wanted=parts.intake, tell=tell))
-        more = rescore.rescore(store, parts.scorer, parts.crms, parts.platform, owner=owner, tell=tell)
+
+    def between(what: str, count: int) -> None:
+        tell(what, count)
+        if rung():
+            _hot(parts, done, tell)
+
+    def others() -> None:
+        more = rescore.rescore(store, parts.scorer, parts.crms, parts.platform, owner=owner, tell=between)
         add(done.rescored, more)
+
+    passes.note_rules(parts)
+    _hot(parts, done, tell)
+    others()
+    while passes.step(parts, done.rescored, tell=between):
+        _hot(parts, done, tell)
+        others()
     day.note(store, parts.crms)
     day.say_what_does_not_fit(store, parts.crms)
     for crm in parts.crms:
-        done.written.add(write_back.write_back(store, crm, owner=owner, tell=tell))
+        done.written.add(write_back.write_back(store, crm, owner=owner, tell=between))
+
+
+def _hot(parts: Parts, done: Round, tell: Tell) -> None:
+    """The way of the hot signal: the events that came, the people behind them, and what their records are to show."""
+    store, owner, lanes = parts.store, parts.owner, [due.Lane.HOT]
+    add(done.events, events.work(store, parts.crms, owner=owner, wanted=parts.intake, tell=tell))
+    more = rescore.rescore(store, parts.scorer, parts.crms, parts.platform, owner=owner, lanes=lanes, tell=tell)
+    add(done.rescored, more)
+    for crm in parts.crms:
+        done.written.add(write_back.write_back(store, crm, owner=owner, lanes=lanes, tell=tell))

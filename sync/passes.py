@@ -252,7 +252,7 @@ def _one_by_one(parts: Parts, people: Sequence[PersonId], at: datetime) -> int:
     """Somebody among these cannot be scored: as due, they are found and set aside (G8). Returns how many are due."""
     for start in range(0, len(people), rescore.BATCH):
         with parts.store.writing() as tx:
-            due.mark_due(tx, people[start : start + rescore.BATCH], at, due.Lane.BACKGROUND)
+            due.mark_due(tx, people[start : start + rescore.BATCH], at, due.Lane.BACKFILL)
     return len(people)
 
 

@@ -70,9 +70,10 @@ def rescore(
     platform: EmailPlatform | None,
     *,
     owner: str,
+    lanes: Sequence[due.Lane] = tuple(due.Lane),
     tell: Callable[[str, int], None] = lambda _what, _count: None,
 ) -> Rescored:
-    """Score everybody who is due. Killed anywhere, whoever was not saved is still due."""
+    """Score everybody in these lanes who is due. Killed anywhere, whoever was not saved is still due."""
     done = Rescored()
     _remember_models(store, scorer)
     _put_in_force(store, scorer)
@@ -80,7 +81,7 @@ def rescore(
         enrolments.expire(tx, clock.now())  # who waited in vain may be wished for anew, and not a day later
     while True:
         with store.writing() as tx:
-            claims = due.claim_due(tx, limit=BATCH, owner=owner, now=clock.replaced())
+            claims = due.claim_due(tx, limit=BATCH, owner=owner, lanes=lanes, now=clock.replaced())
         if not claims:
             return done
         if claims[0].attempts > leases.GIVEN_UP:  # claimed alone
@@ -213,8 +214,8 @@ def save(
         done.intents += wished.intents
         done.held_out += wished.held_out
         outlooks = [showing_journeys(outlook, wished.inside.get(outlook.person_id, ())) for outlook in outlooks]
-    quiet = frozenset(claim.person_id for claim in held if claim.lane == due.Lane.BACKGROUND)
-    writes, drifts = _want_writes(tx, scorer, crms, platform, loaded.rows, outlooks, quiet, at)
+    lanes = {claim.person_id: claim.lane for claim in held}
+    writes, drifts = _want_writes(tx, scorer, crms, platform, loaded.rows, outlooks, lanes, at)
     done.writes += writes
     done.drifting += len(drifts)
     due.settle_due(tx, held)
@@ -267,7 +268,7 @@ def _want_writes(
     platform: EmailPlatform | None,
     rows: Mapping[PersonId, lead_store.PersonRow],
     outlooks: Sequence[Outlook],
-    quiet: frozenset[PersonId],
+    lanes: Mapping[PersonId, due.Lane],
     at: datetime,
 ) -> tuple[int, dict[PersonId, datetime]]:
     """Put into the outbox what each record does not show yet; take out what it shows already.
@@ -275,9 +276,10 @@ def _want_writes(
     Returns how many records have to change, and until when whose small drift waits.
     """
     wanted, known = wishes.wishes(tx, crms, platform, rows, outlooks)
+    quiet = frozenset(person for person, lane in lanes.items() if lane >= due.Lane.BACKGROUND)
     waiting = wishes.drifting(tx, scorer.config, wanted, known, quiet, at)
     person_of = {wish.ref: wish.person_id for wish in wanted}
-    wanted = [wish for wish in wanted if wish.ref not in waiting]
+    wanted = [wish._replace(lane=lanes[wish.person_id]) for wish in wanted if wish.ref not in waiting]
     for ref in outbox.want(tx, wanted, at, known):
         metrics.WRITES_PAUSED.add(vendor=ref.vendor)
         log.error("record paused: it was written as often in an hour as it may be", record=ref.key)

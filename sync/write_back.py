@@ -59,9 +59,11 @@ def write_back(
     room: Crm | EmailPlatform,
     *,
     owner: str,
+    lanes: Sequence[due.Lane] = tuple(due.Lane),
     tell: Callable[[str, int], None] = lambda _what, _count: None,
 ) -> Written:
-    """Send every waiting write that is due to this vendor. Killed anywhere, what was not confirmed is sent again."""
+    """Send every write of these lanes that is due to this vendor, the most urgent first. Killed anywhere, what was not
+    confirmed is sent again."""
     done = Written()
     while True:
         with store.writing() as tx:
@@ -70,6 +72,7 @@ def write_back(
                 room.vendor,
                 limit=_at_once(tx, room),
                 owner=owner,
+                lanes=lanes,
                 now=clock.replaced(),
             )
         if not claims:
@@ -91,11 +94,13 @@ def write_back(
 
 
 def _at_once(tx: Connection, room: Crm | EmailPlatform) -> int:
-    """How many writes to claim: what one call carries, or many of a backlog."""
+    """How many writes to claim: what one call carries, or many of a backlog, which takes its time."""
     if not isinstance(room, Crm):
         return MEMBERS_AT_ONCE
     above = room.bulk_above
-    return BULK if above is not None and outbox.pending_writes(tx, room.vendor) > above else room.write_batch
+    if above is None or outbox.pending_writes(tx, room.vendor) <= above:
+        return room.write_batch
+    return room.write_batch if outbox.pending_writes(tx, room.vendor, lanes=[due.Lane.HOT]) else BULK
 
 
 def _write(room: Crm | EmailPlatform, claims: Sequence[outbox.ClaimedWrite]) -> Mapping[RecordRef, Settled]:

@@ -22,9 +22,10 @@ from leadbridge.store.tables import due
 class Lane(IntEnum):
     """Which due work goes first."""
 
-    HOT = 0
+    HOT = 0  # somebody did something just now
     NORMAL = 1
-    BACKGROUND = 2
+    BACKGROUND = 2  # nothing new is known of the person, only time went by
+    BACKFILL = 3  # everybody anew: a pass
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,7 +35,7 @@ class Claim:
     person_id: int
     version: int
     token: int
-    lane: Lane = Lane.NORMAL  # BACKGROUND: nothing new is known of the person, only time went by
+    lane: Lane = Lane.NORMAL
     attempts: int = 1  # this claim included, since anything last came of one
 
     @property
@@ -70,17 +71,23 @@ def mark_due_each(tx: Connection, at: Mapping[int, datetime], lane: int = Lane.N
 
 
 def claim_due(
-    tx: Connection, *, limit: int, owner: str, lease_seconds: float = SECONDS, now: datetime | None = None
+    tx: Connection,
+    *,
+    limit: int,
+    owner: str,
+    lanes: Sequence[Lane] = tuple(Lane),
+    lease_seconds: float = SECONDS,
+    now: datetime | None = None,
 ) -> list[Claim]:
     """Claim up to `limit` people who are due: by lane, then longest due first. A dead lease is claimed again.
 
-    Whoever was claimed by workers that died comes last and alone, so that somebody who cannot be scored without the
-    process ending takes nobody along. `now` stands in for the database's clock. Commit before working, so that others
-    see the claim.
+    Whoever was claimed by workers that died comes last of all lanes and alone, so that somebody who cannot be scored
+    without the process ending takes nobody along. `now` stands in for the database's clock. Commit before working, so
+    that others see the claim.
     """
     now = now or database_now(tx)
     claims: list[Claim] = []
-    for lane in Lane:
+    for lane in lanes:
         if limit > len(claims):
             rows = claim_rows(
                 tx, due, [due.c.lane == int(lane), due.c.due_at <= now, due.c.attempts < SUSPECT],
@@ -88,7 +95,7 @@ def claim_due(
                 limit=limit - len(claims), owner=owner, seconds=lease_seconds, now=now, counted=True,
             )  # fmt: skip
             claims += map(_claim, rows)
-    if not claims and limit:
+    if not claims and limit and set(lanes) == set(Lane):
         alone = claim_rows(
             tx, due, [due.c.due_at <= now, due.c.attempts >= SUSPECT], [due.c.attempts, due.c.due_at],
             limit=1, owner=owner, seconds=lease_seconds, now=now, counted=True,
@@ -110,7 +117,9 @@ def standing(tx: Connection, person_ids: Collection[int]) -> dict[int, tuple[int
 
 def quiet(tx: Connection, person_ids: Collection[int]) -> frozenset[int]:
     """Those of these people of whom nothing new is known: they are not due, or only because time has passed."""
-    told = select(due.c.person_id).where(among(tx, due.c.person_id, sorted(person_ids)), due.c.lane != Lane.BACKGROUND)
+    told = select(due.c.person_id).where(
+        among(tx, due.c.person_id, sorted(person_ids)), due.c.lane < int(Lane.BACKGROUND)
+    )
     return frozenset(person_ids).difference(tx.execute(told).scalars())
 
 
@@ -127,7 +136,7 @@ def seize(tx: Connection, before: Mapping[int, tuple[int, int] | None]) -> list[
     asked = [person for person in same if person in there]
     free = query.where(among(tx, due.c.person_id, asked), due.c.lease_until <= database_now(tx))
     rows = tuples(tx, free.order_by(due.c.person_id).with_for_update(skip_locked=True)) if asked else []
-    claims = [Claim(person, 0, _NO_ROW, Lane.BACKGROUND) for person in same if person not in there]
+    claims = [Claim(person, 0, _NO_ROW, Lane.BACKFILL) for person in same if person not in there]
     claims += [
         Claim(person, version, token, Lane(lane))
         for person, version, at, token, lane in rows

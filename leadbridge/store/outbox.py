@@ -8,7 +8,7 @@ slips in between.
 """
 
 from collections import defaultdict
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any, NamedTuple
@@ -17,6 +17,7 @@ from sqlalchemy import Connection, Row, Table, Text, delete, func, select, type_
 
 from leadbridge.store import quarantine
 from leadbridge.store.columns import from_json, to_json
+from leadbridge.store.due import Lane
 from leadbridge.store.engine import among, database_now, is_writing
 from leadbridge.store.leases import SECONDS, UNHELD, claim_rows, held_ids, renew_rows
 from leadbridge.store.rows import tuples, update_each, upsert
@@ -37,7 +38,7 @@ REASSERTED_AFTER = timedelta(minutes=2)
 """Somebody else changed a value of ours that has not moved since: it is set back at once twice in an hour, then a
 little later each time, so that two systems that copy each other do not use up the record's writes (G17)."""
 
-_RENEWED = ("person_id", "wanted", "version", "state", "attempts", "due_at")
+_RENEWED = ("person_id", "wanted", "version", "state", "attempts", "due_at", "lane")
 _HOUR = timedelta(hours=1)
 
 
@@ -48,6 +49,7 @@ class Wanted(NamedTuple):
     person_id: int
     values: Mapping[str, str]
     version: int  # of the person's scores and standing (`scores.versions`): only grows
+    lane: int = Lane.NORMAL
 
 
 @dataclass(frozen=True, slots=True)
@@ -125,8 +127,8 @@ def want(
 
     A version older than the one wished or confirmed last is passed over (G18), and so is, until something changes, what
     the vendor has refused. Where an earlier wish may have reached the vendor unconfirmed, its values are set again or
-    set back, so that the record ends as this wish has it. `known` is what `confirmed` says of these records, where this
-    transaction has read it already.
+    set back, so that the record ends as this wish has it. Of a wish that waits the more urgent lane stays. `known` is
+    what `confirmed` says of these records, where this transaction has read it already.
     """
     newest: dict[RecordRef, Wanted] = {}
     for wish in rows:
@@ -157,7 +159,8 @@ def want(
         elif wish.version == target.version:
             at = _set_back_at(target, now)
         attempts, due_at = (row.attempts, max(at, row.due_at)) if row is not None and tried else (0, at)
-        inserts.append((*ref, wish.person_id, values, wish.version, PENDING, attempts, due_at))
+        lane = min(row.lane, wish.lane) if row is not None and row.state == PENDING else wish.lane
+        inserts.append((*ref, wish.person_id, values, wish.version, PENDING, attempts, due_at, int(lane)))
     tx.execute(delete(write_backs).where(among(tx, write_backs.c.id, sorted(dropped))))
     upsert(
         tx,
@@ -176,17 +179,22 @@ def claim_writes(
     *,
     limit: int,
     owner: str,
+    lanes: Sequence[Lane] = tuple(Lane),
     lease_seconds: float = SECONDS,
     now: datetime | None = None,
 ) -> list[ClaimedWrite]:
-    """Claim what waits to be written to one vendor, longest due first. Commit before calling the vendor."""
+    """Claim what waits to be written to one vendor: by lane, then longest due first. Commit before calling it."""
     now = now or database_now(tx)
-    rows = claim_rows(
-        tx, write_backs,
-        [write_backs.c.state == PENDING, write_backs.c.vendor == vendor, write_backs.c.due_at <= now],
-        [write_backs.c.due_at, write_backs.c.id],
-        limit=limit, owner=owner, seconds=lease_seconds, now=now, counted=True,
-    )  # fmt: skip
+    rows: list[Row[Any]] = []
+    for lane in lanes:  # one after the other: so the index gives them in order, however many wait
+        if limit > len(rows):
+            rows += claim_rows(
+                tx, write_backs,
+                [write_backs.c.state == PENDING, write_backs.c.vendor == vendor, write_backs.c.lane == int(lane),
+                 write_backs.c.due_at <= now],
+                [write_backs.c.due_at, write_backs.c.id],
+                limit=limit - len(rows), owner=owner, seconds=lease_seconds, now=now, counted=True,
+            )  # fmt: skip
     return [
         ClaimedWrite(_ref(row), row.wanted, row.version, row.lease_token, row.person_id, row.attempts, row.id)
         for row in rows
@@ -307,19 +315,28 @@ def drop_writes(tx: Connection, refs: Collection[RecordRef]) -> None:
     tx.execute(delete(write_backs).where(among(tx, write_backs.c.id, ids)))
 
 
-def pending_writes(tx: Connection, vendor: str) -> int:
+def pending_writes(tx: Connection, vendor: str, *, lanes: Sequence[Lane] = tuple(Lane)) -> int:
     """How many records wait to be written at one vendor, claimed ones included."""
     return tx.execute(
         select(func.count())
         .select_from(write_backs)
-        .where(write_backs.c.state == PENDING, write_backs.c.vendor == vendor)
+        .where(write_backs.c.state == PENDING, write_backs.c.vendor == vendor, write_backs.c.lane.in_(lanes))
     ).scalar_one()
 
 
-def oldest_write(tx: Connection) -> datetime | None:
-    """Since when the longest waiting write is due; None when none is (reliability G14)."""
-    waiting = (write_backs.c.state == PENDING, write_backs.c.due_at <= database_now(tx))
-    return tx.execute(select(func.min(write_backs.c.due_at)).where(*waiting)).scalar()
+def oldest_write(tx: Connection, vendors: Iterable[str]) -> datetime | None:
+    """Since when the longest waiting write to one of these vendors is due; None when none is (reliability G14)."""
+    found: list[datetime | None] = [
+        tx.execute(
+            select(func.min(write_backs.c.due_at)).where(
+                write_backs.c.state == PENDING, write_backs.c.vendor == vendor, write_backs.c.lane == int(lane)
+            )
+        ).scalar()
+        for vendor in vendors
+        for lane in Lane  # each is a look at one end of the index, however many wait
+    ]
+    oldest = min((at for at in found if at is not None), default=None)
+    return oldest if oldest is not None and oldest <= database_now(tx) else None
 
 
 def _not_before(target: Confirmed, now: datetime) -> datetime:

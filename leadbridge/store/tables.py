@@ -207,11 +207,12 @@ write_backs = Table(
     _must("attempts", BigInteger, "0"),
     _must("due_at", Instant),
     *_lease(),
+    _must("lane", SmallInteger, "1"),  # that of the person when it was wished (`due.Lane`)
     UniqueConstraint("vendor", "object_type", "record_id"),
     **NEVER_REUSED,
 )
 Index("ix_write_backs_person_id", write_backs.c.person_id)
-Index("ix_write_backs_state", write_backs.c.state, write_backs.c.vendor, write_backs.c.due_at)
+Index("ix_write_backs_lane", *(write_backs.c[name] for name in ("state", "vendor", "lane", "due_at")))
 
 deliveries = Table(
     "deliveries",

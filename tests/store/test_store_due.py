@@ -117,7 +117,7 @@ def test_seized_is_whoever_stands_as_before_due_or_not(store: Store) -> None:
         before = {**dict.fromkeys(ids), **due.standing(tx, ids)}
         due.mark_due(tx, [marked, new], NOW)
         seized = due.seize(tx, before)
-        assert {claim.person_id: claim.lane for claim in seized} == {waiting: Lane.HOT, never: Lane.BACKGROUND}
+        assert {claim.person_id: claim.lane for claim in seized} == {waiting: Lane.HOT, never: Lane.BACKFILL}
         assert due.still_held(tx, seized) == seized
         due.mark_due(tx, [never], NOW)  # from here on
         due.settle_due(tx, seized)

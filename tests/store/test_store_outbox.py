@@ -11,6 +11,7 @@ import pytest
 from sqlalchemy import Connection
 
 from leadbridge.store import Store, leads, outbox, quarantine
+from leadbridge.store.due import Lane
 from leadbridge.store.outbox import ClaimedWrite, Wanted
 from leadbridge.types import RecordRef
 from tests.helpers.store_people import NOW, lead, person, ref
@@ -213,7 +214,43 @@ def test_the_longest_due_write_goes_first_and_each_vendor_has_its_own(store: Sto
         claims = outbox.claim_writes(tx, "hubspot", limit=10, owner="w")
         assert [claim.ref for claim in claims] == [ref("3"), ref("2")]
         assert outbox.pending_writes(tx, "mailchimp") == 1
-        assert outbox.oldest_write(tx) == NOW
+        assert outbox.oldest_write(tx, ["hubspot", "mailchimp"]) == NOW
+
+
+def test_the_hot_signal_is_written_before_decay_and_that_before_a_pass_however_long_they_wait(store: Store) -> None:
+    waiting = [("4", Lane.BACKFILL), ("3", Lane.BACKGROUND), ("2", Lane.NORMAL), ("1", Lane.HOT)]
+    with store.writing() as tx:
+        ada = person(tx, "1")
+        for minutes, (number, lane) in enumerate(waiting):
+            outbox.want(tx, [Wanted(ref(number), ada, {"score": "1"}, 1, lane)], NOW + timedelta(minutes=minutes))
+        hot = outbox.claim_writes(tx, "hubspot", limit=1, owner="w", lanes=[Lane.HOT])
+        rest = [outbox.claim_writes(tx, "hubspot", limit=limit, owner="w") for limit in (2, 2)]
+        assert [[claim.ref for claim in some] for some in (hot, *rest)] == [
+            [ref("1")],
+            [ref("2"), ref("3")],
+            [ref("4")],
+        ]
+        assert outbox.pending_writes(tx, "hubspot", lanes=[Lane.HOT, Lane.BACKFILL]) == 2
+
+
+def test_a_wish_that_waits_keeps_the_more_urgent_lane_until_it_is_written(store: Store) -> None:
+    with store.writing() as tx:
+        ada = person(tx, "1")
+
+        def want(version: int, lane: Lane) -> None:
+            outbox.want(tx, [Wanted(ref("1"), ada, {"score": str(version)}, version, lane)], NOW)
+
+        def hot() -> list[ClaimedWrite]:
+            return outbox.claim_writes(tx, "hubspot", limit=1, owner="w", lanes=[Lane.HOT], now=FAR)
+
+        want(1, Lane.BACKFILL)
+        assert hot() == []
+        want(2, Lane.HOT)
+        want(3, Lane.BACKGROUND)
+        (write,) = hot()
+        outbox.settle_written(tx, [write], NOW)
+        want(4, Lane.BACKGROUND)
+        assert hot() == []
 
 
 def test_a_record_written_six_times_in_an_hour_pauses_and_says_so(store: Store) -> None:
@@ -262,7 +299,7 @@ def test_a_record_that_moved_is_wished_nothing_more(store: Store) -> None:
         desk.want(1, {"score": "40"})
         outbox.drop_writes(tx, [ref("1"), ref("2")])
         assert outbox.pending_writes(tx, "hubspot") == 0
-        assert outbox.oldest_write(tx) is None
+        assert outbox.oldest_write(tx, ["hubspot", "mailchimp"]) is None
 
 
 def test_of_two_wishes_for_one_record_the_newer_counts(store: Store) -> None:

@@ -133,7 +133,7 @@ def did(person: int, days_ago: float, number: int, dice: np.random.Generator) ->
 def by_rows(parts: wiring.Parts) -> rescore.Rescored:
     """Score everybody the way single people are."""
     with parts.store.writing() as tx:
-        due.mark_due(tx, leads.all_person_ids(tx, 0, 1000), clock.now())
+        due.mark_due(tx, leads.all_person_ids(tx, 0, 1000), clock.now(), due.Lane.BACKFILL)
     return rescore.rescore(parts.store, parts.scorer, parts.crms, None, owner="rows")
 
 

@@ -91,6 +91,20 @@ def test_a_backlog_goes_in_bulk_and_a_trickle_by_the_call(sandbox: Sandbox, stor
     assert (calls("bulk.ingest.create"), calls("collections.update")) == (1, 1)
 
 
+def test_a_hot_signal_does_not_wait_for_a_backlog_in_bulk(sandbox: Sandbox, store: Store) -> None:
+    parts = parts_of(sandbox, store, bulk_write_above=250)
+    known = [lead(sandbox, n) for n in range(500)]
+    pull.pull(store, parts.crms, None, owner="w1")
+    with store.writing() as tx:
+        due.mark_due(tx, [person(store, known[-1])], clock.now(), due.Lane.HOT)
+    before = len(sandbox.world.journal)
+    assert cycle.act(parts).written.written == 500
+    calls = [call for call in list(sandbox.world.journal)[before:] if call.effects]
+    assert calls[0].operation == "collections.update"
+    assert {e.detail["id"] for e in calls[0].effects if e.detail.get("id")} == {known[-1]}
+    assert sum(call.operation == "bulk.ingest.create" for call in list(sandbox.world.journal)[before:]) == 1
+
+
 def test_who_was_deleted_is_no_longer_written_and_nobody_else_is_touched(sandbox: Sandbox, store: Store) -> None:
     parts, org = parts_of(sandbox, store), sandbox.salesforce
     gone, stays = lead(sandbox, 1), lead(sandbox, 2)

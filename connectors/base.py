@@ -139,6 +139,7 @@ class Crm(ABC):
     vendor: ClassVar[str]  # key in the configuration, and part of every RecordRef: "hubspot"
     people: frozenset[str]  # types of object that are read as people, as RecordRef spells them: "contact"
     write_batch: ClassVar[int]  # records one write call carries
+    read_batch: ClassVar[int] = 100  # records one call brings when everything is read
     topic: str | None = None  # the stream of changes it can be listened to on; None: it has none
     log: str | None = None  # of events, to be read afterwards; None: it has none, or it is not set up
     bulk_above: int | None = None  # more waiting writes than this may be handed over together; None: never

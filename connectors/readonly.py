@@ -9,8 +9,8 @@ Room = TypeVar("Room", Crm, EmailPlatform)
 
 READS = frozenset(
     """
-    vendor people write_batch bulk_above account pull_leads read_leads streams pull_activities changes missing specs
-    counted people_behind topic listen log pull_told faults by_hand read_tasks day count
+    vendor people write_batch read_batch bulk_above account pull_leads read_leads streams pull_activities changes
+    missing specs counted people_behind topic listen log pull_told faults by_hand read_tasks day count
     read_members repeatable entered can_leave pull_opt_outs read_activities shows
     """.split()  # noqa: SIM905 - as words they can be read
 )

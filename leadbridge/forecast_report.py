@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from rich.markup import escape
 from rich.table import Table
 
-from leadbridge.report import console
+from leadbridge.report import console, show_cost
 
 if TYPE_CHECKING:
     from sync.forecast import Crossings, Forecast, Spread
@@ -61,14 +61,7 @@ def show_forecast(found: Forecast, by: str | None) -> None:
             table.add_row(str(mover.before), str(mover.now), escape(mover.email), escape(mover.reasons))
         console.print(table)
     _show_drifting(found.drifting)
-    for vendor, calls in found.calls.items():
-        console.print(f"{vendor}: {found.writes[vendor]:,} records to write, {calls:,} calls at least", highlight=False)
-        if vendor in found.left:
-            left = f"{found.left[vendor]:,} of the day's calls are left to leadbridge"
-            fits = vendor not in found.too_many
-            console.print(
-                left if fits else f"[yellow]{left}: this does not fit, and would go on tomorrow[/]", highlight=False
-            )
+    show_cost(found.writes, found.cost)
 
 
 def _show_drifting(records: int) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from leadbridge.config.schema import Config
     from leadbridge.store.engine import Store
     from sync.cycle import Round
+    from sync.day import Need
     from sync.explain import Difference, Explanation
     from sync.preview import Preview
 
@@ -130,6 +131,19 @@ def show_preview(would: Preview) -> None:
     for count, words in lines:
         if count:
             console.print(f"{count:>8,}  {words}", highlight=False, markup=False)
+    show_cost(would.writes, would.cost)
+
+
+def show_cost(writes: Mapping[str, int], cost: Need) -> None:
+    """What writing so many records costs in calls, and whether that fits into the day."""
+    for vendor, calls in cost.calls.items():
+        console.print(f"{vendor}: {writes[vendor]:,} records to write, {calls:,} calls at least", highlight=False)
+        if vendor in cost.left:
+            left = f"{cost.left[vendor]:,} of the day's calls are left to leadbridge"
+            fits = vendor not in cost.too_many
+            console.print(
+                left if fits else f"[yellow]{left}: this does not fit, and would go on tomorrow[/]", highlight=False
+            )
 
 
 def show_explanation(found: Explanation) -> None:

@@ -1,14 +1,16 @@
 """What is left of the vendors' daily calls to leadbridge, beside what people and other apps need (N9, pattern 13)."""
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 
 from sqlalchemy import Connection
 
-from connectors.base import Crm
+from connectors.base import Crm, EmailPlatform
 from leadbridge import clock, logs
 from leadbridge.budgets import Day
 from leadbridge.store import outbox, watermarks
 from leadbridge.store.engine import Store
+from sync.wishes import MEMBERS_AT_ONCE
 
 log = logs.logger(__name__)
 
@@ -38,6 +40,26 @@ def short(days: Mapping[str, Day], calls: Mapping[str, int]) -> dict[str, int]:
     """Calls by which what is to be done does not fit into what is left to us, by vendor; those that fit left out."""
     over = {vendor: many - days[vendor].left for vendor, many in calls.items() if vendor in days}
     return {vendor: many for vendor, many in over.items() if many > 0}
+
+
+@dataclass(frozen=True, slots=True)
+class Need:
+    """What writing costs, by vendor."""
+
+    calls: Mapping[str, int] = field(default_factory=dict)  # at least
+    left: Mapping[str, int] = field(default_factory=dict)  # of the day's, to leadbridge, where the vendor tells
+    too_many: Mapping[str, int] = field(default_factory=dict)  # calls that do not fit into what is left
+
+    def as_dict(self) -> dict[str, Mapping[str, int]]:
+        return {"calls": self.calls, "calls_left": self.left, "calls_too_many": self.too_many}
+
+
+def need(tx: Connection, crms: Sequence[Crm], platform: EmailPlatform | None, writes: Mapping[str, int]) -> Need:
+    """What it costs to write so many records at each vendor."""
+    sizes = {crm.vendor: crm.write_batch for crm in crms} | ({platform.vendor: MEMBERS_AT_ONCE} if platform else {})
+    calls = {vendor: -(-writes.get(vendor, 0) // size) for vendor, size in sizes.items()}
+    days = read(tx)
+    return Need(calls, {vendor: days[vendor].left for vendor in calls if vendor in days}, short(days, calls))
 
 
 def say_what_does_not_fit(store: Store, crms: Sequence[Crm]) -> None:

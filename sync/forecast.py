@@ -23,7 +23,7 @@ from leadbridge.types import LifecycleStage, PersonId, Value
 from sync import day
 from sync.loading import facts_of, load
 from sync.outlook import Outlook, Scorer
-from sync.wishes import MEMBERS_AT_ONCE, drifting, wishes
+from sync.wishes import drifting, wishes
 
 BATCH = 2000
 BANDS = 10
@@ -91,9 +91,7 @@ class Forecast:
     movers: list[Mover] = field(default_factory=list)  # the largest first
     writes: Counter[str] = field(default_factory=Counter)  # records to write, by vendor
     drifting: int = 0  # records, beside these, that drift so little that their write waits
-    calls: dict[str, int] = field(default_factory=dict)  # vendor calls for them, at least
-    left: dict[str, int] = field(default_factory=dict)  # of the day's calls, to leadbridge, where the vendor tells
-    too_many: dict[str, int] = field(default_factory=dict)  # calls that do not fit into what is left
+    cost: day.Need = field(default_factory=day.Need)  # of the writes
 
     def as_dict(self) -> dict[str, Any]:
         return {
@@ -115,9 +113,7 @@ class Forecast:
             ],
             "writes": dict(self.writes),
             "drifting": self.drifting,
-            "calls": self.calls,
-            "calls_left": self.left,
-            "calls_too_many": self.too_many,
+            **self.cost.as_dict(),
         }  # fmt: skip
 
 
@@ -185,12 +181,8 @@ def forecast(
         found.people += len(outlooks)
         tell("people", found.people)
     found.movers = [mover for _, _, mover in sorted(movers, reverse=True)]
-    sizes = {crm.vendor: crm.write_batch for crm in crms} | ({platform.vendor: MEMBERS_AT_ONCE} if platform else {})
-    found.calls = {vendor: -(-found.writes[vendor] // size) for vendor, size in sizes.items()}
     with store.reading() as tx:
-        days = day.read(tx)
-    found.left = {vendor: days[vendor].left for vendor in found.calls if vendor in days}
-    found.too_many = day.short(days, found.calls)
+        found.cost = day.need(tx, crms, platform, found.writes)
     return found
 
 

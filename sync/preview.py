@@ -7,7 +7,7 @@ from typing import Any
 from connectors.readonly import read_only
 from leadbridge import clock
 from leadbridge.store import due
-from sync import pull, wishes
+from sync import day, pull, wishes
 from sync.cycle import Tell, quiet
 from sync.intents import plan_journeys
 from sync.loading import load
@@ -27,6 +27,7 @@ class Preview:
     exits: int = 0
     held_out: int = 0
     barred: Counter[str] = field(default_factory=Counter)  # who may not be contacted, by reason
+    cost: day.Need = field(default_factory=day.Need)  # of the writes
 
     def as_dict(self) -> dict[str, Any]:
         return {
@@ -38,6 +39,7 @@ class Preview:
             "exits": self.exits,
             "held_out": self.held_out,
             "barred": dict(self.barred),
+            **self.cost.as_dict(),
         }
 
 
@@ -49,11 +51,13 @@ def preview(parts: Parts, *, full: bool = False, tell: Tell = quiet) -> Preview:
     crms = [read_only(crm) for crm in parts.crms]
     platform = read_only(parts.platform) if parts.platform else None
     pull.pull(parts.store, crms, platform, full=full, owner=parts.owner, tell=tell)
+    day.note(parts.store, crms)
     found, after = Preview(), 0
     while True:
         with parts.store.reading() as tx:
             ids = due.due_people(tx, clock.now(), after=after, limit=BATCH)
             if not ids:
+                found.cost = day.need(tx, crms, platform, found.writes)
                 return found
             after = ids[-1]
             at = clock.now()

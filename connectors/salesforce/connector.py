@@ -28,7 +28,7 @@ from connectors.salesforce.properties import Properties
 from connectors.salesforce.stream import Stream, require_extra
 from connectors.salesforce.streams import Streams
 from connectors.salesforce.tasks import Tasks
-from connectors.salesforce.walk import Walks
+from connectors.salesforce.walk import PAGE, Walks
 from connectors.salesforce.wire import VENDOR
 from connectors.salesforce.writing import BATCH, Writes
 from leadbridge.budgets import Day
@@ -46,6 +46,7 @@ class Salesforce(Crm):
 
     vendor = VENDOR
     write_batch = BATCH
+    read_batch = PAGE
 
     keeps_grants = True
 

@@ -50,6 +50,9 @@ SHORTEST_FEED = timedelta(minutes=3)
 STAMP = "SystemModstamp"
 """What a walk of changes goes by, in all objects but those that only grow."""
 
+PAGE = 2_000
+"""Rows of a page of a query, the most there are."""
+
 BULK_PAGE = 5_000
 FIRST_POLL, LONGEST_POLL, LONGEST_JOB = 1.0, 20.0, 3600.0
 
@@ -189,7 +192,7 @@ class Walks:
 
     def _query(self, operation: str, query: str, deleted: bool) -> QueryAnswer:
         def call(library: Library) -> object:
-            return library.query(query, include_deleted=deleted, headers={"Sforce-Query-Options": "batchSize=2000"})
+            return library.query(query, include_deleted=deleted, headers={"Sforce-Query-Options": f"batchSize={PAGE}"})
 
         return self._api.ask(operation, call, lambda answer: shaped(QueryAnswer, answer))
 

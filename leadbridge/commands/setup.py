@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from dataclasses import asdict
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -19,6 +19,9 @@ from leadbridge.commands.common import (
     parts_of,
 )
 from leadbridge.errors import ConfigError, Fault
+
+if TYPE_CHECKING:
+    from sync.ahead import Ahead
 
 
 def check(
@@ -76,21 +79,37 @@ def _live(config: Path) -> tuple[list[Fault], list[str]]:
 
 
 def plan(config: ConfigFile = DEFAULT_CONFIG, as_json: AsJson = False) -> None:
-    """Show what the accounts lack, and what only a person can set up there. Changes nothing."""
+    """Show what the accounts lack, what a person has to set up there, and what the next run costs. Changes nothing."""
     from sync import setup
+    from sync.ahead import ahead
 
     with parts_of(config) as parts:
         missing, chores = setup.plan(parts), setup.by_hand(parts)
+        coming = ahead(parts.store, parts.crms)
 
     def show() -> None:
         _show_plan(missing, "would be created")
+        for one in coming:
+            _show_ahead(one)
         for chore in chores:
             typer.echo(f"\n{chore.vendor}, by hand, once ({chore.what.what}): {chore.what.how}")
             for entry in chore.what.entries:
                 typer.echo(f"  {entry}")
 
-    told = {"missing": [line.as_dict() for line in missing], "by_hand": [chore.as_dict() for chore in chores]}
+    told = {
+        "missing": [line.as_dict() for line in missing],
+        "by_hand": [chore.as_dict() for chore in chores],
+        "ahead": [one.as_dict() for one in coming],
+    }
     emit(as_json, told, show)
+
+
+def _show_ahead(one: Ahead) -> None:
+    read = "an unknown number of people" if one.to_read is None else f"{one.to_read:,} people not read yet"
+    words = f"{one.vendor}: {read}, {one.to_write:,} records to write: {one.calls:,} calls at least"
+    if one.left is not None:
+        words += f"; {one.left:,} of the day's calls are left to leadbridge"
+    typer.echo(words + ("." if not one.too_many else ", so that the rest goes on tomorrow."))
 
 
 def apply(config: ConfigFile = DEFAULT_CONFIG, as_json: AsJson = False) -> None:

@@ -222,6 +222,12 @@ def unread_since(
     return [RecordRef(*row) for row in tx.execute(query.order_by(*place).limit(limit))]
 
 
+def known_records(tx: Connection, vendor: str) -> int:
+    """How many records of one CRM are known and there."""
+    query = select(func.count()).select_from(records)
+    return tx.execute(query.where(records.c.vendor == vendor, records.c.gone_at.is_(None))).scalar_one()
+
+
 def counters_of(tx: Connection, refs: Collection[RecordRef]) -> dict[RecordRef, Mapping[str, str]]:
     """The counters of these records as last read; records never read are missing."""
     by_kind = defaultdict(set)

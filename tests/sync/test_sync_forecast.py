@@ -57,7 +57,7 @@ def test_what_new_rules_would_do_is_told_and_nothing_is_done(
     assert found.by == {"Engineer": Crossings(up=4)}
     assert found.by_segment == {"engineers": Crossings(up=4)}
     assert (len(found.movers), found.movers[0].by, found.movers[0].reasons) == (4, 40, "known +55")
-    assert (found.writes["hubspot"], found.calls["hubspot"]) == (4, 1)
+    assert (found.writes["hubspot"], found.cost.calls["hubspot"]) == (4, 1)
     stored, now = found.models["lead"]
     assert (stored, now) == (made.parts.scorer.models[0].hash, scorer.models[0].hash)
     assert stored != now
@@ -96,7 +96,12 @@ def test_the_same_rules_move_nobody(made: Stage) -> None:
     made.lead()
     made.sync()
     found = forecast(made.store, made.parts.scorer, made.parts.crms)
-    assert (found.scores["lead"].moved, dict(found.stages), found.movers, found.calls) == (0, {}, [], {"hubspot": 0})
+    assert (found.scores["lead"].moved, dict(found.stages), found.movers, found.cost.calls) == (
+        0,
+        {},
+        [],
+        {"hubspot": 0},
+    )
 
 
 def test_a_field_that_is_not_there_is_named_with_those_that_are(made: Stage) -> None:

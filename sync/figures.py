@@ -56,12 +56,13 @@ class Figures:
 def read(store: Store, config: Config) -> Figures:
     """The figures now. Raises StoreError."""
     rules = bounds.rules_of(store, config)
-    vendors = _vendors(config)
+    vendors = config.connections.names
     gaps = [vendor for vendor in vendors if pull.gap(store, [vendor])]
     now = clock.now()
     with store.reading() as tx:
         audience = ranking.contactable(tx)
-        oldest = {"inbox": inbox.oldest_pending(tx), "due": due.oldest_due(tx), "writes": outbox.oldest_write(tx)}
+        writes = outbox.oldest_write(tx, vendors)
+        oldest = {"inbox": inbox.oldest_pending(tx), "due": due.oldest_due(tx), "writes": writes}
         return Figures(
             at=now,
             people=ranking.people(tx),
@@ -90,10 +91,6 @@ def read(store: Store, config: Config) -> Figures:
                 if vendor in vendors
             },
         )
-
-
-def _vendors(config: Config) -> list[str]:
-    return [name for name in type(config.connections).model_fields if getattr(config.connections, name) is not None]
 
 
 def _contact(tx: Connection, rules: bounds.Rules, audience: int, now: datetime) -> Contact:

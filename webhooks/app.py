@@ -91,7 +91,7 @@ def create_app(
     app.wsgi_app = _Mounted(app.wsgi_app, urlsplit(config.web.public_url or "").path)  # type: ignore[method-assign]
     hide_secrets(config)
     add_doors(app, config, store, writer, refusals, portal)
-    _add_health(app, Health(store, writer, space))
+    _add_health(app, Health(store, writer, space, vendors=config.connections.names))
     page.add_to(app, config, store)
     exposition.add_to(app, config, store)
     _add_habits(app)

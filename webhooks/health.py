@@ -6,13 +6,13 @@ whatever the process list says. Readiness does not: a slow worker is no reason t
 
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
 from leadbridge import clock, logs
-from leadbridge.store import due, inbox
+from leadbridge.store import due, inbox, outbox
 from leadbridge.store.engine import Store
 from webhooks.space import Space
 from webhooks.writer import Writer
@@ -45,9 +45,17 @@ class Health:
     """Looks at the store and the writer; remembers what it saw for a second."""
 
     def __init__(
-        self, store: Store, writer: Writer, space: Space | None = None, *, now: Callable[[], datetime] = clock.now
+        self,
+        store: Store,
+        writer: Writer,
+        space: Space | None = None,
+        *,
+        vendors: Sequence[str] = (),
+        now: Callable[[], datetime] = clock.now,
     ) -> None:
+        """`vendors`: those that are written to."""
         self._store = store
+        self._vendors = vendors
         self._writer = writer
         self._space = space
         self._now = now
@@ -73,7 +81,8 @@ class Health:
     def _look_at_work(self) -> Report:
         try:
             with self._store.reading() as tx:
-                oldest = {"inbox": inbox.oldest_pending(tx), "due": due.oldest_due(tx)}
+                writes = outbox.oldest_write(tx, self._vendors)
+                oldest = {"inbox": inbox.oldest_pending(tx), "due": due.oldest_due(tx), "writes": writes}
         except Exception as error:  # noqa: BLE001 - whatever it is, the answer is "bad", not a stack
             log.warning("health: the store does not answer", why=str(error))
             return Report(("store_unreachable",))

@@ -298,3 +298,9 @@ class Connections(Section):
     plugins: dict[Name, PluginConnection] = Field(
         default={}, description="systems that other installed packages connect, by the name they offer"
     )
+
+    @property
+    def names(self) -> list[str]:
+        """Every system that is connected."""
+        own = {"hubspot": self.hubspot, "salesforce": self.salesforce, "mailchimp": self.mailchimp}
+        return [*(name for name, one in own.items() if one is not None), *self.plugins]

@@ -13,9 +13,10 @@ import pytest
 from leadbridge import clock, logs
 from leadbridge.errors import StoreError
 from leadbridge.metrics import WEBHOOK_UNAVAILABLE
-from leadbridge.store import due, inbox
+from leadbridge.store import due, inbox, outbox
 from leadbridge.store.engine import Store
 from leadbridge.store.tables import persons
+from leadbridge.types import RecordRef
 from tests.helpers.signers import hubspot_body, hubspot_change
 from tests.webhooks.conftest import CANARY, MAILCHIMP_PATH, Door, OpenDoor, Seam, on_sqlite
 from webhooks.health import Health
@@ -40,7 +41,13 @@ def test_a_server_with_nothing_to_do_is_well(door: Door) -> None:
     health = door.ask("GET", "/healthz")
     assert (health.status, json.loads(health.body)) == (
         200,
-        {"status": "ok", "faults": [], "oldest_inbox_seconds": 0.0, "oldest_due_seconds": 0.0},
+        {
+            "status": "ok",
+            "faults": [],
+            "oldest_inbox_seconds": 0.0,
+            "oldest_due_seconds": 0.0,
+            "oldest_writes_seconds": 0.0,
+        },
     )
     ready = door.ask("GET", "/readyz")
     assert (ready.status, json.loads(ready.body)) == (200, {"status": "ok", "faults": []})
@@ -59,14 +66,20 @@ def test_health_turns_bad_when_an_event_waits_too_long(
     assert door.hubspot(BODY).status == 204
 
 
-def test_health_turns_bad_when_a_person_is_due_too_long(store: Store, writer: Writer) -> None:
+@pytest.mark.parametrize(("ago", "stalled"), [(100, False), (130, True)])
+def test_health_turns_bad_when_a_person_or_a_write_is_due_too_long(
+    store: Store, writer: Writer, ago: float, stalled: bool
+) -> None:
     with store.writing() as tx:
         now = clock.now()
         (person,) = tx.execute(
             persons.insert().values(created_at=now, changed_at=now).returning(persons.c.id)
         ).scalars()
-        due.mark_due(tx, [person], now - timedelta(seconds=130))
-    assert Health(store, writer).working().faults == ("due_stalled",)
+        due.mark_due(tx, [person], now - timedelta(seconds=ago))
+        wish = outbox.Wanted(RecordRef("hubspot", "contact", "1"), person, {"score": "1"}, 1)
+        outbox.want(tx, [wish], now - timedelta(seconds=ago))
+    faults = Health(store, writer, vendors=["hubspot"]).working().faults
+    assert faults == (("due_stalled", "writes_stalled") if stalled else ())
 
 
 @on_sqlite

@@ -11,6 +11,7 @@ from sync.stream import listeners
 from sync.wiring import Parts
 from sync.worker import Worker
 from webhooks.app import create_app, running
+from webhooks.known import Known
 from webhooks.serve import Server, serve
 
 GRACE = 25.0
@@ -59,16 +60,9 @@ class Embedded:
             listener.join()
 
 
-def portal_of(store: Store) -> Callable[[], str | None]:
-    """Tells the HubSpot account the store is about; once known it never changes, so the store is asked no more."""
-    known: list[str] = []
-
-    def portal() -> str | None:
-        if not known and (found := accounts.pinned(store, "hubspot")) is not None:
-            known.append(found)
-        return known[0] if known else None
-
-    return portal
+def portal_of(store: Store) -> Known:
+    """Tells the HubSpot account the store is about."""
+    return Known(lambda: accounts.pinned(store, "hubspot"))
 
 
 def run(parts: Parts, *, tell: Callable[[str], None]) -> None:

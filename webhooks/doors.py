@@ -1,6 +1,6 @@
 """The doors as routes: which receiver answers where. A vendor without a secret has no door."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from functools import lru_cache, partial
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
@@ -21,6 +21,7 @@ from webhooks.base import Answer, Delivery, Receiver
 from webhooks.held import Held
 from webhooks.hubspot import HubSpotReceiver
 from webhooks.intake import KINDS, IntakeReceiver
+from webhooks.known import Known
 from webhooks.mailchimp import MailchimpReceiver
 from webhooks.refusals import Refusals
 from webhooks.salesforce import CalloutReceiver, OutboundReceiver
@@ -94,14 +95,14 @@ class _Doors:
             view = self.taking(outbound)
             route(self._app, "/webhooks/salesforce/outbound/<secret>", "salesforce_outbound", view, "POST")
 
-    def mailchimp(self, mine: MailchimpConnection, shown_once: Callable[[], Sequence[str]]) -> None:
+    def mailchimp(self, mine: MailchimpConnection, shown_once: Known) -> None:
         if not (secrets := plain(mine.webhook_secret, mine.webhook_secret_previous)):
             return
         receiver = MailchimpReceiver(
             self._writer,
             path_secrets=secrets,
             audience=mine.audience,
-            signing_secrets=lambda: [*plain(mine.webhook_signing_secret), *shown_once()],
+            signing_secrets=lambda: [*plain(mine.webhook_signing_secret), *filter(None, [shown_once()])],
         )
         take = self.taking(receiver)
 
@@ -158,35 +159,26 @@ def raw_target(environ: "WSGIEnvironment") -> str:
     return target
 
 
-def _organization(store: Store, configured: str | None) -> Callable[[], str | None]:
-    """The org we work for: as configured, else that of the first sign-in, which never changes once it is known."""
-    known = [configured] if configured else []
-
-    def ask() -> str | None:
-        if not known and (found := accounts.pinned(store, "salesforce")) is not None:
-            known.append(found)
-        return known[0] if known else None
-
-    return ask
+def _organization(store: Store, configured: str | None) -> Known:
+    """The org we work for: as configured, else that of the first sign-in."""
+    return Known(lambda: accounts.pinned(store, "salesforce"), configured)
 
 
-def _shown_once(store: Store) -> Callable[[], Sequence[str]]:
+def _shown_once(store: Store) -> Known:
     """The secret of the webhook that `leadbridge apply` made at Mailchimp, if it is a signed one.
 
-    Looked up when a delivery comes and kept once there is one, so that the door opens while the store is away.
+    Looked up when a delivery comes, so that the door opens while the store is away.
     """
-    known: list[str] = []
 
-    def ask() -> Sequence[str]:
-        if not known:
-            with store.reading() as tx:
-                kept = grants.read(tx, store.vault, SIGNING)
-            if kept:
-                logs.hide(kept["secret"])
-                known.append(kept["secret"])
-        return known
+    def ask() -> str | None:
+        with store.reading() as tx:
+            kept = grants.read(tx, store.vault, SIGNING)
+        if kept is None:
+            return None
+        logs.hide(kept["secret"])
+        return kept["secret"]
 
-    return ask
+    return Known(ask)
 
 
 def route(app: Flask, rule: str, name: str, view: Callable[..., Response], *methods: str) -> None:

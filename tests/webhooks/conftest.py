@@ -176,7 +176,7 @@ def open_door(store: Store) -> Iterator[OpenDoor]:
         config = Config.model_validate(settings(**changes))
         woken: list[float] = []
         app = create_app(config, over or store, wake=lambda: woken.append(time.monotonic()), portal=lambda: portal)
-        server = serve(app, "127.0.0.1", 0, threads=8, slowest=slowest)
+        server = serve(app, "127.0.0.1", 0, slowest=slowest)
         opened.append(server)
         server.start()
         return Door(store, server, config, woken)

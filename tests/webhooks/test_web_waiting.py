@@ -2,14 +2,18 @@
 
 import threading
 import time
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 
 import pytest
+import sqlalchemy as sa
 
 from leadbridge.config.schema import Config
 from leadbridge.errors import StoreError
 from leadbridge.metrics import WEBHOOK_UNAVAILABLE
 from leadbridge.store.engine import Store
+from tests.helpers.scaled import until
 from tests.helpers.signers import hubspot_body, hubspot_change, hubspot_headers
 from tests.webhooks.conftest import HUBSPOT_SECRET, PUBLIC, Door, OpenDoor, Seam, on_sqlite, settings
 from webhooks.app import HEADERS, create_app, running
@@ -25,7 +29,7 @@ def test_more_deliveries_than_threads_wait_for_a_commit_and_the_server_goes_on_a
     open_door: OpenDoor, store: Store
 ) -> None:
     seam = Seam(store)
-    door = open_door(over=seam)  # with 8 threads
+    door = open_door(over=seam)
     seam.go.clear()
     with ThreadPoolExecutor(20) as pool:
         waiting = [pool.submit(door.hubspot, body(number)) for number in range(20)]
@@ -41,6 +45,57 @@ def test_more_deliveries_than_threads_wait_for_a_commit_and_the_server_goes_on_a
         seam.go.set()
         assert {one.result(10).status for one in waiting} == {204}
     assert door.count() == 20
+
+
+class Hanging(Seam):
+    """A store that can be written to, and whose reading hangs until it is let go on."""
+
+    def __init__(self, store: Store) -> None:
+        super().__init__(store)
+        self.read = threading.Event()
+        self.asked = 0
+        self.reading = self._hang
+
+    @contextmanager
+    def _hang(self) -> Iterator[sa.Connection]:
+        self.asked += 1
+        assert self.read.wait(20)
+        with self._store.reading() as tx:
+            yield tx
+
+
+def test_pages_that_hang_hold_up_no_delivery(open_door: OpenDoor, store: Store) -> None:
+    seam = Hanging(store)
+    door = open_door(over=seam, portal="62515")
+    with ThreadPoolExecutor(8) as pool:
+        pages = [pool.submit(door.ask, "GET", page) for page in ["/healthz", "/readyz"] * 4]
+        try:
+            until(lambda: seam.asked)
+            began = time.monotonic()
+            assert [door.hubspot(body(number)).status for number in range(5)] == [204] * 5
+            assert time.monotonic() - began < 2
+        finally:
+            seam.read.set()
+        assert {page.result(20).status for page in pages} == {200}
+    assert door.count() == 5
+
+
+def test_a_store_that_hangs_when_a_door_asks_it_holds_one_delivery_and_the_others_are_answered(
+    open_door: OpenDoor, store: Store
+) -> None:
+    """Mailchimp's door looks for a signing secret that `apply` may have stored; HubSpot's needs nothing more."""
+    seam = Hanging(store)
+    door = open_door(over=seam, portal="62515")
+    with ThreadPoolExecutor(4) as pool:
+        told = [pool.submit(door.mailchimp, {"type": "profile", "data[email]": "ada@acme.example"}) for _ in range(3)]
+        try:
+            until(lambda: seam.asked)
+            assert door.hubspot(body(1)).status == 204
+            until(lambda: sum(one.done() for one in told) == 2)
+        finally:
+            seam.read.set()
+        assert sorted(one.result(20).status for one in told) == [204, 503, 503]
+    assert seam.asked >= 1
 
 
 def test_a_commit_that_hangs_is_answered_503_in_time_and_what_comes_after_it_is_kept(

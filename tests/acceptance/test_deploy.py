@@ -64,6 +64,12 @@ def test_systemd_starts_what_was_tested_and_waits_for_its_end() -> None:
     assert started == TESTED
 
 
+def test_the_embedded_shape_stands_in_the_folder_that_systemd_lets_it_write_to() -> None:
+    (unit,) = [unit["Service"] for unit in units() if " run " in unit["Service"]["ExecStart"]]
+    assert unit["ProtectSystem"] == "strict"  # all else is read-only, /etc too
+    assert unit["WorkingDirectory"] == f"/var/lib/{unit['StateDirectory']}"
+
+
 def test_the_image_installs_only_what_was_pinned() -> None:
     text = (DEPLOY / "Dockerfile").read_text(encoding="utf-8")
     for line in re.findall(r"pip install[^\\&]*", text):

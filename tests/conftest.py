@@ -12,6 +12,7 @@ import pytest
 if TYPE_CHECKING:  # rooms without a store need not wait for SQLAlchemy
     from leadbridge.store import Store
     from tests.helpers.databases import Server
+    from tests.helpers.tally import Tally
 
 
 @pytest.hookimpl(optionalhook=True)
@@ -66,6 +67,14 @@ def store(store_url: str) -> "Iterator[Store]":
     opened.close()
 
 
+@pytest.fixture
+def tally(record_property: Any) -> "Tally":
+    """Say what became of a fault: see `tests.helpers.tally`."""
+    from tests.helpers.tally import Tally
+
+    return Tally(record_property)
+
+
 # --- CI demands that nothing was skipped ------------------------------------------------------------------------------
 
 
@@ -82,9 +91,27 @@ def pytest_sessionfinish(session: pytest.Session, exitstatus: int) -> None:
 
 
 def pytest_terminal_summary(terminalreporter: Any, config: pytest.Config) -> None:
+    _tell_faults(terminalreporter)
     if skipped := _skipped(config):
         terminalreporter.section("CI demands that nothing was skipped", red=True)
         for report in skipped:
             terminalreporter.line(
                 f"{report.nodeid}: {report.longrepr[2] if isinstance(report.longrepr, tuple) else ''}"
             )
+
+
+# --- what became of faults --------------------------------------------------------------------------------------------
+
+
+def _tell_faults(terminalreporter: Any) -> None:
+    ended = [
+        one for word in ("passed", "failed") for one in terminalreporter.stats.get(word, []) if one.user_properties
+    ]
+    if not ended:
+        return
+    from tests.helpers.tally import lines
+
+    if told := list(lines(ended)):
+        terminalreporter.section("what became of the faults that were caused")
+        for line in told:
+            terminalreporter.line(line)

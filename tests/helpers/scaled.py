@@ -24,12 +24,13 @@ WEB, WORKER = ("web", "--processes", "2"), ("worker", "--processes", "2")
 """The commands that `deploy/` starts."""
 
 
-def until(holds: Callable[[], object], seconds: float = 60.0) -> None:
-    """Wait until something holds."""
-    deadline = time.monotonic() + seconds
+def until(holds: Callable[[], object], seconds: float = 60.0) -> float:
+    """Wait until something holds; how long that took."""
+    began = time.monotonic()
     while not holds():
-        assert time.monotonic() < deadline, "it does not come about"
+        assert time.monotonic() - began < seconds, "it does not come about"
         time.sleep(0.05)
+    return time.monotonic() - began
 
 
 class Process:

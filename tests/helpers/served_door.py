@@ -1,4 +1,4 @@
-"""The door as a process of its own, over a SQLite file, and a client that signs."""
+"""The door as a process of its own, over a SQLite file or another store, and a client that signs."""
 
 import json
 import subprocess
@@ -20,8 +20,9 @@ from tests.webhooks.conftest import HUBSPOT_SECRET, PUBLIC, settings
 
 
 @contextmanager
-def served(file: Path, *under: str, keep_free: int = 0) -> Iterator[tuple[str, int]]:
-    """The door over this store, under this command; its address and its process. `keep_free`: megabytes in reserve."""
+def served(where: Path | str, *under: str, keep_free: int = 0) -> Iterator[tuple[str, int]]:
+    """The door over this file or address of a store, under this command; its address and its process. `keep_free`:
+    megabytes in reserve."""
     process = subprocess.Popen(
         [*under, sys.executable, "-m", "tests.helpers.door_zygote"],
         stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True,
@@ -31,7 +32,7 @@ def served(file: Path, *under: str, keep_free: int = 0) -> Iterator[tuple[str, i
     try:
         print(
             json.dumps(
-                {"store": f"sqlite:///{file}", "config": settings(web={"public_url": PUBLIC, "keep_free": keep_free})}
+                {"store": address(where), "config": settings(web={"public_url": PUBLIC, "keep_free": keep_free})}
             ),
             file=process.stdin,
             flush=True,
@@ -53,9 +54,13 @@ def deliver(url: str, number: int, *, padding: int = 0) -> int:
     return post(f"{url}/webhooks/hubspot", body, headers, 20.0)
 
 
-def stored(file: Path) -> set[int]:
+def address(where: Path | str) -> str:
+    return where if isinstance(where, str) else f"sqlite:///{where}"
+
+
+def stored(where: Path | str) -> set[int]:
     """The events in this store."""
-    store = open_store(f"sqlite:///{file}", key=KEY)
+    store = open_store(address(where), key=KEY)
     try:
         deliveries.cut(store)
         with store.reading() as tx:

@@ -20,6 +20,7 @@ from leadbridge.store.rows import insert_all, update_each, upsert
 from leadbridge.store.tables import deliveries, facts, persons
 from tests.helpers.databases import KEY, Server, binaries, start
 from tests.helpers.store_people import NOW, people
+from tests.helpers.tally import Tally
 
 
 @pytest.mark.parametrize(
@@ -206,7 +207,7 @@ def test_a_file_that_may_not_be_written_is_refused(tmp_path: Path) -> None:
         open_store(f"sqlite:///{tmp_path / 'leads.db'}", key=KEY)
 
 
-def test_work_goes_on_after_the_database_ended_every_connection(postgres_server: Server) -> None:
+def test_work_goes_on_after_the_database_ended_every_connection(postgres_server: Server, tally: Tally) -> None:
     with postgres_server.database() as url:
         store = open_store(url, key=KEY)
         terminate = sql.SQL(
@@ -227,7 +228,8 @@ def test_work_goes_on_after_the_database_ended_every_connection(postgres_server:
         with pytest.raises(StoreError, match="cannot be used now"):
             cut_off()
         with store.writing() as tx:
-            assert _count(tx) == 1
+            there = _count(tx)
+        tally(22, trials=2, lost=max(0, 1 - there), wrong=max(0, there - 1))
         store.close()
 
 

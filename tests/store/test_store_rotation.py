@@ -14,6 +14,7 @@ from leadbridge.store.tables import metadata
 from leadbridge.types import SuppressionReason
 from tests.helpers.databases import KEY
 from tests.helpers.store_people import NOW
+from tests.helpers.tally import Tally
 
 NEW = bytes(range(32, 64))
 TOKEN = "canary-token-5d9a"
@@ -69,7 +70,7 @@ def test_the_old_key_is_worth_nothing_after_a_rotation_and_the_new_one_everythin
 
 @pytest.mark.parametrize("before", [(4, 9, 14), pytest.param(tuple(range(1, 30)), marks=pytest.mark.slow)])
 def test_killed_at_any_statement_both_keys_open_and_the_next_rotation_ends_it(
-    store: Store, store_url: str, processes: Callable[..., dict[str, Any]], before: Sequence[int]
+    store: Store, store_url: str, processes: Callable[..., dict[str, Any]], before: Sequence[int], tally: Tally
 ) -> None:
     fill(store, 2)
     for statement in before:
@@ -80,9 +81,10 @@ def test_killed_at_any_statement_both_keys_open_and_the_next_rotation_ends_it(
             with opened(store_url, first, second) as both:
                 whole(both)
     with opened(store_url, NEW, KEY) as both:
-        rotation.rotate(both, "olga")
+        unreadable = rotation.rotate(both, "olga").unreadable
     with opened(store_url, NEW) as new:
         whole(new)
+    tally(44, trials=len(before), lost=unreadable)
 
 
 def test_every_sealed_column_is_rotated() -> None:

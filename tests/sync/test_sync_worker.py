@@ -23,6 +23,7 @@ from leadbridge.store import Store, gaps, inbox, open_store
 from sync import cycle, pull
 from sync.worker import Worker
 from tests.helpers.syncing import TAG, Stage, journey, stage
+from tests.helpers.tally import Tally
 
 
 def until(holds: Callable[[], object], seconds: float = 20.0) -> float:
@@ -112,7 +113,7 @@ def test_a_busy_worker_lets_a_batch_fill_and_an_idle_one_begins_at_once(made: St
     assert 3600 < waited[0] <= 3600 + made.config.rounds.fill_for
 
 
-def test_a_gap_is_closed_at_once_by_reading_the_vendor_and_not_again(made: Stage) -> None:
+def test_a_gap_is_closed_at_once_by_reading_the_vendor_and_not_again(made: Stage, tally: Tally) -> None:
     record, other = made.lead(), made.lead()
     made.sync()
     with working(made, pull_every=3600) as worker:
@@ -120,13 +121,14 @@ def test_a_gap_is_closed_at_once_by_reading_the_vendor_and_not_again(made: Stage
         made.edit(record, jobtitle="Director")  # and its webhook was turned away
         with made.store.writing() as tx:
             gaps.mark(tx, "hubspot", "bad_signature", clock.now())
-        until(lambda: made.held(record)["leadbridge_score"] == "55")
+        closed = until(lambda: made.held(record)["leadbridge_score"] == "55")
         until(lambda: not pull.gap(made.store, ["hubspot", "mailchimp"]))
         read = made.calls("contacts.search")
         rounds = worker.rounds
         until(lambda: worker.rounds > rounds + 3)
         assert made.calls("contacts.search") == read
-    assert made.held(other)["leadbridge_score"] == "15"
+    wrong = int(made.held(other)["leadbridge_score"] != "15")
+    tally(21, trials=1, lost=int(pull.gap(made.store, ["hubspot"])), wrong=wrong, recover=[closed])
 
 
 def test_a_gap_of_one_vendor_makes_only_its_sources_due(made: Stage) -> None:
@@ -322,21 +324,22 @@ def test_a_webhook_becomes_a_new_score_in_seconds_and_killed_or_stopped_nothing_
     assert "Traceback" not in "".join(site.said)
 
 
-def test_stopped_under_load_it_exits_0_in_time_and_the_next_one_finishes_the_work(site: Site) -> None:
+def test_stopped_under_load_it_exits_0_in_time_and_the_next_one_finishes_the_work(site: Site, tally: Tally) -> None:
     site.sandbox.world.latency = 0.05
     process = site.start()
     until(lambda: site.written(), 60)
     began = time.monotonic()
     assert end(process) == 0
-    assert time.monotonic() - began < 30
+    took = time.monotonic() - began
+    assert took < 30
     site.sandbox.world.latency = 0.0
     finished = site.command("sync")
     assert finished.wait(60) == 0
     assert finished.stderr
     finished.stderr.close()
-    assert set(site.written().values()) == {1}
-    assert len(site.written()) == PEOPLE
-    assert set(site.entered().values()) == {1}
+    written, entered = site.written(), site.entered()
+    twice = written.total() - len(written) + entered.total() - len(entered)
+    tally(45, trials=1, lost=PEOPLE - len(written), duplicate=twice, recover=[took])
 
 
 def test_a_second_worker_on_one_file_refuses_with_a_clear_word(site: Site) -> None:

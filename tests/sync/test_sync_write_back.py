@@ -15,6 +15,7 @@ from sync.write_back import Written
 from tests.helpers import rooms
 from tests.helpers.scaled import until
 from tests.helpers.syncing import TAG, Moving, Stage, journey, moving, stage
+from tests.helpers.tally import Tally
 
 UPDATE = "contacts.batch.update"
 
@@ -67,7 +68,7 @@ def test_what_has_not_changed_is_not_written(made: Stage) -> None:
     assert equal(made) == 0
 
 
-def test_one_bad_item_stands_alone_and_the_other_99_are_written_exactly_once(made: Stage) -> None:
+def test_one_bad_item_stands_alone_and_the_other_99_are_written_exactly_once(made: Stage, tally: Tally) -> None:
     records = [made.lead() for _ in range(100)]
     made.until_scored()
     with made.store.writing() as tx:  # a value HubSpot takes from nobody, for one of them
@@ -76,8 +77,7 @@ def test_one_bad_item_stands_alone_and_the_other_99_are_written_exactly_once(mad
         outbox.want(tx, [outbox.Wanted(bad, person, {"leadbridge_score": "many"}, 10**9)], made.now())
     done = write(made)
     assert (done.written, done.refused) == (99, 1)
-    assert set(scores(made).values()) == {1}
-    assert len(scores(made)) == 99
+    tally(25, trials=100, lost=99 - len(scores(made)), duplicate=scores(made).total() - len(scores(made)))
     (item,) = made.quarantined()
     assert item.ref == bad.key
     assert waiting(made) == 0
@@ -110,7 +110,7 @@ def test_a_record_merged_meanwhile_is_written_at_the_survivor(made: Stage) -> No
 @pytest.mark.parametrize("trouble", ["status 429", "status 503", "reset_before", "reset_after", "truncate", "html"])
 @pytest.mark.parametrize("times", [1, 4])  # within the patience of a call, and beyond it
 def test_whatever_happens_to_the_call_the_value_is_right_in_the_end(
-    made: Stage, time: Moving, trouble: str, times: int
+    made: Stage, time: Moving, trouble: str, times: int, tally: Tally
 ) -> None:
     record = made.lead()
     kind, _, status = trouble.partition(" ")
@@ -119,10 +119,9 @@ def test_whatever_happens_to_the_call_the_value_is_right_in_the_end(
     for _ in range(3):
         time.on(minutes=1)
         made.act()
-    assert made.held(record)["leadbridge_score"] == "15"
-    assert scores(made) == {record: 1}
-    assert waiting(made) == 0
     assert made.quarantined() == []
+    right = made.held(record)["leadbridge_score"] == "15"
+    tally(20, trials=times, lost=waiting(made), duplicate=scores(made).total() - 1, wrong=int(not right))
 
 
 def test_a_human_edit_of_our_value_is_set_back_by_the_next_pull(made: Stage, time: Moving) -> None:
@@ -248,7 +247,7 @@ def test_a_value_that_is_fought_over_leaves_room_for_a_score_that_really_moves(m
     assert made.held(record)["leadbridge_score"] == "55"
 
 
-def test_a_missing_property_calls_the_operator_and_loses_nothing(made: Stage, time: Moving) -> None:
+def test_a_missing_property_calls_the_operator_and_loses_nothing(made: Stage, time: Moving, tally: Tally) -> None:
     records = [made.lead() for _ in range(3)]
     made.until_scored()
     rooms.hubspot_api(made.sandbox, "DELETE", "/crm/v3/properties/contacts/leadbridge_score")
@@ -259,7 +258,8 @@ def test_a_missing_property_calls_the_operator_and_loses_nothing(made: Stage, ti
     made.apply()
     time.on(minutes=16)
     write(made)
-    assert {made.held(record)["leadbridge_score"] for record in records} == {"15"}
+    held = [made.held(record)["leadbridge_score"] for record in records]
+    tally(28, trials=len(records), lost=len(records) - held.count("15"))
 
 
 def test_an_older_worker_replaces_no_newer_value(made: Stage, time: Moving) -> None:
@@ -346,7 +346,7 @@ def test_an_event_that_tells_of_more_than_our_write_is_followed(
 
 
 def test_a_crm_that_tells_of_every_write_gets_no_answer_to_our_own(
-    store: Store, monkeypatch: pytest.MonkeyPatch
+    store: Store, monkeypatch: pytest.MonkeyPatch, tally: Tally
 ) -> None:
     """The real door, real deliveries, every property watched, ours too (fault 26)."""
     web = {"host": "127.0.0.1", "port": 0, "public_url": "http://127.0.0.1"}
@@ -373,8 +373,8 @@ def test_a_crm_that_tells_of_every_write_gets_no_answer_to_our_own(
                 assert inbox.pending(tx) == 0
             made.sandbox.hubspot.webhooks.set_target(None)
         assert sum(scored) <= len(records)  # each once for the human's edit, and not for our own writes
-        assert set(scores(made).values()) == {2}
-        assert equal(made) == 0
+        assert len(scores(made)) == len(records)
+        tally(26, trials=len(records), duplicate=scores(made).total() - 2 * len(records) + equal(made))
 
 
 def test_members_of_the_audience_get_their_fields_and_nobody_is_made_one(store: Store) -> None:

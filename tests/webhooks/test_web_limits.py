@@ -19,6 +19,7 @@ from hypothesis import strategies as st
 
 from leadbridge.metrics import WEBHOOK_REFUSED
 from tests.helpers.signers import hubspot_body, hubspot_change, hubspot_headers
+from tests.helpers.tally import Tally
 from tests.webhooks.conftest import HUBSPOT_SECRET, MAILCHIMP_PATH, PUBLIC, Door, OpenDoor, on_sqlite, settings
 from webhooks.base import MAX_BODY
 from webhooks.serve import MAX_HEADERS
@@ -216,7 +217,7 @@ def test_odd_targets_are_4xx(door: Door, target: str) -> None:
     assert target.encode() not in body
 
 
-def test_slow_senders_hold_up_nobody_and_are_let_go(open_door: OpenDoor) -> None:
+def test_slow_senders_hold_up_nobody_and_are_let_go(open_door: OpenDoor, tally: Tally) -> None:
     door = open_door(slowest=0.8)
     slow = []
     try:
@@ -225,9 +226,10 @@ def test_slow_senders_hold_up_nobody_and_are_let_go(open_door: OpenDoor) -> None
             slow.append(made)
             made.sendall(b"POST " if number % 2 else request("Content-Length: 500000\r\n", b"x" * 100))
         began = time.monotonic()
-        for number in range(5):
-            assert door.hubspot(hubspot_body(hubspot_change(number))).status == 204
-        assert time.monotonic() - began < 2
+        others = [door.hubspot(hubspot_body(hubspot_change(number))).status for number in range(5)]
+        took = time.monotonic() - began
+        assert took < 2
+        tally(14, trials=len(slow), lost=len(others) - others.count(204), recover=[took])
         stop = threading.Event()
 
         def drip() -> None:  # activity alone keeps no one: it is the whole request that must arrive in time

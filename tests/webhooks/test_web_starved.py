@@ -11,10 +11,12 @@ import sqlite3
 import subprocess
 import sys
 import threading
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
+import psycopg
 import pytest
 import requests
 
@@ -23,6 +25,7 @@ from leadbridge.errors import StoreError
 from leadbridge.store import ballast, inbox, open_store
 from tests.helpers.databases import KEY
 from tests.helpers.served_door import deliver, served, stored
+from tests.helpers.tally import Tally
 from tests.webhooks.conftest import MAILCHIMP_PATH
 
 LOCKING = (
@@ -48,19 +51,41 @@ def until_stored(url: str, number: int) -> None:
     raise AssertionError("the door does not recover")
 
 
-def test_while_another_process_locks_the_store_nothing_is_acknowledged_and_afterwards_all_is(file: Path) -> None:
-    with served(file) as (url, _):
+@contextmanager
+def locked_by_another(store_url: str) -> Iterator[None]:
+    """Nobody else can write to this store."""
+    if store_url.startswith("postgresql"):
+        with psycopg.connect(store_url) as other:
+            other.execute("LOCK TABLE deliveries IN ACCESS EXCLUSIVE MODE")
+            yield
+            other.rollback()
+        return
+    command = [sys.executable, "-c", LOCKING, store_url.removeprefix("sqlite:///")]
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as process:
+        assert process.stdin
+        assert process.stdout
+        assert process.stdout.readline() == "locked\n"
+        yield
+        process.stdin.close()
+
+
+@pytest.mark.parametrize("seconds", [0.0, pytest.param(30.0, marks=pytest.mark.slow)])
+def test_while_another_process_locks_the_store_nothing_is_acknowledged_and_afterwards_all_is(
+    store_url: str, seconds: float, tally: Tally
+) -> None:
+    with served(store_url) as (url, _):
         assert deliver(url, 1) == 204
-        command = [sys.executable, "-c", LOCKING, str(file)]
-        with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as other:
-            assert other.stdin
-            assert other.stdout
-            assert other.stdout.readline() == "locked\n"
-            assert [deliver(url, 2), deliver(url, 3)] == [503, 503]
-            other.stdin.close()
-        for number in (2, 3, 4):
+        with locked_by_another(store_url):
+            began, turned_away = time.monotonic(), 0
+            while turned_away < 2 or time.monotonic() - began < seconds:
+                assert deliver(url, 2 + turned_away) == 503
+                turned_away += 1
+        began = time.monotonic()
+        for number in range(2, 3 + turned_away):
             until_stored(url, number)
-    assert stored(file) == {1, 2, 3, 4}
+        recover = time.monotonic() - began
+    sent = set(range(1, 3 + turned_away))
+    tally(3, trials=turned_away, lost=len(sent - stored(store_url)), recover=[recover])
 
 
 @contextmanager
@@ -212,7 +237,7 @@ def attack(url: str, head: bytes, piece: bytes, times: int) -> None:
             pass
 
 
-def test_strangers_who_send_without_end_starve_nobody_else(file: Path) -> None:
+def test_strangers_who_send_without_end_starve_nobody_else(file: Path, tally: Tally) -> None:
     """Under a limit of memory that any one of these bodies would break, were it held or unpacked."""
     with served(file) as (url, pid):
         assert deliver(url, 1) == 204
@@ -231,5 +256,5 @@ def test_strangers_who_send_without_end_starve_nobody_else(file: Path) -> None:
                 answers[number] = deliver(url, number)
             for thread in threads:
                 thread.join()
-        assert set(answers.values()) == {204}
-    assert stored(file) == {1, *answers}
+    turned_away = [number for number, status in answers.items() if status != 204]
+    tally(9, trials=len(attacks()), lost=len(turned_away) + len({1, *answers} - stored(file)))

@@ -39,7 +39,7 @@ log = logs.logger(__name__)
 
 THREADS = 2
 """Deliveries read at once. None of them waits for its commit in a thread, and only one thread computes at a time: more
-would keep each other, and the writer, from their turn; with 32 a delivery took half as much processor time again."""
+would keep each other, and the writer, from their turn; with 32 a delivery took a quarter more processor time."""
 
 PAGES = 4
 """Pages answered at once, beside the deliveries: health and figures ask the store, and one that hangs must not hold up

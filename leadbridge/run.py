@@ -1,7 +1,7 @@
 """Web and worker in one process: the embedded shape."""
 
 import signal
-import threading
+import time
 from collections.abc import Callable
 
 from leadbridge.errors import LeadbridgeError
@@ -13,6 +13,9 @@ from sync.worker import Worker
 from webhooks.app import create_app, running
 from webhooks.known import Known
 from webhooks.serve import Server, serve
+
+LOOK = 0.2
+"""Seconds between looks whether we are to stop."""
 
 GRACE = 25.0
 """Seconds a step at hand may take to finish after SIGTERM (reliability G31 allows 30 in all)."""
@@ -67,9 +70,10 @@ def portal_of(store: Store) -> Known:
 
 def run(parts: Parts, *, tell: Callable[[str], None]) -> None:
     """Serve until SIGTERM or SIGINT, then finish the step at hand and stop."""
-    stop = threading.Event()
+    told: list[int] = []
     for name in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(name, lambda *_: stop.set())
+        signal.signal(name, lambda number, _: told.append(number))
     with Embedded(parts) as embedded:
         tell(embedded.url)
-        stop.wait()
+        while not told:  # a signal given to another thread does not wake this one, which has to see to it
+            time.sleep(LOOK)

@@ -342,6 +342,29 @@ def test_stopped_under_load_it_exits_0_in_time_and_the_next_one_finishes_the_wor
     tally(45, trials=1, lost=PEOPLE - len(written), duplicate=twice, recover=[took])
 
 
+SIGNALLED = """
+import signal, sys, threading
+from pathlib import Path
+from leadbridge import run
+from leadbridge.config.load import load
+from sync import wiring
+
+def told(_url):
+    threading.Timer(0.3, lambda: signal.pthread_kill(threading.get_ident(), signal.SIGTERM)).start()
+
+parts = wiring.build(load(Path(sys.argv[1])))
+with wiring.sole_worker(parts):
+    run.run(parts, tell=told)
+parts.close()
+"""
+
+
+def test_it_stops_whichever_of_its_threads_the_system_gives_the_signal_to(site: Site) -> None:
+    command = [sys.executable, "-c", SIGNALLED, str(site.file)]
+    done = subprocess.run(command, env=os.environ | site.environ, capture_output=True, text=True, timeout=30)
+    assert (done.returncode, "Traceback" in done.stderr) == (0, False), done.stderr
+
+
 def test_a_second_worker_on_one_file_refuses_with_a_clear_word(site: Site) -> None:
     process = site.start()
     site.url()

@@ -8,11 +8,9 @@ from __future__ import annotations
 
 import json
 import secrets
-import signal
 import subprocess
 import sys
 import tempfile
-import threading
 import time
 import urllib.request
 from collections import Counter
@@ -30,7 +28,7 @@ from leadbridge.conditions import words_of
 from leadbridge.config.conditions import FieldTest
 from leadbridge.config.load import as_written, load
 from leadbridge.errors import ConfigError, Fault, LeadbridgeError
-from leadbridge.run import Embedded
+from leadbridge.run import Embedded, stop_signal
 from leadbridge.store import leads, ranking
 from sync import cycle, explain, setup, wiring
 
@@ -311,7 +309,7 @@ def demo(
         if not edited or len(rescored) < edited:
             raise DemoFailed(f"{len(rescored)} of {edited} leads edited in the CRM were rescored in {PATIENCE:.0f} s")
         if keep:
-            _wait_for_interrupt()
+            stop_signal()()  # so that what the demo made is cleared away after Ctrl-C and SIGTERM alike
 
 
 @dataclass(frozen=True, slots=True)
@@ -372,11 +370,3 @@ def _edit_and_wait(parts: Parts, sandbox: Sandbox) -> tuple[int, list[Rescoring]
         for row, record in chosen
         if record.ref.record_id in arrived
     ]
-
-
-def _wait_for_interrupt() -> None:
-    """Until Ctrl-C or SIGTERM, so that what the demo made is cleared away after either."""
-    stop = threading.Event()
-    for name in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(name, lambda *_: stop.set())
-    stop.wait()

@@ -68,12 +68,22 @@ def portal_of(store: Store) -> Known:
     return Known(lambda: accounts.pinned(store, "hubspot"))
 
 
-def run(parts: Parts, *, tell: Callable[[str], None]) -> None:
-    """Serve until SIGTERM or SIGINT, then finish the step at hand and stop."""
+def stop_signal() -> Callable[[], None]:
+    """Take SIGTERM and SIGINT from now on; what is returned waits until one of them comes."""
     told: list[int] = []
     for name in (signal.SIGTERM, signal.SIGINT):
         signal.signal(name, lambda number, _: told.append(number))
-    with Embedded(parts) as embedded:
-        tell(embedded.url)
+
+    def wait() -> None:
         while not told:  # a signal given to another thread does not wake this one, which has to see to it
             time.sleep(LOOK)
+
+    return wait
+
+
+def run(parts: Parts, *, tell: Callable[[str], None]) -> None:
+    """Serve until SIGTERM or SIGINT, then finish the step at hand and stop."""
+    until_told = stop_signal()
+    with Embedded(parts) as embedded:
+        tell(embedded.url)
+        until_told()

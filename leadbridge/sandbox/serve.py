@@ -2,7 +2,7 @@
 
 import json
 import sys
-import threading
+import time
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -57,7 +57,8 @@ def serve(
         if until_stdin_closes:
             sys.stdin.buffer.read()
         else:
-            threading.Event().wait()
+            while True:  # Ctrl-C given to another thread does not wake this one, which has to see to it
+                time.sleep(0.2)
     except KeyboardInterrupt:
         pass
     finally:

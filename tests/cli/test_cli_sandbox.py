@@ -50,3 +50,23 @@ def test_a_configuration_with_what_the_sandbox_prints_works_on_it(said: str, tmp
     )  # fmt: skip
     assert told.returncode == 0, told.stdout + told.stderr
     assert "the accounts agree with it" in told.stdout
+
+
+SIGNALLED = """
+import signal, threading
+from leadbridge.sandbox.serve import Sandbox, serve
+
+start = Sandbox.start
+
+def told(sandbox):
+    start(sandbox)
+    threading.Timer(1, lambda: signal.pthread_kill(threading.get_ident(), signal.SIGINT)).start()
+
+Sandbox.start = told
+serve(people_count=5, port=0, seed=1)
+"""
+
+
+def test_it_stops_whichever_of_its_threads_the_system_gives_the_signal_to() -> None:
+    done = subprocess.run([sys.executable, "-c", SIGNALLED], cwd=ROOT, capture_output=True, text=True, timeout=30)
+    assert (done.returncode, "Traceback" in done.stderr) == (0, False), done.stderr

@@ -10,7 +10,7 @@ from rich.table import Table
 from leadbridge.report import console, show_cost
 
 if TYPE_CHECKING:
-    from sync.forecast import Crossings, Forecast, Spread
+    from sync.forecast import Called, Crossings, Forecast, Spread
     from sync.rescore import Rescored
 
 
@@ -55,6 +55,8 @@ def show_forecast(found: Forecast, by: str | None) -> None:
     if by is not None:
         _show_crossings(by, found.by)
     _show_crossings("segment", found.by_segment)
+    if found.called:
+        _show_called(found.called, by)
     if found.movers:
         table = Table("before", "now", "lead", "why now", box=None, pad_edge=False)
         for mover in found.movers:
@@ -67,6 +69,19 @@ def show_forecast(found: Forecast, by: str | None) -> None:
 def _show_drifting(records: int) -> None:
     if records:
         console.print(f"{records:,} drifted so little that the write waits.", highlight=False)
+
+
+def _show_called(called: Called, by: str | None) -> None:
+    console.print(f"by these rules {called.people:,} people were handed over in the last seven days", highlight=False)
+    if called.unknown:
+        console.print(
+            f"[yellow]{called.unknown:,} more, perhaps[/]: how they were a week ago is not known", highlight=False
+        )
+    if called.by:
+        table = Table(by or "", "handed over in a week", box=None, pad_edge=False)
+        for value, many in called.by.most_common():
+            table.add_row(escape(value), f"{many:,}")
+        console.print(table)
 
 
 def _bands(spread: Spread) -> Table:

@@ -7,7 +7,7 @@ import heapq
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import datetime, timedelta
 from itertools import count
 from typing import Any
 
@@ -20,9 +20,9 @@ from leadbridge.store import leads as lead_store
 from leadbridge.store import scores as score_store
 from leadbridge.store.engine import Store
 from leadbridge.types import LifecycleStage, PersonId, Value
-from sync import day
+from sync import day, past
 from sync.loading import facts_of, load
-from sync.outlook import Outlook, Scorer
+from sync.outlook import Outlook, Scorer, View
 from sync.wishes import drifting, wishes
 
 BATCH = 2000
@@ -31,6 +31,8 @@ BANDS = 10
 
 MOVERS = 10
 """Largest moves shown."""
+
+WEEK = timedelta(days=7)
 
 NOBODY = "none"
 
@@ -65,6 +67,15 @@ class Crossings:
     down: int = 0
 
 
+@dataclass(slots=True)
+class Called:
+    """People whom these rules would have called somebody at the company for in the seven days until now."""
+
+    people: int = 0
+    by: Counter[str] = field(default_factory=Counter)  # value of the field asked for
+    unknown: int = 0  # called for now, and there a week ago, but nothing of how they were then is known
+
+
 @dataclass(frozen=True, slots=True, order=True)
 class Mover:
     """One person whose main score moves far."""
@@ -88,6 +99,7 @@ class Forecast:
     stages: Counter[tuple[str, str]] = field(default_factory=Counter)  # (before, now) of those who change
     by: dict[str, Crossings] = field(default_factory=dict)  # value of the field asked for
     by_segment: dict[str, Crossings] = field(default_factory=dict)
+    called: Called | None = None  # None: nobody is ever called, there is no hand-off
     movers: list[Mover] = field(default_factory=list)  # the largest first
     writes: Counter[str] = field(default_factory=Counter)  # records to write, by vendor
     drifting: int = 0  # records, beside these, that drift so little that their write waits
@@ -107,6 +119,8 @@ class Forecast:
             "stages": [{"before": old, "now": new, "people": many} for (old, new), many in self.stages.most_common()],
             "by": {value: {"up": one.up, "down": one.down} for value, one in self.by.items()},
             "by_segment": {name: {"up": one.up, "down": one.down} for name, one in self.by_segment.items()},
+            "called_in_a_week": None if (one := self.called) is None else
+                {"people": one.people, "by": dict(one.by), "unknown": one.unknown},
             "movers": [
                 {"email": one.email, "before": one.before, "now": one.now, "reasons": one.reasons}
                 for one in self.movers
@@ -149,6 +163,7 @@ def forecast(
     found.gone = sorted(names - scorer.config.scores.keys())
     found.scores = {model.name: Spread(model.scale) for model in scorer.models}
     found.unread = set(scorer.config.fields)
+    found.called = None if scorer.config.hand_off is None else Called()
     movers: list[tuple[int, int, Mover]] = []
     order = count()
     after = 0
@@ -160,7 +175,9 @@ def forecast(
             after = ids[-1]
             loaded = load(tx, scorer, ids, at)
             was = _stored(tx, ids) if old is None else _by_the_old(tx, old, ids, at)
-            outlooks = scorer.outlook(loaded.people, loaded.activities, loaded.stages, at)
+            view = scorer.view(loaded.people, loaded.activities, loaded.stages, at)
+            called, unknown = _called_since(tx, scorer, view, ids, at - WEEK) if found.called else (set(), 0)
+            outlooks = scorer.outlooks(view)
             wanted, known = wishes(tx, crms, platform, loaded.rows, outlooks)
             waiting = drifting(tx, scorer.config, wanted, known, due.quiet(tx, ids), at)
             found.drifting += len(waiting)
@@ -172,18 +189,35 @@ def forecast(
         for outlook in outlooks:
             before = was.get(outlook.person_id, _Was({}, None))
             row = loaded.rows[outlook.person_id]
-            _add(found, outlook, before, None if by is None else facts_of(row).get(by), counted_by=by is not None)
+            value = None if by is None else facts_of(row).get(by)
+            _add(found, outlook, before, value, counted_by=by is not None)
+            if found.called and outlook.person_id in called and by is not None:
+                found.called.by[NOBODY if value is None else str(value)] += 1
             mover = _mover(scorer, outlook, before, row.email)
             if mover is not None:
                 heapq.heappush(movers, (abs(mover.by), -next(order), mover))
                 if len(movers) > MOVERS:
                     heapq.heappop(movers)
+        if found.called:
+            found.called.people += len(called)
+            found.called.unknown += unknown
         found.people += len(outlooks)
         tell("people", found.people)
     found.movers = [mover for _, _, mover in sorted(movers, reverse=True)]
     with store.reading() as tx:
         found.cost = day.need(tx, crms, platform, found.writes)
     return found
+
+
+def _called_since(
+    tx: Connection, scorer: Scorer, now: View, ids: Sequence[PersonId], then: datetime
+) -> tuple[set[PersonId], int]:
+    """Who of these is called for now and was not then, as far as that is known; and of how many it is not."""
+    loaded = load(tx, scorer, ids, then, past=True)
+    view = scorer.view(loaded.people, loaded.activities, loaded.stages, then)
+    found = set(now.ids[now.judged.called()].tolist()) - set(view.ids[view.judged.called()].tolist())
+    unknown = found & past.there(tx, sorted(found), then) - set(view.ids.tolist())
+    return found - unknown, len(unknown)
 
 
 def _models(tx: Connection, scorer: Scorer, old: Scorer | None) -> dict[str, tuple[str | None, str]]:

@@ -6,7 +6,7 @@ what is known of them is what was known then (`loading.load`), an objection exce
 """
 
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
@@ -72,14 +72,14 @@ def looks(
                     break
                 after = ids[-1]
                 loaded = load(tx, scorer, ids, instant.at, past=True)
-                there = _there(tx, ids, instant.at)
+                known = there(tx, ids, instant.at)
             view = scorer.view(loaded.people, loaded.activities, loaded.stages, instant.at)
             until = instant.at + within
             look = Look(
                 index, view, found.open(view.ids, instant.at), found.within(view.ids, instant.at, until)
             )  # fmt: skip
             _count(instant, look, found, until)
-            gone = np.array(sorted(there - set(view.ids.tolist())), np.int64)
+            gone = np.array(sorted(known - set(view.ids.tolist())), np.int64)
             instant.unknown += int(found.open(gone, instant.at).sum())
             instant.unknown_became += int(found.within(gone, instant.at, until).sum())
             tell(f"as of {instant.at:%Y-%m-%d}", instant.people)
@@ -92,7 +92,7 @@ def _count(instant: Instant, look: Look, found: Became, until: datetime) -> None
     instant.sent_back += found.sent_back_within(look.view.ids[look.open & ~look.became], instant.at, until)
 
 
-def _there(tx: Connection, ids: list[int], at: datetime) -> set[int]:
+def there(tx: Connection, ids: Sequence[int], at: datetime) -> set[int]:
     """Who of these was there then, as the CRM tells?"""
     query = select(persons.c.id).where(among(tx, persons.c.id, ids), persons.c.created_at <= at)
     return set(tx.execute(query).scalars())

@@ -1,5 +1,6 @@
 """Who would move is shown before anything moves, and looking changes nothing (N3)."""
 
+from collections import Counter
 from collections.abc import Iterator
 from typing import Any
 
@@ -8,10 +9,10 @@ import pytest
 from leadbridge.config.schema import Config
 from leadbridge.store import Store, leads
 from sync import forecast as looking
-from sync.forecast import Crossings, forecast
+from sync.forecast import Called, Crossings, forecast
 from sync.outlook import Scorer
 from tests.helpers.storedump import dump
-from tests.helpers.syncing import BASE, Stage, stage
+from tests.helpers.syncing import BASE, Stage, moving, stage
 
 SEGMENTS = {"engineers": {"job_title": "Engineer"}}
 
@@ -102,6 +103,28 @@ def test_the_same_rules_move_nobody(made: Stage) -> None:
         [],
         {"hubspot": 0},
     )
+
+
+def test_how_many_a_week_each_owner_would_be_handed_is_told(store: Store) -> None:
+    ready = {"mql": {"when": {"score.lead": {"at_least": 40}}}}
+    with stage(store, stages=ready, hand_off={"on": "mql"}) as made, moving(made) as time:
+        made.lead("long@acme.example", jobtitle="Director")
+        made.sync()
+        time.on(days=8)
+        made.lead("new@acme.example", jobtitle="Director of sales")
+        made.lead("not@acme.example")
+        made.sync()
+        found = forecast(made.store, made.parts.scorer, by="job_title")
+        assert found.called == Called(1, Counter({"Director of sales": 1}))
+        assert found.as_dict()["called_in_a_week"] == {"people": 1, "by": {"Director of sales": 1}, "unknown": 0}
+        time.on(days=7)
+        assert forecast(made.store, made.parts.scorer, by="job_title").called == Called()
+
+
+def test_without_a_hand_off_nobody_is_said_to_be_handed_over(made: Stage) -> None:
+    made.lead(jobtitle="Director")
+    made.sync()
+    assert forecast(made.store, made.parts.scorer).called is None
 
 
 def test_a_field_that_is_not_there_is_named_with_those_that_are(made: Stage) -> None:

@@ -72,7 +72,9 @@ def _show_drifting(records: int) -> None:
 
 
 def _show_called(called: Called, by: str | None) -> None:
-    console.print(f"by these rules {called.people:,} people were handed over in the last seven days", highlight=False)
+    console.print(
+        f"by these rules {called.people:,} people would have been handed over in the last seven days", highlight=False
+    )
     if called.unknown:
         console.print(
             f"[yellow]{called.unknown:,} more, perhaps[/]: how they were a week ago is not known", highlight=False

@@ -114,12 +114,6 @@ def records_of(
     return dict(found)
 
 
-def save_members(tx: Connection, vendor: str, fields: Mapping[str, Mapping[str, str]]) -> None:
-    """Note our merge fields as the e-mail platform shows them now, by canonical address."""
-    rows = [{"vendor": vendor, "address": address, "written": fields[address]} for address in sorted(fields)]
-    upsert(tx, members, rows, key=["vendor", "address"], change=lambda new: {"written": new.written})
-
-
 def want(
     tx: Connection, rows: Sequence[Wanted], now: datetime, known: Mapping[RecordRef, Confirmed] | None = None
 ) -> set[RecordRef]:

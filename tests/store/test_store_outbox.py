@@ -282,17 +282,6 @@ def test_what_the_crm_shows_when_read_is_what_counts_as_written(store: Store) ->
         assert leads.refs_of(tx, [desk.person], "hubspot")[desk.person][0].written == {"score": "99"}
 
 
-def test_what_the_platform_shows_of_a_member_is_what_counts_as_written(store: Store) -> None:
-    with store.writing() as tx:
-        desk = Desk(tx, ADDRESS)
-        outbox.save_members(tx, "mailchimp", {ADDRESS.record_id: {"LBSCORE": "12"}, "bob@acme.example": {}})
-        assert desk.written() == {"LBSCORE": "12"}
-        desk.write(3, {"LBSCORE": "13"})
-        outbox.save_members(tx, "mailchimp", {ADDRESS.record_id: {"LBSCORE": "14"}})
-        assert outbox.confirmed(tx, [ADDRESS])[ADDRESS].version == 3
-        assert desk.written() == {"LBSCORE": "14"}
-
-
 def test_a_record_that_moved_is_wished_nothing_more(store: Store) -> None:
     with store.writing() as tx:
         desk = Desk(tx, ref("1"))

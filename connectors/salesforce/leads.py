@@ -52,6 +52,7 @@ _NOT_DELETED = Where("IsDeleted", "=", False)
 class _Found:
     """What became of records: those that live on, and those that do not, or only in another."""
 
+    rows: int = 0  # changed ones that told of them
     leads: list[Lead] = field(default_factory=list)
     gone: list[RecordRef] = field(default_factory=list)
     moved: dict[RecordRef, RecordRef] = field(default_factory=dict)
@@ -74,7 +75,8 @@ class Leads:
 
     def pull(self, progress: Progress | None, *, full: bool) -> Iterator[Page[Lead]]:
         """See `Crm.pull_leads`. A round that was interrupted is ended first, and then brought up to date."""
-        names = [*self._phases(), *(_deletions(kind) for kind in self._fields.objects)]
+        phases = self._phases()
+        names = [*phases, *map(_following, phases), *map(_deletions, self._fields.objects)]
         reached = {name: at for name in names if (at := instant_in(progress, f"{name}.at")) is not None}
         stand, phase = stand_in(progress), (progress or {}).get("phase", "")
         everything = (progress or {}).get("round") == "all"
@@ -94,42 +96,64 @@ class Leads:
         """All phases from `phase` on. `reached` grows with each that is over; until then a page tells where it is."""
         phases = self._phases()
         for name in phases[phases.index(phase) if phase else 0 :]:
-            here, worth = (stand, True) if stand is not None else self._start(name, None if full else reached.get(name))
-            stand = None
+            here = stand or self._start(name, reached, full=full)
+            resumed, stand = stand is not None, None
             if here is None:
                 continue
             people = name in self._fields.objects
             if people and here.low is None:
                 reached[_deletions(name)] = here.covered
-            for found, further in self._walk(name, here) if worth else ():
-                if further is None:
-                    reached[name] = here.covered
-                    where: Progress = {}
-                else:
-                    where = {"phase": name, **({"round": "all"} if full else {}), **further.progress()}
-                yield found.page(_progress(reached, where))
-            reached[name] = here.covered
+            try:
+                yield from self._phase(name, here, reached, full=full, some=resumed)
+            except FeatureMissing as missing:
+                log.warning("not read", vendor=VENDOR, object=name, why=missing.problem)
+                continue
             if people:
                 yield from self._deletions(name, reached)
 
-    def _start(self, name: str, at: datetime | None) -> tuple[Stand | None, bool]:
-        """A walk, and whether it is worth its calls; None when the org or our user lacks the object."""
-        people = name in self._fields.objects
+    def _start(self, name: str, reached: Mapping[str, datetime], *, full: bool) -> Stand | None:
+        """Where a walk begins; None when the org or our user lacks the object."""
+        at = None if full else reached.get(name)
+        if at is not None:
+            return Stand(reached.get(_following(name), at), at - self._lookback)
         try:
-            covered, some = self._walks.covered(name, at)
+            return Stand(self._walks.covered(name, None)[0])
         except FeatureMissing as missing:
             log.warning("not read", vendor=VENDOR, object=name, why=missing.problem)
-            return None, False
-        stand = Stand(covered, None if at is None else at - self._lookback)
-        return stand, people or (at is not None and some)  # the first time, people bring what belongs to them
+            return None
+
+    def _phase(
+        self, name: str, here: Stand, reached: dict[str, datetime], *, full: bool, some: bool
+    ) -> Iterator[Page[Lead]]:
+        """One walk to its end. `some`: rows were found before it was interrupted.
+
+        A walk of changes that finds none is one call, and what nothing has changed in needs no later watermark. After
+        one that finds some, the feed is asked for the next: what it then calls covered was read to its end only when
+        the walk after it is over, so it is noted, and becomes the watermark there.
+        """
+        if here.low is None and name not in self._fields.objects:  # the first time, people bring what belongs to them
+            reached[name] = here.covered
+            return
+        following = _following(name)
+        for found, further in self._walk(name, here):
+            some = some or found.rows > 0
+            if further is not None:
+                where = {"phase": name, **({"round": "all"} if full else {}), **further.progress()}
+                yield found.page(_progress(reached, where))
+                continue
+            after = self._walks.covered(name, reached[name])[0] if here.low is not None and some else None
+            reached.pop(following, None)
+            reached |= {name: here.covered} | ({} if after is None else {following: after})
+            yield found.page(_progress(reached, {}))
 
     def _walk(self, name: str, stand: Stand) -> Iterator[tuple[_Found, Stand | None]]:
         if name not in self._fields.objects:
-            return self._touched(name, stand)
+            yield from self._touched(name, stand)
+            return
         columns = self._columns(name)
         read = self._walks.everything if stand.low is None else self._walks.pages
-        pages = read("leads", name, columns, stand)
-        return ((self._settled({name: page.rows}), page.stand) for page in pages)
+        for page in read("leads", name, columns, stand):
+            yield replace(self._settled({name: page.rows}), rows=len(page.rows)), page.stand
 
     def _touched(self, name: str, stand: Stand) -> Iterator[tuple[_Found, Stand | None]]:
         """The people of accounts, deals, roles and individuals that changed."""
@@ -139,7 +163,7 @@ class Leads:
             for kind, rows in self._people_of(name, page.rows):
                 yield self._settled({kind: rows}), stand
             stand = page.stand or stand
-            yield _Found(), page.stand
+            yield _Found(len(page.rows)), page.stand
 
     def _people_of(self, name: str, changed: Sequence[Row]) -> Iterator[tuple[str, list[Row]]]:
         ids = [row["Id"] for row in changed]
@@ -350,6 +374,10 @@ def _by_kind(refs: Iterable[RecordRef]) -> dict[str, list[str]]:
 
 def _deletions(kind: str) -> str:
     return f"{kind}.deleted"
+
+
+def _following(kind: str) -> str:
+    return f"{kind}.following"
 
 
 def _progress(reached: Mapping[str, datetime], where: Progress) -> Progress:

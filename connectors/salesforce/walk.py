@@ -2,8 +2,8 @@
 
 A walk of changes goes by the stamp and in the order of ids: ids never change, so a walk that was interrupted goes on
 where it stood, whatever was edited meanwhile and however many rows share one stamp. Its watermark is what the object's
-change feed calls covered, asked for before the first row: it stops before any transaction still open, where the stamp
-alone would pass over rows that commit late.
+change feed called covered at some time before the first row: it stops before any transaction still open, where the
+stamp alone would pass over rows that commit late.
 """
 
 import csv

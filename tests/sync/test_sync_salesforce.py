@@ -1,10 +1,12 @@
 """The loop's parts with Salesforce as the CRM, on both databases: one score on every record, backlogs in bulk."""
 
+from collections import Counter
 from collections.abc import Callable, Iterator
 from datetime import timedelta
 
 import pytest
 
+from connectors.salesforce.activities import SOURCES
 from leadbridge import clock
 from leadbridge.sandbox.server import Sandbox
 from leadbridge.store import due, leads, watermarks
@@ -13,7 +15,10 @@ from leadbridge.testing import Skipping
 from leadbridge.types import PersonId, RecordRef
 from sync import cycle, pull, setup, wiring
 from sync.outlook import Scorer
+from sync.worker import Rounds
 from tests.helpers import rooms
+from tests.helpers.syncing import Moving
+from tests.webhooks.conftest import on_sqlite
 
 SCORE = "Leadbridge_Score__c"
 
@@ -211,3 +216,31 @@ def test_a_record_that_goes_over_to_somebody_else_shows_their_score(sandbox: San
     for _ in range(2):
         cycle.sync(parts)
     assert org.row(one)[SCORE] == 0.0
+
+
+@on_sqlite
+def test_an_idle_cycle_asks_once_for_changes_of_each_object_and_writes_nothing(sandbox: Sandbox, store: Store) -> None:
+    parts, org = parts_of(sandbox, store, activities=list(SOURCES)), sandbox.salesforce
+    account = org.add("Account", {"Name": "Acme"})
+    org.add("Contact", {"LastName": "C", "Email": "c@acme.example", "AccountId": account})
+    lead(sandbox, 1)
+    worker, time = Rounds(parts, rung=lambda: False), Moving(clock.now(), sandbox)
+    clock.set_source(lambda: time.at)
+    try:
+        for _ in range(7):  # until everything is written, and its echo is old enough not to be read again
+            worker.pull()
+            worker.work()
+            time.on(minutes=5)
+        before, cycles = len(list(sandbox.world.journal)), 6
+        for _ in range(cycles):
+            worker.pull()
+            worker.work()
+            time.on(minutes=5)
+    finally:
+        clock.set_source(None)
+    asked = Counter(call.operation for call in list(sandbox.world.journal)[before:])
+    with_feed = {"Task", "Event", "EmailMessage", "CampaignMember"}
+    asked_by_query = {source.kind for source in SOURCES.values()} - with_feed
+    asked_by_query |= {"Individual", "OpportunityContactRole", "Opportunity", "Account", "Lead", "Contact"}
+    assert asked.pop("queryAll") == len(asked_by_query) * cycles
+    assert asked == dict.fromkeys((f"{kind}.updated" for kind in with_feed), cycles)

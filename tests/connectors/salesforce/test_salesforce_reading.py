@@ -1,5 +1,6 @@
 """Reading people: nothing lost, nobody twice, and whoever left is not read as someone who did not."""
 
+from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
@@ -77,6 +78,68 @@ def test_a_row_that_commits_late_with_an_old_stamp_is_not_lost(
     assert found(pages)[known[0]].attributes["job_title"] == "Saved long before it is seen"
 
 
+def test_a_row_that_commits_between_a_walk_and_the_question_how_far_it_went_is_not_lost(
+    room: Salesforce, org: stand_in.Salesforce, sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    one, other = (a_lead(org, n, long_ago(sandbox)) for n in range(2))
+    _, progress = pulled(room, None)
+    walks, began = room._leads._walks, sandbox.world.clock.now()
+    save = org.begin_save(one, {"Title": "Seen late"})
+    asked = walks.covered
+
+    def commit_first(kind: str, at: datetime | None) -> tuple[datetime, bool]:
+        if kind == "Lead":
+            org.commit_save(save)
+        return asked(kind, at)
+
+    monkeypatch.setattr(walks, "covered", commit_first)
+    sandbox.world.clock.set(began + timedelta(hours=1))
+    org.edit(other, {"Title": "Edited meanwhile"})
+    with sandbox_time(sandbox):
+        pages, progress = pulled(room, progress)
+        assert set(found(pages)) == {other}
+        monkeypatch.setattr(walks, "covered", asked)
+        sandbox.world.clock.set(began + timedelta(hours=2))
+        pages, _ = pulled(room, progress)
+    assert found(pages)[one].attributes["job_title"] == "Seen late"
+
+
+def test_while_nothing_changes_a_round_is_one_query_for_each_object(
+    room: Salesforce, org: stand_in.Salesforce, sandbox: Sandbox
+) -> None:
+    account = org.add("Account", {"Name": "Acme"}, long_ago(sandbox))
+    one = a_contact(org, 1, long_ago(sandbox), AccountId=account)
+    a_lead(org, 2, long_ago(sandbox))
+    with sandbox_time(sandbox):
+        _, progress = pulled(room, None)
+        org.edit(one, {"Title": "Director"})
+        for quiet in range(12):
+            sandbox.world.clock.advance(timedelta(minutes=5))
+            before = len(list(sandbox.world.journal))
+            pages, progress = pulled(room, progress)
+            asked = Counter(call.operation for call in list(sandbox.world.journal)[before:])
+            if quiet > 3:  # changes of the last ten minutes are read again
+                assert asked == {"queryAll": 6}
+                assert found(pages) == {}
+        org.edit(one, {"Title": "Head"})
+        assert found(pulled(room, progress)[0])[one].attributes["job_title"] == "Head"
+
+
+def test_changes_are_read_again_for_no_longer_than_they_may_commit_late(
+    room: Salesforce, org: stand_in.Salesforce, sandbox: Sandbox
+) -> None:
+    one = a_lead(org, 1, long_ago(sandbox))
+    with sandbox_time(sandbox):
+        _, progress = pulled(room, None)
+        org.edit(one, {"Title": "Director"})
+        told = []
+        for _ in range(8):
+            sandbox.world.clock.advance(timedelta(minutes=5))
+            pages, progress = pulled(room, progress)
+            told.append(one in found(pages))
+    assert told == [True] * 4 + [False] * 4
+
+
 def test_rows_that_share_one_stamp_are_all_read(room: Salesforce, org: stand_in.Salesforce, sandbox: Sandbox) -> None:
     known = [a_lead(org, n, long_ago(sandbox)) for n in range(60)]
     _, progress = pulled(room, None)
@@ -134,6 +197,25 @@ def test_what_was_deleted_is_told_by_a_pull(room: Salesforce, org: stand_in.Sale
     org.delete(other)
     pages, _ = pulled(room, progress)
     assert {gone for page in pages for gone in page.gone} == {ref(one), ref(other)}
+
+
+@pytest.mark.parametrize("ended", ["OpportunityContactRole", "Opportunity"])
+def test_a_deal_or_a_role_that_was_deleted_leaves_its_contact_without(
+    room: Salesforce, org: stand_in.Salesforce, sandbox: Sandbox, ended: str
+) -> None:
+    """The feed of changes does not tell of deletions, and the stamp of the contact stands still."""
+    at = long_ago(sandbox)
+    one = a_contact(org, 1, at)
+    deal = {"Name": "Deal", "StageName": "Prospecting", "CloseDate": "2026-12-01", "Amount": 900}
+    made = {"Opportunity": org.add("Opportunity", deal, at)}
+    made["OpportunityContactRole"] = org.add(
+        "OpportunityContactRole", {"OpportunityId": made["Opportunity"], "ContactId": one}, at
+    )
+    pages, progress = pulled(room, None)
+    assert found(pages)[one].attributes["budget"] == 900
+    org.delete(made[ended])
+    pages, _ = pulled(room, progress)
+    assert found(pages)[one].attributes.get("budget") is None
 
 
 def test_what_was_purged_from_the_bin_is_told_within_a_day(

@@ -144,7 +144,8 @@ class Leads:
             after = self._walks.covered(name, reached[name])[0] if here.low is not None and some else None
             reached.pop(following, None)
             reached |= {name: here.covered} | ({} if after is None else {following: after})
-            yield found.page(_progress(reached, {}))
+            if found.rows or name == self._phases()[-1]:  # the last tells how far all have come
+                yield found.page(_progress(reached, {}))
 
     def _walk(self, name: str, stand: Stand) -> Iterator[tuple[_Found, Stand | None]]:
         if name not in self._fields.objects:

@@ -15,7 +15,6 @@ from leadbridge.sandbox.hubspot import HubSpot
 from leadbridge.sandbox.hubspot.timeline import Entry
 from leadbridge.sandbox.server import Sandbox
 
-FIRST_CONTACT = 1_000_001
 COMPANIES, FORMS, LISTS = 2_000, 10, 10
 PAST = timedelta(days=175)
 TYPES = {"e_visited_page": 0.8, "e_document_shared_v2": 0.15, "e_webinar_watched": 0.05}

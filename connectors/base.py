@@ -434,17 +434,3 @@ class EmailPlatform(ABC):
     @abstractmethod
     def create(self, specs: Sequence[PropertySpec]) -> None:
         """Create these merge fields, not public. Repeating changes nothing."""
-
-
-def abilities(room: type[Crm | EmailPlatform]) -> frozenset[str]:
-    """What a room declares beyond what its contract demands: the optional blanks it has filled, by name.
-
-    Nothing is declared twice: a blank that is filled is the declaration. `docs/vendors/feature-matrix.csv` lists them.
-    """
-    contract = Crm if issubclass(room, Crm) else EmailPlatform
-    optional = {
-        name
-        for name, blank in vars(contract).items()
-        if callable(blank) and not name.startswith("_") and name not in contract.__abstractmethods__
-    }
-    return frozenset(name for name in optional if getattr(room, name) is not getattr(contract, name))

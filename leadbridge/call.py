@@ -255,15 +255,6 @@ class Caller:
                 budget.give_back()
 
 
-def calls_made() -> dict[str, dict[str, int]]:
-    """Tries made by this process so far: vendor to operation to number."""
-    made: dict[str, dict[str, int]] = {}
-    for (vendor, operation, _), number in metrics.VENDOR_CALLS.values().items():
-        operations = made.setdefault(vendor, {})
-        operations[operation] = operations.get(operation, 0) + number
-    return made
-
-
 def _outcome(error: VendorError) -> str:
     for kind, word in (
         (Unknown, "unknown"),

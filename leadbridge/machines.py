@@ -36,7 +36,6 @@ AGENT = "program"
 AT_ONCE = "at once"
 MANY_LINKS = "many links"
 NO_PAGE = "no page view"
-REASONS = (PROXY, NETWORK, AGENT, AT_ONCE, MANY_LINKS, NO_PAGE)
 
 LINKS = 3
 """Different links of one mail followed within `BURST`: two are a slip of the mouse, three are nobody's reading."""

@@ -141,9 +141,6 @@ class Asked:
         return [name for name, mask in gate if not mask[self._row]]
 
 
-NOTHING_ASKED = Asked({})
-
-
 def routes_of(hand_off: HandOff) -> Sequence[Route]:
     """The receivers in order of priority."""
     return hand_off.routes or [Route(name=SALES)]

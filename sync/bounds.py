@@ -67,5 +67,5 @@ def release_lapsed_canary(tx: Connection, guards: Guards, now: datetime) -> None
         return
     if now - policy.began_at >= timedelta(seconds=guards.canary.lasts):
         policies.release(tx, policy.digest, "time", now)
-        held = enrolments.release_all_held(tx, "the time of the canary is over", now)
+        held = enrolments.release_held(tx, "the time of the canary is over", now)
         audit.note(tx, "leadbridge", "canary released by time", {"policy": policy.digest, "held": held}, now)

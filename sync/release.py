@@ -65,7 +65,7 @@ def release(store: Store, who: str, rows: int) -> int | None:
             return None
         policy = policies.in_force(tx)
         freed = policy is not None and policies.release(tx, policy.digest, who, now)
-        released = enrolments.release_all_held(tx, f"released by {who}", now)
+        released = enrolments.release_held(tx, f"released by {who}", now)
         detail = {"policy": policy.digest if policy else None, "was_canary": freed, "held": held}
         audit.note(tx, who, "contact released", detail, now)
         return released

@@ -55,12 +55,12 @@ def canonical(value: Any) -> bytes:
 _GLANCE = json.JSONDecoder(parse_int=float)  # int() refuses what is longer than 4300 digits, which is one item's fault
 
 
-def glance(body: bytes, *, max_depth: int = MAX_DEPTH) -> Any:
+def glance(body: bytes) -> Any:
     """The JSON value as it is roughly: enough to refuse what nobody can read, at a fraction of the cost of `items`.
 
     Numbers may be inexact and repeated names swallowed. Raises WebhookRefused: bad_encoding, bad_json, too_deep (400).
     """
-    if body.count(b"[") + body.count(b"{") > max_depth and _is_deeper(body, max_depth):
+    if body.count(b"[") + body.count(b"{") > MAX_DEPTH and _is_too_deep(body):
         _text(body)
         raise WebhookRefused("too_deep", 400)
     try:
@@ -73,31 +73,31 @@ def glance(body: bytes, *, max_depth: int = MAX_DEPTH) -> Any:
         raise WebhookRefused("bad_json", 400) from None
 
 
-def array_length(body: bytes, *, max_items: int = MAX_ITEMS, max_depth: int = MAX_DEPTH) -> int:
+def array_length(body: bytes) -> int:
     """How many items a JSON array has; what passes here, `items` can cut.
 
     Raises WebhookRefused: as `glance`, not_an_array (400), too_many_events (413).
     """
-    found = glance(body, max_depth=max_depth)
+    found = glance(body)
     if not isinstance(found, list):
         raise WebhookRefused("not_an_array", 400)
-    if len(found) > max_items:
+    if len(found) > MAX_ITEMS:
         raise WebhookRefused("too_many_events", 413)
     return len(found)
 
 
-def items(body: bytes, *, max_items: int = MAX_ITEMS, max_depth: int = MAX_DEPTH) -> list[tuple[Any, bytes]]:
+def items(body: bytes) -> list[tuple[Any, bytes]]:
     """(value, its bytes) for each item of a JSON array; the value is an `Unfit` when this one item is not fit to read.
 
     Raises WebhookRefused: bad_encoding, bad_json, not_an_array, too_deep (400), too_many_events (413).
     """
     text = _text(body)
-    if _is_deeper(body, max_depth):  # first, so that nothing below can recurse without end
+    if _is_too_deep(body):  # first, so that nothing below can recurse without end
         raise WebhookRefused("too_deep", 400)
     if not text.startswith("[", _skip(text, 0)):
         raise WebhookRefused("not_an_array" if _is_json(text) else "bad_json", 400)
-    found = list(islice(_split(text), max_items + 1))
-    if len(found) > max_items:
+    found = list(islice(_split(text), MAX_ITEMS + 1))
+    if len(found) > MAX_ITEMS:
         raise WebhookRefused("too_many_events", 413)
     return found
 
@@ -122,13 +122,13 @@ _TEXT = re.compile(rb'"[^"\\]*+(?:\\.[^"\\]*+)*+"?', re.DOTALL)  # an open one t
 _NO_BRACKETS = bytes(set(range(256)) - set(b"[]{}"))
 
 
-def _is_deeper(body: bytes, max_depth: int) -> bool:
-    """Do brackets nest deeper than this? Takes pairs away from the inside out, a level at a time."""
+def _is_too_deep(body: bytes) -> bool:
+    """Do brackets nest deeper than `MAX_DEPTH`? Takes pairs away from the inside out, a level at a time."""
     brackets = _TEXT.sub(b"", body).translate(None, _NO_BRACKETS)
-    for _ in range(max_depth):
+    for _ in range(MAX_DEPTH):
         fewer = brackets.replace(b"[]", b"").replace(b"{}", b"")
         if len(fewer) == len(brackets):  # nothing, or brackets without a partner: no JSON, and the parser will say so
-            return brackets.count(b"[") + brackets.count(b"{") > max_depth
+            return brackets.count(b"[") + brackets.count(b"{") > MAX_DEPTH
         brackets = fewer
     return bool(brackets)
 

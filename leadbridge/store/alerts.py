@@ -7,7 +7,6 @@ from typing import Any
 
 from sqlalchemy import Connection, Row, func, select
 
-from leadbridge.store.engine import among
 from leadbridge.store.leases import SECONDS, UNHELD, claim_rows, held_ids
 from leadbridge.store.rows import update_each, upsert
 from leadbridge.store.tables import alerts
@@ -64,7 +63,6 @@ def claim(tx: Connection, *, limit: int, owner: str, now: datetime) -> list[Aler
         owner=owner,
         seconds=SECONDS,
         now=now,
-        counted=True,
     )
     return [_row(row) for row in rows]
 
@@ -96,12 +94,6 @@ def counts(tx: Connection) -> dict[str, int]:
     """How many alerts are in each state."""
     found: dict[str, int] = dict(tx.execute(select(alerts.c.state, func.count()).group_by(alerts.c.state)).all())
     return {state: found.get(state, 0) for state in (WAITING, SENT, FAILED)}
-
-
-def of_hand_offs(tx: Connection, ids: Sequence[int]) -> list[tuple[int, str, int, str, str]]:
-    """(hand-off, kind, round, state, words) of these, oldest first."""
-    query = select(alerts).where(among(tx, alerts.c.hand_off_id, sorted(ids))).order_by(alerts.c.id)
-    return [(row.hand_off_id, row.kind, row.round, row.state, row.words) for row in tx.execute(query)]
 
 
 def _row(row: Row[Any]) -> Alert:

@@ -92,13 +92,13 @@ def claim_due(
             rows = claim_rows(
                 tx, due, [due.c.lane == int(lane), due.c.due_at <= now, due.c.attempts < SUSPECT],
                 [due.c.due_at, due.c.person_id],
-                limit=limit - len(claims), owner=owner, seconds=lease_seconds, now=now, counted=True,
+                limit=limit - len(claims), owner=owner, seconds=lease_seconds, now=now,
             )  # fmt: skip
             claims += map(_claim, rows)
     if not claims and limit and set(lanes) == set(Lane):
         alone = claim_rows(
             tx, due, [due.c.due_at <= now, due.c.attempts >= SUSPECT], [due.c.attempts, due.c.due_at],
-            limit=1, owner=owner, seconds=lease_seconds, now=now, counted=True,
+            limit=1, owner=owner, seconds=lease_seconds, now=now,
         )  # fmt: skip
         claims += map(_claim, alone)
     return claims

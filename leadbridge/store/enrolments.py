@@ -221,19 +221,6 @@ def claim_enrolments(
     return [row_of(row) for row in claimed]
 
 
-def move(
-    tx: Connection,
-    enrolment_id: int,
-    token: int,
-    from_state: EnrolmentState,
-    to_state: EnrolmentState,
-    words: str = "",
-    now: datetime | None = None,
-) -> bool:
-    """Move one claimed row; False when it is no longer mine. As `move_all`."""
-    return bool(move_all(tx, [Move(enrolment_id, token, from_state, to_state, words)], now))
-
-
 def move_all(
     tx: Connection, moves: Sequence[Move], now: datetime | None = None, *, lease_seconds: float = SECONDS
 ) -> set[int]:
@@ -320,11 +307,6 @@ def found_entered(tx: Connection, entered: Collection[int], unknown: Collection[
     ):
         waits = among(tx, enrolments.c.id, sorted(ids)) & enrolments.c.state.in_(sorted(WAITING))
         _set_all(tx, waits, state, words, now)
-
-
-def release_held(tx: Connection, ids: Collection[int], words: str, now: datetime) -> int:
-    """Let held rows be wanted again (a releaser decided so); returns how many."""
-    return _set_all(tx, among(tx, enrolments.c.id, sorted(ids)) & (enrolments.c.state == S.HELD), S.WANTED, words, now)
 
 
 def strand_expired(tx: Connection, now: datetime | None = None) -> int:
@@ -507,7 +489,7 @@ def hold_waiting(tx: Connection, why: str, now: datetime) -> int:
     return _set_all(tx, free, S.HELD, why, now, passing_over=True)
 
 
-def release_all_held(tx: Connection, words: str, now: datetime) -> int:
+def release_held(tx: Connection, words: str, now: datetime) -> int:
     """Let every held row be wanted again; returns how many."""
     return _set_all(tx, enrolments.c.state == S.HELD, S.WANTED, words, now)
 

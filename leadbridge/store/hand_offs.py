@@ -268,7 +268,6 @@ def _claim(tx: Connection, which: Sequence[Any], *, limit: int, owner: str, now:
         owner=owner,
         seconds=LEASE,
         now=now,
-        counted=True,
     )
     return [_row(row) for row in rows]
 

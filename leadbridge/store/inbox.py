@@ -162,7 +162,7 @@ def claim_events(
     for which, most in ((inbox.c.attempts < SUSPECT, limit), (inbox.c.attempts >= SUSPECT, 1)):
         rows = rows or claim_rows(
             tx, inbox, [*waiting, which], [inbox.c.attempts, inbox.c.id],
-            limit=most, owner=owner, seconds=lease_seconds, now=now, counted=True,
+            limit=most, owner=owner, seconds=lease_seconds, now=now,
         )  # fmt: skip
     events = []
     for row in rows:

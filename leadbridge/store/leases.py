@@ -53,11 +53,10 @@ def claim_rows(
     owner: str,
     seconds: float,
     now: datetime,
-    counted: bool = False,
 ) -> list[Row[Any]]:
     """Claim up to `limit` free rows, and return them in `order`; rows another transaction is claiming are passed over.
 
-    `now` is the database's clock. `counted` adds one to their attempts.
+    `now` is the database's clock. Where the table counts attempts, this is one more.
     """
     (key,) = table.primary_key
     picked = tx.execute(
@@ -74,7 +73,7 @@ def claim_rows(
             lease_owner=owner,
             lease_until=now + timedelta(seconds=seconds),
             lease_token=_grown(table, token),
-            **({"attempts": table.c.attempts + 1} if counted else {}),
+            **({"attempts": table.c.attempts + 1} if "attempts" in table.c else {}),
         )
         .returning(table)
     ).all()

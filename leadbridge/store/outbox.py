@@ -187,7 +187,7 @@ def claim_writes(
                 [write_backs.c.state == PENDING, write_backs.c.vendor == vendor, write_backs.c.lane == int(lane),
                  write_backs.c.due_at <= now],
                 [write_backs.c.due_at, write_backs.c.id],
-                limit=limit - len(rows), owner=owner, seconds=lease_seconds, now=now, counted=True,
+                limit=limit - len(rows), owner=owner, seconds=lease_seconds, now=now,
             )  # fmt: skip
     return [
         ClaimedWrite(_ref(row), row.wanted, row.version, row.lease_token, row.person_id, row.attempts, row.id)

@@ -75,7 +75,7 @@ def claim(tx: Connection, owner: str, seconds: float = SECONDS) -> SpanClaim | N
     """
     rows = claim_rows(
         tx, passes, [], [passes.c.attempts >= SUSPECT, passes.c.asked_at, passes.c.span],
-        limit=1, owner=owner, seconds=seconds, now=database_now(tx), counted=True,
+        limit=1, owner=owner, seconds=seconds, now=database_now(tx),
     )  # fmt: skip
     return SpanClaim(rows[0].span, rows[0].asked_at, rows[0].lease_token, rows[0].attempts) if rows else None
 

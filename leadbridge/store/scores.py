@@ -454,8 +454,3 @@ def stage_changes(tx: Connection, person_id: int) -> list[tuple[datetime, str | 
         (row.at, row.stage, row.buyer_journey, row.cause)
         for row in tx.execute(query.where(stage_history.c.person_id == person_id).order_by(stage_history.c.id))
     ]
-
-
-def stage_counts(tx: Connection) -> dict[str | None, int]:
-    """How many people stand at each stage."""
-    return dict(tx.execute(select(standings_table.c.stage, func.count()).group_by(standings_table.c.stage)).all())

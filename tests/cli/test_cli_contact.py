@@ -8,7 +8,7 @@ from leadbridge import clock
 from leadbridge.store import Store, audit, enrolments, leads, suppressions
 from leadbridge.types import EnrolmentState
 from tests.helpers.commands import Run, told
-from tests.helpers.store_people import person
+from tests.helpers.store_people import move, person
 
 S = EnrolmentState
 ADA = "ada@acme.example"
@@ -25,7 +25,7 @@ def row_in(store: Store, state: EnrolmentState) -> int:
         (claim,) = enrolments.claim_enrolments(tx, [S.WANTED], limit=1, owner="w", now=now)
         at = S.WANTED
         for to in way:
-            assert enrolments.move(tx, row, claim.token, at, to)
+            assert move(tx, row, claim.token, at, to)
             at = to
     return row
 

@@ -6,7 +6,7 @@ from typing import Any
 from sqlalchemy import Connection
 
 from leadbridge.store import enrolments, leads
-from leadbridge.types import Lead, RecordRef, email_key
+from leadbridge.types import EnrolmentState, Lead, RecordRef, email_key
 
 NOW = datetime(2026, 3, 2, 9, 30, tzinfo=UTC)
 
@@ -40,3 +40,16 @@ def intent(person_id: int, journey: str = "guides", entry: int = 0, **more: Any)
               "reason_in": "awareness",
               "expires_at": datetime.now(UTC) + timedelta(days=1)}  # fmt: skip
     return enrolments.Intent(person_id=person_id, journey=journey, entry=entry, **(values | more))
+
+
+def move(
+    tx: Connection,
+    enrolment_id: int,
+    token: int,
+    from_state: EnrolmentState,
+    to_state: EnrolmentState,
+    words: str = "",
+    now: datetime | None = None,
+) -> bool:
+    """Move one claimed row of the ledger; False when it is no longer the token's."""
+    return bool(enrolments.move_all(tx, [enrolments.Move(enrolment_id, token, from_state, to_state, words)], now))

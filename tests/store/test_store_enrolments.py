@@ -15,7 +15,7 @@ from leadbridge.store import Store, enrolments, exits
 from leadbridge.store.engine import exclusive
 from leadbridge.store.enrolments import ALLOWED, CONTACT, WAITING, EnrolmentRow, Move
 from leadbridge.types import EnrolmentState
-from tests.helpers.store_people import NOW, intent, people
+from tests.helpers.store_people import NOW, intent, move, people
 
 S = EnrolmentState
 ANY = (S.WANTED, S.CHECKED, S.HELD, S.UNCERTAIN)
@@ -29,7 +29,7 @@ def wanted(tx: Connection, count: int = 1) -> list[EnrolmentRow]:
 
 def calling(tx: Connection, *, lease_seconds: float = 60) -> EnrolmentRow:
     (row,) = wanted(tx)
-    assert enrolments.move(tx, row.id, row.token, S.WANTED, S.CHECKED)
+    assert move(tx, row.id, row.token, S.WANTED, S.CHECKED)
     assert enrolments.move_all(tx, [Move(row.id, row.token, S.CHECKED, S.CALLING)], lease_seconds=lease_seconds)
     return row
 
@@ -76,7 +76,7 @@ def test_eight_workers_at_one_row_make_one_call(store: Store) -> None:
         with store.writing() as tx:
             for row in enrolments.claim_enrolments(tx, [S.WANTED, S.CHECKED], limit=5, owner=owner):
                 moves = [(S.WANTED, S.CHECKED), (S.CHECKED, S.CALLING)]
-                called += all(enrolments.move(tx, row.id, row.token, *step) for step in moves)
+                called += all(move(tx, row.id, row.token, *step) for step in moves)
         return called
 
     with ThreadPoolExecutor(8) as pool:
@@ -86,7 +86,7 @@ def test_eight_workers_at_one_row_make_one_call(store: Store) -> None:
 @pytest.mark.parametrize(("at", "to"), [(a, b) for a, b in product(S, S) if b not in ALLOWED[a]])
 def test_a_move_the_ledger_does_not_know_is_refused(at: EnrolmentState, to: EnrolmentState) -> None:
     with pytest.raises(ValueError, match=f"does not move from {at} to {to}"):
-        enrolments.move(None, 1, 1, at, to)  # type: ignore[arg-type]
+        move(None, 1, 1, at, to)  # type: ignore[arg-type]
 
 
 def test_what_was_called_is_never_wanted_again_and_what_ended_stays() -> None:
@@ -101,24 +101,24 @@ def test_a_stale_token_changes_nothing(store: Store) -> None:
         enrolments.intend(tx, [intent(ada)], NOW)
         (stale,) = enrolments.claim_enrolments(tx, ANY, limit=1, owner="a", lease_seconds=-1)
         (fresh,) = enrolments.claim_enrolments(tx, ANY, limit=1, owner="b")
-        assert not enrolments.move(tx, stale.id, stale.token, S.WANTED, S.CHECKED)
+        assert not move(tx, stale.id, stale.token, S.WANTED, S.CHECKED)
         assert enrolments.renew(tx, [stale]) == set()
         enrolments.release(tx, [stale])
         assert enrolments.claim_enrolments(tx, ANY, limit=1, owner="c") == []
-        assert enrolments.move(tx, fresh.id, fresh.token, S.WANTED, S.CHECKED)
-        assert not enrolments.move(tx, fresh.id, fresh.token, S.WANTED, S.CHECKED)
+        assert move(tx, fresh.id, fresh.token, S.WANTED, S.CHECKED)
+        assert not move(tx, fresh.id, fresh.token, S.WANTED, S.CHECKED)
         assert state_of(tx, fresh) == S.CHECKED
 
 
 def test_no_call_begins_under_a_dead_lease_or_after_its_time(store: Store) -> None:
     with store.writing() as tx:
         (late,) = wanted(tx)
-        enrolments.move(tx, late.id, late.token, S.WANTED, S.CHECKED)
-        assert not enrolments.move(tx, late.id, late.token, S.CHECKED, S.CALLING, now=late.expires_at)
+        move(tx, late.id, late.token, S.WANTED, S.CHECKED)
+        assert not move(tx, late.id, late.token, S.CHECKED, S.CALLING, now=late.expires_at)
         enrolments.intend(tx, [intent(people(tx, 1)[0])], NOW)
         (slow,) = enrolments.claim_enrolments(tx, [S.WANTED], limit=1, owner="w", lease_seconds=-1)
-        assert enrolments.move(tx, slow.id, slow.token, S.WANTED, S.CHECKED)
-        assert not enrolments.move(tx, slow.id, slow.token, S.CHECKED, S.CALLING)
+        assert move(tx, slow.id, slow.token, S.WANTED, S.CHECKED)
+        assert not move(tx, slow.id, slow.token, S.CHECKED, S.CALLING)
         assert enrolments.made_since(tx, NOW) == 0
 
 
@@ -127,7 +127,7 @@ def test_a_call_whose_caller_died_is_uncertain_and_not_made_again(store: Store) 
         dead, alive = calling(tx, lease_seconds=-1), calling(tx)
         assert enrolments.strand_expired(tx) == 1
         assert (state_of(tx, dead), state_of(tx, alive)) == (S.UNCERTAIN, S.CALLING)
-        assert not enrolments.move(tx, dead.id, dead.token, S.CALLING, S.DONE)
+        assert not move(tx, dead.id, dead.token, S.CALLING, S.DONE)
         assert enrolments.claim_enrolments(tx, [S.WANTED, S.CHECKED], limit=5, owner="x") == []
         assert enrolments.strand_expired(tx) == 0
         assert enrolments.made_since(tx, NOW) == 2
@@ -154,14 +154,14 @@ def test_proof_that_nothing_happened_lets_the_row_be_checked_again_and_counts_as
         assert enrolments.made_since(tx, NOW) == 1
         assert enrolments.settle(tx, row.id, S.CHECKED, "the vendor shows no entry", NOW)
         assert enrolments.made_since(tx, NOW) == 0
-        assert not enrolments.move(tx, row.id, row.token, S.CHECKED, S.REFUSED)
+        assert not move(tx, row.id, row.token, S.CHECKED, S.REFUSED)
         assert [claim.id for claim in enrolments.claim_enrolments(tx, [S.CHECKED], limit=5, owner="w")] == [row.id]
 
 
 def test_a_call_that_never_left_is_not_tried_again_before_its_lease_is_over(store: Store) -> None:
     with store.writing() as tx:
         row = calling(tx)
-        assert enrolments.move(tx, row.id, row.token, S.CALLING, S.CHECKED, "connection refused")
+        assert move(tx, row.id, row.token, S.CALLING, S.CHECKED, "connection refused")
         assert enrolments.made_since(tx, NOW) == 0
         assert enrolments.claim_enrolments(tx, [S.CHECKED], limit=5, owner="x") == []
         later = datetime.now(UTC) + timedelta(seconds=61)
@@ -177,7 +177,7 @@ def test_what_waits_ends_in_time_or_not_at_all(store: Store) -> None:
         (held,) = [
             row for row in enrolments.claim_enrolments(tx, [S.WANTED], limit=9, owner="w") if row.person_id == eve
         ]
-        enrolments.move(tx, held.id, held.token, S.WANTED, S.HELD, "cap")
+        move(tx, held.id, held.token, S.WANTED, S.HELD, "cap")
         assert enrolments.expire(tx, soon) == 2
         assert {person: rows[0].state for person, rows in enrolments.history(tx, [ada, bob, eve]).items()} == {
             ada: S.EXPIRED,
@@ -196,7 +196,7 @@ def test_leaving_ends_what_waits_even_in_a_workers_hands(store: Store) -> None:
     with store.writing() as tx:
         (row,) = wanted(tx)
         assert enrolments.cancel_waiting(tx, [row.person_id], "unsubscribed", NOW) == 1
-        assert not enrolments.move(tx, row.id, row.token, S.WANTED, S.CHECKED)
+        assert not move(tx, row.id, row.token, S.WANTED, S.CHECKED)
         (kept,) = enrolments.history(tx, [row.person_id])[row.person_id]
         assert (kept.state, kept.words, kept.state_at) == (S.CANCELLED, "unsubscribed", NOW)
 
@@ -205,16 +205,16 @@ def test_leaving_does_not_touch_a_call_under_way(store: Store) -> None:
     with store.writing() as tx:
         row = calling(tx)
         assert enrolments.cancel_waiting(tx, [row.person_id], "unsubscribed", NOW) == 0
-        assert enrolments.move(tx, row.id, row.token, S.CALLING, S.DONE)
+        assert move(tx, row.id, row.token, S.CALLING, S.DONE)
 
 
 def test_held_wishes_are_wanted_again_only_when_released(store: Store) -> None:
     with store.writing() as tx:
         (row,) = wanted(tx)
-        enrolments.move(tx, row.id, row.token, S.WANTED, S.HELD, "cap")
+        move(tx, row.id, row.token, S.WANTED, S.HELD, "cap")
         assert enrolments.claim_enrolments(tx, [S.WANTED, S.CHECKED], limit=5, owner="w") == []
-        assert enrolments.release_held(tx, [row.id], "released by ada", NOW) == 1
-        assert enrolments.release_held(tx, [row.id], "released by ada", NOW) == 0
+        assert enrolments.release_held(tx, "released by ada", NOW) == 1
+        assert enrolments.release_held(tx, "released by ada", NOW) == 0
         assert len(enrolments.claim_enrolments(tx, [S.WANTED, S.CHECKED], limit=5, owner="w")) == 1
 
 
@@ -242,7 +242,7 @@ def test_a_row_may_be_told_to_wait(store: Store) -> None:
 def test_the_ledger_counts_and_lists_by_state(store: Store) -> None:
     with store.writing() as tx:
         done, open_call = calling(tx), calling(tx)
-        assert enrolments.move(tx, done.id, done.token, S.CALLING, S.DONE, now=NOW + timedelta(hours=1))
+        assert move(tx, done.id, done.token, S.CALLING, S.DONE, now=NOW + timedelta(hours=1))
         wanted(tx, 3)
         counts = enrolments.counts(tx)
         assert {state: counts[state] for state in counts if counts[state]} == {S.DONE: 1, S.CALLING: 1, S.WANTED: 3}
@@ -262,8 +262,8 @@ def test_workers_that_count_and_call_in_turn_stay_within_a_cap(store: Store) -> 
                 exclusive(tx, "contact")
                 if enrolments.made_since(tx, NOW) < 7:
                     for row in enrolments.claim_enrolments(tx, [S.WANTED], limit=1, owner=owner):
-                        enrolments.move(tx, row.id, row.token, S.WANTED, S.CHECKED)
-                        enrolments.move(tx, row.id, row.token, S.CHECKED, S.CALLING)
+                        move(tx, row.id, row.token, S.WANTED, S.CHECKED)
+                        move(tx, row.id, row.token, S.CHECKED, S.CALLING)
 
     with ThreadPoolExecutor(4) as pool:
         list(pool.map(work, "abcd"))
@@ -357,7 +357,7 @@ class Ledger(RuleBasedStateMachine):
             return
         to = data.draw(st.sampled_from(sorted(ALLOWED[at])))
         with self.store.writing() as tx:
-            moved = enrolments.move(tx, row.id, row.token, at, to)
+            moved = move(tx, row.id, row.token, at, to)
         if moved:
             assert self.newest[row.id] == row.token
             assert self.paper[row.id] == at

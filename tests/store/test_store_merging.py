@@ -11,7 +11,7 @@ from sqlalchemy import Connection
 
 from leadbridge.store import Store, activities, audit, due, enrolments, leads, outbox, scores, suppressions
 from leadbridge.types import Activity, ActivityKind, EnrolmentState, LifecycleStage, Score, SuppressionReason, email_key
-from tests.helpers.store_people import NOW, intent, lead, people, person, ref
+from tests.helpers.store_people import NOW, intent, lead, move, people, person, ref
 
 S = EnrolmentState
 LATER = NOW + timedelta(hours=1)
@@ -96,7 +96,7 @@ def enrolled(tx: Connection, state: EnrolmentState, journey: str = "guides") -> 
     (row,) = enrolments.claim_enrolments(tx, [S.WANTED], limit=1, owner="w")
     at = S.WANTED
     for step in WAYS[state]:
-        assert enrolments.move(tx, row.id, row.token, at, step)
+        assert move(tx, row.id, row.token, at, step)
         at = step
     if state is S.WANTED:  # out of the way of the next claim
         enrolments.release(tx, [row], NOW + timedelta(days=30_000))
@@ -140,10 +140,10 @@ def test_a_call_under_way_can_still_tell_how_it_ended(store: Store) -> None:
         keep, lose = enrolled(tx, S.DONE), person(tx, "2")
         enrolments.intend(tx, [intent(lose)], NOW)
         (row,) = enrolments.claim_enrolments(tx, [S.WANTED], limit=1, owner="w")
-        assert enrolments.move(tx, row.id, row.token, S.WANTED, S.CHECKED)
-        assert enrolments.move(tx, row.id, row.token, S.CHECKED, S.CALLING)
+        assert move(tx, row.id, row.token, S.WANTED, S.CHECKED)
+        assert move(tx, row.id, row.token, S.CHECKED, S.CALLING)
         leads.merge_people(tx, keep, lose, LATER)
-        assert enrolments.move(tx, row.id, row.token, S.CALLING, S.DONE)
+        assert move(tx, row.id, row.token, S.CALLING, S.DONE)
         assert [(row.entry, row.state) for row in enrolments.history(tx, [keep])[keep]] == [(0, S.DONE), (1, S.DONE)]
 
 

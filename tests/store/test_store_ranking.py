@@ -3,7 +3,7 @@
 from leadbridge.store import Store, enrolments, leads, leases, ranking, scores, suppressions
 from leadbridge.store.leases import SECONDS
 from leadbridge.types import EnrolmentState, LifecycleStage, Score, SuppressionReason
-from tests.helpers.store_people import NOW, intent, people, person
+from tests.helpers.store_people import NOW, intent, move, people, person
 
 
 def scored(store: Store, *values: tuple[int, str | None]) -> list[int]:
@@ -65,8 +65,8 @@ def test_once_all_holders_are_proven_dead_every_lease_is_free(store: Store) -> N
     with store.writing() as tx:
         enrolments.intend(tx, [intent(who) for who in people(tx, 2)], NOW)
         waiting, called = enrolments.claim_enrolments(tx, [EnrolmentState.WANTED], limit=2, owner="dead")
-        assert enrolments.move(tx, called.id, called.token, EnrolmentState.WANTED, EnrolmentState.CHECKED)
-        assert enrolments.move(tx, called.id, called.token, EnrolmentState.CHECKED, EnrolmentState.CALLING)
+        assert move(tx, called.id, called.token, EnrolmentState.WANTED, EnrolmentState.CHECKED)
+        assert move(tx, called.id, called.token, EnrolmentState.CHECKED, EnrolmentState.CALLING)
         assert leases.take(tx, "beat", "dead", SECONDS) is not None
         leases.end_all(tx)
         assert leases.take(tx, "beat", "alive") is not None

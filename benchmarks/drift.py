@@ -8,8 +8,6 @@ moved is written on both sides.
     python -m benchmarks.drift [--quick] [--json] [--people N]
 """
 
-import argparse
-import json
 import sys
 from collections import Counter
 from collections.abc import Sequence
@@ -17,7 +15,7 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any
 
-from benchmarks import audience
+from benchmarks import arguments, audience, tell
 from benchmarks.micro_batch import AT, batch
 from connectors.hubspot.mapping import Fields
 from leadbridge.config.scores import Drift
@@ -121,18 +119,11 @@ def _stay(outlook: Outlook, stay: Stay | None, at: datetime) -> Stay | None:
 
 
 def main() -> int:
-    arguments = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    arguments.add_argument("--quick", action="store_true", help="end within a minute")
-    arguments.add_argument("--json", action="store_true", help="one JSON object instead of a table")
-    arguments.add_argument("--people", type=int, default=5000, help="people in the audience")
-    given = arguments.parse_args()
+    parser = arguments(__doc__)
+    parser.add_argument("--people", type=int, default=5000, help="people in the audience")
+    given = parser.parse_args()
     found = measure(300 if given.quick else given.people)
-    if given.json:
-        print(json.dumps(found))
-    else:
-        rows = [(key, value) for key, value in found.items() if key != "details"] + list(found["details"].items())
-        print("\n".join(f"{key:<48}{value}" for key, value in rows))
-    return 0 if found["holds"] else 1
+    return tell(found, given.json)
 
 
 if __name__ == "__main__":

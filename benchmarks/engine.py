@@ -9,8 +9,6 @@ score is to be stored. Peak memory is the whole process's, with the range at han
     python -m benchmarks.engine [--people 1000000] [--activities 20000000] [--quick] [--json]
 """
 
-import argparse
-import json
 import resource
 import sys
 import time
@@ -22,6 +20,7 @@ from typing import Any, cast
 import numpy as np
 from numpy.typing import NDArray
 
+from benchmarks import arguments, tell
 from benchmarks.micro_batch import AT, TYPES, columns, model
 from leadbridge.columns import DAY_MICROS, Coded, Numbers, micros
 from leadbridge.types import ActivityKind
@@ -176,21 +175,14 @@ def measure(people: int, activities: int) -> dict[str, Any]:
 
 
 def main() -> int:
-    arguments = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    arguments.add_argument("--people", type=int, default=1_000_000, help="how many people")
-    arguments.add_argument("--activities", type=int, default=20_000_000, help="how many activities, of all together")
-    arguments.add_argument("--quick", action="store_true", help="100,000 people with 20 activities each")
-    arguments.add_argument("--json", action="store_true", help="one JSON object instead of a table")
-    given = arguments.parse_args()
+    parser = arguments(__doc__, quick="100,000 people with 20 activities each")
+    parser.add_argument("--people", type=int, default=1_000_000, help="how many people")
+    parser.add_argument("--activities", type=int, default=20_000_000, help="how many activities, of all together")
+    given = parser.parse_args()
     if given.people < 1 or given.activities < 1:
-        arguments.error("--people and --activities must be 1 or more")
+        parser.error("--people and --activities must be 1 or more")
     found = measure(100_000, 2_000_000) if given.quick else measure(given.people, given.activities)
-    if given.json:
-        print(json.dumps(found))
-    else:
-        rows = [(key, value) for key, value in found.items() if key != "details"] + list(found["details"].items())
-        print("\n".join(f"{key:<34}{value}" for key, value in rows))
-    return 0 if found["holds"] else 1
+    return tell(found, given.json)
 
 
 if __name__ == "__main__":

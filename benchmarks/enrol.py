@@ -17,9 +17,7 @@ start, which nobody can share, and one for each thousand members whose status is
     python -m benchmarks.enrol [--quick] [--json] [--people N]
 """
 
-import argparse
 import base64
-import json
 import os
 import random
 import sys
@@ -35,7 +33,7 @@ from typing import Any
 
 from sqlalchemy import select
 
-from benchmarks import audience
+from benchmarks import arguments, audience, tell
 from benchmarks.micro_batch import AT
 from leadbridge import clock
 from leadbridge.conditions import holds, prepare
@@ -252,18 +250,11 @@ def measure(quick: bool, people: int | None) -> dict[str, Any]:
 
 
 def main() -> int:
-    arguments = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    arguments.add_argument("--quick", action="store_true", help="end within a minute")
-    arguments.add_argument("--json", action="store_true", help="one JSON object instead of a table")
-    arguments.add_argument("--people", type=int, help=f"match and plan so many (default {WHOLE:,})")
-    given = arguments.parse_args()
+    parser = arguments(__doc__)
+    parser.add_argument("--people", type=int, help=f"match and plan so many (default {WHOLE:,})")
+    given = parser.parse_args()
     found = measure(given.quick, given.people)
-    if given.json:
-        print(json.dumps(found))
-    else:
-        rows = [(key, value) for key, value in found.items() if key != "details"] + list(found["details"].items())
-        print("\n".join(f"{key:<60}{value}" for key, value in rows))
-    return 0 if found["holds"] else 1
+    return tell(found, given.json)
 
 
 if __name__ == "__main__":

@@ -8,8 +8,6 @@ delivery: while that backlog lasts, a call should do for as many leads as the ve
     python -m benchmarks.freshness [--quick] [--json]
 """
 
-import argparse
-import json
 import logging
 import math
 import statistics
@@ -23,6 +21,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
+from benchmarks import arguments, tell
 from benchmarks.lossless import wait_for_rest
 from leadbridge import __version__
 from leadbridge.sandbox.hubspot.webhooks import post
@@ -151,10 +150,7 @@ def measure(seconds: float, people: int, backlog: int) -> dict[str, Any]:
 
 
 def main() -> int:
-    arguments = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    arguments.add_argument("--quick", action="store_true", help="end within a minute: 15 seconds, 700 leads")
-    arguments.add_argument("--json", action="store_true", help="one JSON object instead of a table")
-    given = arguments.parse_args()
+    given = arguments(__doc__, quick="end within a minute: 15 seconds, 700 leads").parse_args()
     logging.disable(logging.WARNING)
     details = measure(*((15.0, 700, 200) if given.quick else (120.0, 1200, 500)))
     holds = (
@@ -168,12 +164,7 @@ def main() -> int:
         "name": "freshness", "figure": details["p95_s"], "unit": "s from the door to the CRM, 95 of 100 events",
         "bound": BOUNDS["p95"], "holds": holds, "details": details | {"version": __version__, "bounds": BOUNDS},
     }  # fmt: skip
-    if given.json:
-        print(json.dumps(found))
-    else:
-        rows = [(key, value) for key, value in found.items() if key != "details"] + list(details.items())
-        print("\n".join(f"{key:<24}{value}" for key, value in rows))
-    return 0 if holds else 1
+    return tell(found, given.json)
 
 
 if __name__ == "__main__":

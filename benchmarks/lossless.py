@@ -14,8 +14,6 @@ web`, `worker` and `beat` on PostgreSQL and Redis, both started for this run.
     python -m benchmarks.lossless [--quick] [--json] [--shape embedded|scaled] [--events N] [--seed N]
 """
 
-import argparse
-import json
 import logging
 import os
 import random
@@ -35,6 +33,7 @@ from typing import Any
 from psycopg import sql
 from sqlalchemy import func, select
 
+from benchmarks import arguments, tell
 from leadbridge import __version__
 from leadbridge.config.load import load
 from leadbridge.sandbox.hubspot.webhooks import post
@@ -292,13 +291,11 @@ def shop(shape_name: str, people: int) -> Iterator[tuple[Site, bool]]:
 
 
 def main() -> int:
-    arguments = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    arguments.add_argument("--quick", action="store_true", help="end within a minute: 1,500 events, embedded")
-    arguments.add_argument("--json", action="store_true", help="one JSON object instead of a table")
-    arguments.add_argument("--shape", choices=["embedded", "scaled"], help="one shape only (default: both)")
-    arguments.add_argument("--events", type=int, help="how many events (default: 10,000)")
-    arguments.add_argument("--seed", type=int, default=20261128)
-    given = arguments.parse_args()
+    parser = arguments(__doc__, quick="end within a minute: 1,500 events, embedded")
+    parser.add_argument("--shape", choices=["embedded", "scaled"], help="one shape only (default: both)")
+    parser.add_argument("--events", type=int, help="how many events (default: 10,000)")
+    parser.add_argument("--seed", type=int, default=20261128)
+    given = parser.parse_args()
     logging.disable(logging.WARNING)
     shapes = [given.shape] if given.shape else ["embedded"] if given.quick else ["embedded", "scaled"]
     events, people = (1_500, 60) if given.quick else (10_000, 300)
@@ -310,16 +307,7 @@ def main() -> int:
         "name": "lossless", "figure": figure, "unit": "lost, duplicate or wrong", "bound": 0, "holds": figure == 0,
         "details": details,
     }  # fmt: skip
-    if given.json:
-        print(json.dumps(found))
-    else:
-        rows = [(key, value) for key, value in found.items() if key != "details"]
-        for key, value in details.items():
-            rows += (
-                [(f"{key} {part}", one) for part, one in value.items()] if isinstance(value, dict) else [(key, value)]
-            )
-        print("\n".join(f"{key:<34}{value}" for key, value in rows))
-    return 0 if found["holds"] else 1
+    return tell(found, given.json)
 
 
 if __name__ == "__main__":

@@ -7,9 +7,7 @@ outbox, in one transaction), and the engine alone on frames in memory, at two si
     python -m benchmarks.micro_batch [--quick] [--json]
 """
 
-import argparse
 import base64
-import json
 import os
 import random
 import statistics
@@ -26,6 +24,7 @@ from typing import Any, TypeVar
 
 import numpy as np
 
+from benchmarks import arguments, tell
 from leadbridge.columns import Coded, Columns, Numbers, micros
 from leadbridge.config.scores import ScoreModel
 from leadbridge.types import ActivityKind, Value
@@ -245,17 +244,9 @@ def measure(quick: bool) -> dict[str, Any]:
 
 
 def main() -> int:
-    arguments = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    arguments.add_argument("--quick", action="store_true", help="end within a minute")
-    arguments.add_argument("--json", action="store_true", help="one JSON object instead of a table")
-    given = arguments.parse_args()
+    given = arguments(__doc__).parse_args()
     found = measure(given.quick)
-    if given.json:
-        print(json.dumps(found))
-    else:
-        rows = [(key, value) for key, value in found.items() if key != "details"] + list(found["details"].items())
-        print("\n".join(f"{key:<48}{value}" for key, value in rows))
-    return 0 if found["holds"] else 1
+    return tell(found, given.json)
 
 
 if __name__ == "__main__":

@@ -10,9 +10,7 @@ record missing, calls refused (429), the peak memory of the puller, and how long
                               [--latency SECONDS] [--limit CALLS] [--ours CALLS] [--store sqlite|postgresql]
 """
 
-import argparse
 import base64
-import json
 import multiprocessing
 import os
 import resource
@@ -28,6 +26,7 @@ from typing import Any
 
 from sqlalchemy import func, select
 
+from benchmarks import arguments, tell
 from benchmarks.accounts import (
     LISTS,
     Size,
@@ -235,16 +234,14 @@ def _rounded(took: dict[str, Any]) -> dict[str, Any]:
 
 
 def main() -> int:
-    arguments = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    arguments.add_argument("--vendor", choices=["hubspot", *OTHERS], default="hubspot")
-    arguments.add_argument("--quick", action="store_true", help="end within a minute: 1,000 leads, 23,600 activities")
-    arguments.add_argument("--json", action="store_true", help="one JSON object instead of a table")
-    arguments.add_argument("--people", type=int, help="so many people instead, with twenty activities each")
-    arguments.add_argument("--store", choices=["sqlite", "postgresql"], default="sqlite")
-    arguments.add_argument("--latency", type=float, default=0.1, help="seconds every answer is held back")
-    arguments.add_argument("--limit", type=int, help="calls the account allows in ten seconds")
-    arguments.add_argument("--ours", type=int, help="calls we allow ourselves (default: the same)")
-    given = arguments.parse_args()
+    parser = arguments(__doc__, quick="end within a minute: 1,000 leads, 23,600 activities")
+    parser.add_argument("--vendor", choices=["hubspot", *OTHERS], default="hubspot")
+    parser.add_argument("--people", type=int, help="so many people instead, with twenty activities each")
+    parser.add_argument("--store", choices=["sqlite", "postgresql"], default="sqlite")
+    parser.add_argument("--latency", type=float, default=0.1, help="seconds every answer is held back")
+    parser.add_argument("--limit", type=int, help="calls the account allows in ten seconds")
+    parser.add_argument("--ours", type=int, help="calls we allow ourselves (default: the same)")
+    given = parser.parse_args()
     limit = given.limit or (QUICK_LIMIT if given.quick else LIMIT)
     size = shrunk(given.people) if given.people else QUICK if given.quick else FULL
     if given.vendor == "hubspot":
@@ -259,12 +256,7 @@ def main() -> int:
         "name": "pull", "figure": figure, "unit": unit, "bound": bound, "holds": figure >= bound and whole,
         "details": {"vendor": given.vendor, **details, "memory_bound_mb": MOST_MB},
     }  # fmt: skip
-    if given.json:
-        print(json.dumps(found))
-    else:
-        rows = [(key, value) for key, value in found.items() if key != "details"] + list(found["details"].items())
-        print("\n".join(f"{key:<34}{value}" for key, value in rows))
-    return 0 if found["holds"] else 1
+    return tell(found, given.json)
 
 
 if __name__ == "__main__":

@@ -14,10 +14,8 @@ Memory is the highest of any process of leadbridge's. Growth is the cost of a pe
                                  [--processes 2] [--quick] [--json]
 """
 
-import argparse
 import base64
 import contextlib
-import json
 import multiprocessing
 import os
 import resource
@@ -34,7 +32,7 @@ from typing import Any
 
 import psycopg
 
-from benchmarks import program
+from benchmarks import arguments, program, tell
 from benchmarks.audience import KEY, Audience, config, fill
 from benchmarks.micro_batch import AT
 from leadbridge import clock
@@ -229,25 +227,18 @@ def measure(people: int, activities: int, databases: list[str], processes: int, 
 
 
 def main() -> int:
-    arguments = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    arguments.add_argument("--people", type=int, default=1_000_000, help="how many people")
-    arguments.add_argument("--activities", type=int, default=20_000_000, help="how many activities, of all together")
-    arguments.add_argument("--database", choices=["sqlite", "postgresql", "both"], default="both")
-    arguments.add_argument("--processes", type=int, default=2, help="processes that share a pass, the third time")
-    arguments.add_argument("--quick", action="store_true", help="6,000 people with 20 activities each, no growth")
-    arguments.add_argument("--json", action="store_true", help="one JSON object instead of a table")
-    given = arguments.parse_args()
+    parser = arguments(__doc__, quick="6,000 people with 20 activities each, no growth")
+    parser.add_argument("--people", type=int, default=1_000_000, help="how many people")
+    parser.add_argument("--activities", type=int, default=20_000_000, help="how many activities, of all together")
+    parser.add_argument("--database", choices=["sqlite", "postgresql", "both"], default="both")
+    parser.add_argument("--processes", type=int, default=2, help="processes that share a pass, the third time")
+    given = parser.parse_args()
     if given.people < 1 or given.activities < 1 or given.processes < 1:
-        arguments.error("--people, --activities and --processes must be 1 or more")
+        parser.error("--people, --activities and --processes must be 1 or more")
     databases = ["sqlite", "postgresql"] if given.database == "both" else [given.database]
     people, activities = (6_000, 120_000) if given.quick else (given.people, given.activities)
     found = measure(people, activities, databases, given.processes, growth=not given.quick)
-    if given.json:
-        print(json.dumps(found))
-    else:
-        rows = [(key, value) for key, value in found.items() if key != "details"] + list(found["details"].items())
-        print("\n".join(f"{key:<54}{value}" for key, value in rows))
-    return 0 if found["holds"] else 1
+    return tell(found, given.json)
 
 
 if __name__ == "__main__":

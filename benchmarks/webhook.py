@@ -8,7 +8,6 @@ SQLite lies in a file with `synchronous=FULL`; PostgreSQL is started for this ru
     python -m benchmarks.webhook [--quick] [--json] [--connections N] [--store sqlite|postgresql]
 """
 
-import argparse
 import base64
 import contextlib
 import hashlib
@@ -30,6 +29,8 @@ from itertools import islice
 from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import Any
+
+from benchmarks import arguments
 
 EVENTS = 10  # in one delivery
 BOUNDS = {"sqlite": 0.7, "postgresql": 0.4}
@@ -259,12 +260,10 @@ def measure(quick: bool, connections: int, wanted: Sequence[str]) -> dict[str, A
 
 
 def main() -> int:
-    arguments = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    arguments.add_argument("--quick", action="store_true", help="end within a minute")
-    arguments.add_argument("--json", action="store_true", help="one JSON object instead of a table")
-    arguments.add_argument("--connections", type=int, default=32, help="deliveries in flight at once")
-    arguments.add_argument("--store", choices=sorted(BOUNDS), action="append", help="this store only")
-    given = arguments.parse_args()
+    parser = arguments(__doc__)
+    parser.add_argument("--connections", type=int, default=32, help="deliveries in flight at once")
+    parser.add_argument("--store", choices=sorted(BOUNDS), action="append", help="this store only")
+    given = parser.parse_args()
     found = measure(given.quick, given.connections, given.store or ["sqlite", "postgresql"])
     if given.json:
         print(json.dumps(found))

@@ -67,6 +67,11 @@ class Node:
                 node = node.entries.get(part)
         return node
 
+    def text_at(self, *path: str | int) -> "Node | None":
+        """The node below, where it is text, be it empty; else None."""
+        node = self.at(*path)
+        return node if node is not None and node.kind == "text" else None
+
     def below(self, *path: str | int) -> "dict[str, Node]":
         """Entries of the table at this path; none when there is no such table."""
         node = self.at(*path)
@@ -79,8 +84,8 @@ class Node:
 
     def written(self, *path: str | int) -> str | None:
         """The text at this path; None when there is no text."""
-        node = self.at(*path)
-        return node.text if node and node.kind == "text" and not node.blank else None
+        node = self.text_at(*path)
+        return node.text if node is not None and not node.blank else None
 
 
 class _TooMuch(Exception):

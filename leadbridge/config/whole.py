@@ -1,6 +1,6 @@
 """What only the whole file can say. Each check looks at the tree, so that it speaks even when other parts are wrong."""
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Collection, Iterable, Iterator
 from graphlib import CycleError, TopologicalSorter
 from itertools import islice, pairwise
 
@@ -68,25 +68,14 @@ def _behaviour(tree: Node, _facts: Facts) -> Found:
 def _questions(tree: Node, facts: Facts) -> Found:
     for question in tree.below("questions").values():
         for key, kinds in (("field", ()), ("source", ()), ("dated", ("date", "datetime"))):
-            node = question.at(key)
-            if node is None or node.kind != "text" or not node.text:
-                continue
-            fact = facts.look_up(node.path, node.text)
-            if fact.problem:
-                yield node, f"{shown(node.text)} {fact.problem}", fact.hint()
-            elif kinds and fact.kind is not None and fact.kind not in kinds:
-                yield node, f"{shown(node.text)} is {IS[fact.kind]}, where a date is needed"
+            yield from _fact(question.text_at(key), facts, kinds, ", where a date is needed")
 
 
 def _company(tree: Node, facts: Facts) -> Found:
-    by = tree.at("company", "by")
-    if by is not None and by.kind == "text" and by.text:
-        fact = facts.look_up(("company", "by"), by.text)
-        if fact.problem:
-            yield by, f"{shown(by.text)} {fact.problem}", fact.hint()
+    yield from _fact(tree.text_at("company", "by"), facts)
     for name, node in tree.below("company", "scores").items():
-        if name not in facts.scores and not facts.scores_unsure:
-            yield node, f"is no score; there is: {listed(facts.scores)}", did_you_mean(name, facts.scores)
+        if not facts.scores_unsure:
+            yield from _among(node, name, facts.scores, "is no score")
 
 
 def _personas(tree: Node, _facts: Facts) -> Found:
@@ -104,25 +93,15 @@ def _scores(tree: Node, facts: Facts) -> Found:
                     yield node, f"has the name of a score, so that score.{category} would mean two things; rename one"
         yield from _twice(score.each("rules"), "name", "is the name of another rule of this score")
         for rule in score.each("rules"):
-            given = rule.at("category")
-            if given and categories and given.kind == "text" and given.text not in categories:
+            given = rule.text_at("category")
+            if given and categories and given.text not in categories:
                 problem = f"{shown(given.text)} is no category of this score; allowed: {listed(categories)}"
                 yield given, problem, did_you_mean(given.text, categories)
-            yield from _multiplied(rule, facts)
+            if rule.at("activity") is None:  # then `each` is a number of the person
+                numbers = ("number", "integer")
+                yield from _fact(rule.text_at("each"), facts, numbers, "; points are multiplied by a number only")
         yield from _grades(score)
     yield from _score_circles(scores)
-
-
-def _multiplied(rule: Node, facts: Facts) -> Found:
-    """Without an activity, `each` is a number of the person."""
-    each = rule.at("each")
-    if each is None or each.kind != "text" or not each.text or rule.at("activity") is not None:
-        return
-    fact = facts.look_up((*rule.path, "each"), each.text)
-    if fact.problem:
-        yield each, f"{shown(each.text)} {fact.problem}", fact.hint()
-    elif fact.kind not in (None, "number", "integer"):
-        yield each, f"{shown(each.text)} is {IS[fact.kind]}; points are multiplied by a number only"
 
 
 def _score_circles(scores: dict[str, Node]) -> Found:
@@ -270,17 +249,16 @@ def _connections(tree: Node, _facts: Facts) -> Found:
 def _write_back(tree: Node, facts: Facts) -> Found:
     wanted = tree.below("write_back")
     for name, node in wanted.items():
-        if name not in facts.values and not facts.scores_unsure:
-            problem = f"is no value of leadbridge's; there is: {listed(facts.values)}"
-            yield node, problem, did_you_mean(name, facts.values)
+        if not facts.scores_unsure:
+            yield from _among(node, name, facts.values, "is no value of leadbridge's")
         value, _, score = name.partition(".")
         score = score or next(iter(facts.scores), "")
         if value == "matrix" and score in facts.scores and tree.at("scores", score, "matrix") is None:
             yield node, f"needs scores.{score}.matrix, which says where figures begin; add it"
         if (tags := node.at("tags")) and name != "segments":
             yield tags, "are borne by whoever is in a segment; write them under write_back.segments"
-        told = node.at("fallback")
-        if told and told.kind == "text" and facts.values.get(name) == "number" and number(told.text) is None:
+        told = node.text_at("fallback")
+        if told and facts.values.get(name) == "number" and number(told.text) is None:
             yield told, f"is no number, and {name} is one; write a number such as 0"
     read = {
         (vendor, part.strip().rpartition(".")[2].casefold() if vendor == "salesforce" else part): name
@@ -289,7 +267,7 @@ def _write_back(tree: Node, facts: Facts) -> Found:
         for part in (node.written(vendor) or "").split("|")
     }
     for vendor in VENDORS:
-        places = [place for node in wanted.values() if (place := node.at(vendor)) and place.kind == "text"]
+        places = [place for node in wanted.values() if (place := node.text_at(vendor))]
         yield from _twice_over(places, "already takes another value of ours; give each value a place of its own")
         for place in places:
             key = (vendor, place.text.casefold() if vendor == "salesforce" else place.text)
@@ -311,11 +289,11 @@ def _segment_tags(tree: Node, _facts: Facts) -> Found:
         place.text.casefold()
         for way in _ways(tree)
         for key in ("tag", "exit_tag")
-        if (place := way.at("mailchimp", key)) and place.kind == "text"
+        if (place := way.text_at("mailchimp", key))
     }
     for name, place in places.items():
         if name not in segments:
-            yield place, f"is the tag of no segment; there is: {listed(segments)}", did_you_mean(name, segments)
+            yield from _among(place, name, segments, "is the tag of no segment")
         elif ";" in name:
             yield place, "is the tag of a segment with a ; in its name, which parts names; call the segment otherwise"
         elif place.kind == "text" and place.text.casefold() in flows:
@@ -330,26 +308,24 @@ def _segment_tags(tree: Node, _facts: Facts) -> Found:
 def _fields_named(tree: Node, _facts: Facts) -> Found:
     """Keys whose value is the name of a field."""
     fields = tree.below("fields")
-    places = [tree.at("consent", key) for key in ("at", "source_field", "wording_field")]
-    places += [tree.at("guards", "quiet_hours", key) for key in ("timezone", "country")]
+    places = [tree.text_at("consent", key) for key in ("at", "source_field", "wording_field")]
+    places += [tree.text_at("guards", "quiet_hours", key) for key in ("timezone", "country")]
     for place in places:
-        if place and place.kind == "text" and place.text and place.text not in fields:
-            yield place, f"is not a field; there is: {listed(fields)}", did_you_mean(place.text, fields)
+        if place and place.text:
+            yield from _among(place, place.text, fields, "is not a field")
 
 
 def _offers(tree: Node, _facts: Facts) -> Found:
     """Journeys offer what the catalogue has, and assets are for personas that there are."""
     assets, personas = tree.below("catalogue"), tree.below("personas")
     for journey in tree.each("nurture", "journeys"):
-        offered = journey.at("offers")
-        for place in offered.items if offered else ():
-            if place.kind == "text" and place.text not in assets:
-                yield place, f"is not in the catalogue; there is: {listed(assets)}", did_you_mean(place.text, assets)
+        for place in journey.each("offers"):
+            if place.kind == "text":
+                yield from _among(place, place.text, assets, "is not in the catalogue")
     for asset in assets.values():
-        meant = asset.at("personas")
-        for place in meant.items if meant else ():
-            if place.kind == "text" and place.text not in personas:
-                yield place, f"is no persona; there is: {listed(personas)}", did_you_mean(place.text, personas)
+        for place in asset.each("personas"):
+            if place.kind == "text":
+                yield from _among(place, place.text, personas, "is no persona")
 
 
 def _journeys(tree: Node, _facts: Facts) -> Found:
@@ -359,7 +335,7 @@ def _journeys(tree: Node, _facts: Facts) -> Found:
     for journey in journeys:
         variants = journey.each("variants")
         yield from _twice(variants, "name", "is the name of another variant of the journey")
-        for calls in [found for variant in variants if (found := variant.at("name")) and found.kind == "text"]:
+        for calls in [found for variant in variants if (found := variant.text_at("name"))]:
             if way_name(journey.written("name") or "", calls.text) in named:
                 yield calls, "makes the name of another journey, with the journey's own before it; call it otherwise"
     starts = [begin for way in _ways(tree) if (begin := way.at("mailchimp")) and begin.kind == "table"]
@@ -368,7 +344,7 @@ def _journeys(tree: Node, _facts: Facts) -> Found:
     yield from _twice(starts, "merge_field", same)
     yield from _twice(starts, "trigger", same, same_start)
     filled = {place.text for node in tree.below("write_back").values() if (place := node.at("mailchimp"))}
-    for place in [found for start in starts if (found := start.at("merge_field")) and found.kind == "text"]:
+    for place in [found for start in starts if (found := start.text_at("merge_field"))]:
         if place.text.partition("=")[0] in filled:
             yield (
                 place,
@@ -391,7 +367,7 @@ def _handing_over(tree: Node, facts: Facts) -> Found:
     if stage in known and stage not in tree.below("stages"):
         yield given.at("on") or given, f"waits for stage {stage}, which no rule under stages gives; add it there"
     for place in _named_in_hand_off(given):
-        if place.kind == "text" and place.text not in facts.attributes:
+        if place.text not in facts.attributes:
             hint = did_you_mean(place.text, facts.attributes)
             yield place, f"{shown(place.text)} is not a field; map it under fields first", hint
     yield from _twice(given.each("routes"), "name", "is the name of another route")
@@ -403,25 +379,37 @@ def _handing_over(tree: Node, facts: Facts) -> Found:
 
 def _named_in_hand_off(given: Node) -> Iterator[Node]:
     """Places of the hand-off where a field of ours is named."""
-    places = [given.at("task", "owner"), given.at("rejected", "reason"), given.at("lost", "reason")]
-    places += [care.at("task", "owner") for care in given.each("care")]
+    places = [given.text_at("task", "owner"), given.text_at("rejected", "reason"), given.text_at("lost", "reason")]
+    places += [care.text_at("task", "owner") for care in given.each("care")]
     yield from (place for place in places if place is not None)
 
 
 def _costs(tree: Node, _facts: Facts) -> Found:
     journeys = [name for journey in tree.each("nurture", "journeys") if (name := journey.written("name"))]
     for cost in tree.each("measurement", "costs"):
-        place = cost.at("journey")
-        if place and place.kind == "text" and place.text not in journeys:
-            yield (
-                place,
-                f"{shown(place.text)} is no journey; there is: {listed(journeys) or 'none'}",
-                did_you_mean(place.text, journeys),
-            )
+        place = cost.text_at("journey")
+        if place:
+            yield from _among(place, place.text, journeys, f"{shown(place.text)} is no journey")
+
+
+def _fact(place: Node | None, facts: Facts, kinds: Collection[str] = (), but: str = "") -> Found:
+    """The fact of a person that this text names: is there one, and of one of these kinds (none: of any)?"""
+    if place is None or not place.text:
+        return
+    fact = facts.look_up(place.path, place.text)
+    if fact.problem:
+        yield place, f"{shown(place.text)} {fact.problem}", fact.hint()
+    elif kinds and fact.kind is not None and fact.kind not in kinds:
+        yield place, f"{shown(place.text)} is {IS[fact.kind]}{but}"
+
+
+def _among(place: Node, name: str, known: Collection[str], problem: str) -> Found:
+    if name not in known:
+        yield place, f"{problem}; there is: {listed(known) or 'none'}", did_you_mean(name, known)
 
 
 def _twice(nodes: Iterable[Node], key: str, problem: str, same: Callable[[str], str] = str) -> Found:
-    places = [place for node in nodes if (place := node.at(key)) and place.kind == "text" and place.text]
+    places = [place for node in nodes if (place := node.text_at(key)) and place.text]
     yield from _twice_over(places, problem, same)
 
 

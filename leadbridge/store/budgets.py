@@ -8,6 +8,7 @@ goes on with a small share of its own, and so several of them together stay with
 
 import threading
 import time
+from abc import ABC, abstractmethod
 from datetime import timedelta
 
 from sqlalchemy import select, update
@@ -44,7 +45,7 @@ class SharedBudgets:
         return SharedPlaces(self._store, name, count, self._owner, self._alone.places(name, max(1, int(count * ALONE))))
 
 
-class _Row:
+class _Row(ABC):
     """What both kinds of limit have: a row of this name, and a way on without the store."""
 
     def __init__(self, store: Store, name: str, alone: Budget) -> None:
@@ -52,13 +53,23 @@ class _Row:
         self._lock = threading.Lock()
         self._left_alone = 0  # calls under way that only this worker's own limit knows of
 
-    def _take_alone(self, patience: float) -> float:
+    def take(self, patience: float) -> float:
+        """See `Budget.take`; while the store cannot be used, this worker keeps to a small share by itself."""
+        try:
+            return self._take()
+        except StoreError as error:
+            log.warning("limit not shared for now", limit=self._name, why=str(error))
         if (wait := self._alone.take(patience)) == 0.0:
             with self._lock:
                 self._left_alone += 1
         return wait
 
-    def _give_back_alone(self) -> None:
+    @abstractmethod
+    def _take(self) -> float:
+        """The same over all workers."""
+
+    def give_back(self) -> None:
+        """What left while the store could not be used is back; of the rest nothing has to be said."""
         with self._lock:
             if not self._left_alone:
                 return
@@ -95,13 +106,6 @@ class SharedRate(_Row):
         self._step, self._slack = max(self._own, _spacing(calls, seconds))
         self._own_alone.at_most(max(1, int(calls * ALONE)), seconds)
 
-    def take(self, patience: float) -> float:
-        try:
-            return self._take()
-        except StoreError as error:
-            log.warning("limit not shared for now", limit=self._name, why=str(error))
-            return self._take_alone(patience)
-
     def _take(self) -> float:
         with self._store.writing() as tx:
             upsert(tx, budgets, [{"name": self._name, "next_at": FREE, "quiet_until": FREE}], key=["name"])
@@ -121,10 +125,6 @@ class SharedRate(_Row):
             tx.execute(update(budgets).where(budgets.c.name == self._name).values(next_at=goes_at + self._step))
             return 0.0
 
-    def give_back(self) -> None:
-        """What left has left; only the own limit counts until the answer."""
-        self._give_back_alone()
-
 
 def _spacing(calls: float, seconds: float) -> tuple[timedelta, timedelta]:
     """What lies between two calls, and how far behind that they may be: a few leave together after a pause."""
@@ -141,13 +141,6 @@ class SharedPlaces(_Row):
         self._places = [f"place {name} {number}" for number in range(count)]
         self._owner = owner
         self._held: list[tuple[str, int]] = []
-
-    def take(self, patience: float) -> float:
-        try:
-            return self._take()
-        except StoreError as error:
-            log.warning("limit not shared for now", limit=self._name, why=str(error))
-            return self._take_alone(patience)
 
     def _take(self) -> float:
         with self._store.writing() as tx:
@@ -171,7 +164,7 @@ class SharedPlaces(_Row):
         with self._lock:
             held = self._held.pop(0) if self._held else None
         if held is None:
-            self._give_back_alone()
+            super().give_back()
             return
         place, token = held
         try:

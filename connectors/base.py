@@ -6,7 +6,7 @@ the caller stores in the same transaction as the rows it covers, and hands back 
 
 import threading
 from abc import ABC, abstractmethod
-from collections.abc import Generator, Iterator, Mapping, Sequence
+from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from enum import StrEnum
@@ -142,7 +142,7 @@ class Crm(ABC):
     read_batch: ClassVar[int] = 100  # records one call brings when everything is read
     topic: str | None = None  # the stream of changes it can be listened to on; None: it has none
     log: str | None = None  # of events, to be read afterwards; None: it has none, or it is not set up
-    bulk_above: int | None = None  # more waiting writes than this may be handed over together; None: never
+    bulk_above: int | None = None  # more waiting writes than this go by `write_many`; None: never
 
     @abstractmethod
     def account(self) -> str:
@@ -224,6 +224,15 @@ class Crm(ABC):
     @abstractmethod
     def write(self, changes: Sequence[Change]) -> Mapping[RecordRef, Settled]:
         """Set properties. Safe to repeat. Every change is answered for, whatever the vendor answered."""
+
+    def write_many(self, changes: Sequence[Change], meanwhile: Callable[[], None]) -> Mapping[RecordRef, Settled]:
+        """`write` for a backlog, by the way the vendor has for many; it may take minutes.
+
+        `meanwhile` is called about every second between two calls, from this thread; it may call this room, and does
+        not raise.
+        """
+        meanwhile()
+        return self.write(changes)
 
     @abstractmethod
     def missing(self, specs: Sequence[PropertySpec]) -> list[PropertySpec]:

@@ -77,19 +77,21 @@ def write_back(
             )
         if not claims:
             return done
-        begin_by = time.monotonic() + BEGIN_WITHIN
+        begin_by, aside = time.monotonic() + BEGIN_WITHIN, _Aside(partial(tell, "written", done.written))
         try:
             with renewed(store, partial(outbox.renew, writes=claims)):
                 if time.monotonic() > begin_by:
                     log.warning("writes not begun in time", vendor=room.vendor, records=len(claims))
                     return done  # this process stood still; whoever has them now writes what is true now
-                settled = _write(room, claims)
+                settled = _write(room, claims, aside)
         except VendorError as error:
             _put_back(store, claims, error, done)
             if isinstance(error, NeedsOperator):
                 done.paused.append(str(error))
+            aside.over()
             return done
         _settle(store, room, claims, settled, done)
+        aside.over()
         tell("written", done.written)
 
 
@@ -103,9 +105,34 @@ def _at_once(tx: Connection, room: Crm | EmailPlatform) -> int:
     return room.write_batch if outbox.pending_writes(tx, room.vendor, lanes=[due.Lane.HOT]) else BULK
 
 
-def _write(room: Crm | EmailPlatform, claims: Sequence[outbox.ClaimedWrite]) -> Mapping[RecordRef, Settled]:
+class _Aside:
+    """What is done while a vendor works on a backlog. What ends it is raised when the backlog is settled: the vendor's
+    work is not to be lost for it."""
+
+    def __init__(self, work: Callable[[], None]) -> None:
+        self._work = work
+        self._why: Exception | None = None
+
+    def __call__(self) -> None:
+        if self._why is None:
+            try:
+                self._work()
+            except Exception as why:  # noqa: BLE001 - raised by `over`
+                self._why = why
+
+    def over(self) -> None:
+        if self._why is not None:
+            raise self._why
+
+
+def _write(
+    room: Crm | EmailPlatform, claims: Sequence[outbox.ClaimedWrite], aside: _Aside
+) -> Mapping[RecordRef, Settled]:
     if isinstance(room, Crm):
-        return room.write([Change(claim.ref, claim.values) for claim in claims])
+        changes = [Change(claim.ref, claim.values) for claim in claims]
+        if room.bulk_above is not None and len(changes) > room.bulk_above:
+            return room.write_many(changes, aside)
+        return room.write(changes)
     answers = room.write({claim.ref.record_id: claim.values for claim in claims})
     return {claim.ref: answers[claim.ref.record_id] for claim in claims}
 

@@ -13,10 +13,18 @@ from connectors.salesforce.auth import WRITES, Api
 from connectors.salesforce.ids import long_id
 from connectors.salesforce.mapping import Fields
 from connectors.salesforce.walk import from_csv, until_done
-from connectors.salesforce.wire import Job, Problem, Refused, shaped
+from connectors.salesforce.wire import VENDOR, Job, Problem, Refused, shaped
+from leadbridge import logs
+from leadbridge.errors import RetryLater, VendorError
 from leadbridge.types import RecordRef
 
+log = logs.logger(__name__)
+
 FEWEST_ROWS, MOST_ROWS = 200, 50_000
+
+LONGEST_JOB = 480.0
+"""Seconds a job may take. Its rows wait for another try then: whoever writes has a limit of time too."""
+
 CLEARED = "#N/A"
 
 Wanted = Mapping[RecordRef, Mapping[str, str]]
@@ -30,8 +38,11 @@ class Bulk:
         self._api = api
         self._fields = fields
 
-    def write(self, wanted: Wanted) -> Iterator[dict[RecordRef, Problem | None]]:
-        """What each record met, job by job; None: written. Small sets are left out: not named."""
+    def write(self, wanted: Wanted, meanwhile: Callable[[], None]) -> Iterator[dict[RecordRef, Problem | None]]:
+        """What each record met, job by job; None: written. Small sets are left out: not named.
+
+        `meanwhile`: see `Crm.write_many`.
+        """
         groups: dict[tuple[str, tuple[str, ...]], list[RecordRef]] = defaultdict(list)
         for ref, values in wanted.items():
             groups[ref.object_type, tuple(sorted(values))].append(ref)
@@ -39,10 +50,15 @@ class Bulk:
             if len(refs) < FEWEST_ROWS:
                 continue  # a job takes minutes; a call of 200, a second
             for start in range(0, len(refs), MOST_ROWS):
-                yield self._job(kind, names, refs[start : start + MOST_ROWS], wanted)
+                yield self._job(kind, names, refs[start : start + MOST_ROWS], wanted, meanwhile)
 
     def _job(
-        self, kind: str, names: Sequence[str], refs: Sequence[RecordRef], wanted: Wanted
+        self,
+        kind: str,
+        names: Sequence[str],
+        refs: Sequence[RecordRef],
+        wanted: Wanted,
+        meanwhile: Callable[[], None],
     ) -> dict[RecordRef, Problem | None]:
         body = {"operation": "update", "object": kind, "contentType": "CSV", "columnDelimiter": "COMMA",
                 "lineEnding": "LF"}  # fmt: skip
@@ -55,15 +71,12 @@ class Bulk:
         path = f"jobs/ingest/{made.id}"
         table = _csv(names, refs, wanted)
         _again_is_once(lambda: self._api.raw(OPERATION, "PUT", f"{path}/batches", body=table, spend=WRITES))
-        _again_is_once(
-            lambda: self._api.ask(
-                OPERATION,
-                lambda library: library.restful(path, method="PATCH", json={"state": "UploadComplete"}),
-                lambda answer: shaped(Job, answer),
-                spend=WRITES,
-            )
-        )
-        until_done(self._api, OPERATION, path)
+        _again_is_once(lambda: self._set_state(path, "UploadComplete"))
+        try:
+            until_done(self._api, OPERATION, path, longest=LONGEST_JOB, meanwhile=meanwhile)
+        except RetryLater:
+            self._abort(path)
+            raise
         by_id = {ref.record_id: ref for ref in refs}
         found: dict[RecordRef, Problem | None] = {}
         for row in self._results(path, "successfulResults"):
@@ -74,6 +87,22 @@ class Bulk:
                 found[ref] = _problem(row.get("sf__Error", ""))
         silence = Problem(errorCode="UNKNOWN_EXCEPTION", message="the results do not mention it")
         return {ref: found.get(ref, silence) for ref in refs}
+
+    def _abort(self, path: str) -> None:
+        """A job we leave must not set old values after newer ones (reliability G18). One left because we stop goes on;
+        should it do so, the next pull finds what it set, and that is put right."""
+        try:
+            self._set_state(path, "Aborted")
+        except VendorError as error:
+            log.warning("bulk job left running", vendor=VENDOR, why=error.problem)
+
+    def _set_state(self, path: str, state: str) -> None:
+        self._api.ask(
+            OPERATION,
+            lambda library: library.restful(path, method="PATCH", json={"state": state}),
+            lambda answer: shaped(Job, answer),
+            spend=WRITES,
+        )
 
     def _results(self, path: str, which: str) -> list[dict[str, str]]:
         return from_csv(self._api.raw(OPERATION, "GET", f"{path}/{which}", spend=WRITES).content)

@@ -1,7 +1,7 @@
 """Salesforce as a CRM: the contract fulfilled, each part by the module that knows it."""
 
 import threading
-from collections.abc import Generator, Iterator, Mapping, Sequence
+from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
 from datetime import datetime, timedelta
 
 from connectors.base import (
@@ -67,7 +67,7 @@ class Salesforce(Crm):
         objects = Objects(self._api)
         walks = Walks(self._api, objects, lookback, connection.bulk_read_above)
         self._leads = Leads(objects, walks, self._fields, lookback)
-        self._writes = Writes(self._api, objects, self._leads, self._fields, connection.bulk_write_above)
+        self._writes = Writes(self._api, objects, self._leads, self._fields)
         self._properties = Properties(self._api, objects, self._fields)
         self._streams = Streams(objects, walks, self._fields, self._sources, history=history, lookback=lookback)
         self._tasks = Tasks(self._api, walks)
@@ -111,6 +111,9 @@ class Salesforce(Crm):
 
     def write(self, changes: Sequence[Change]) -> Mapping[RecordRef, Settled]:
         return self._writes.write(changes)
+
+    def write_many(self, changes: Sequence[Change], meanwhile: Callable[[], None]) -> Mapping[RecordRef, Settled]:
+        return self._writes.write_many(changes, meanwhile)
 
     def specs(self) -> list[PropertySpec]:
         return self._fields.specs()

@@ -8,7 +8,7 @@ stamp alone would pass over rows that commit late.
 
 import csv
 import io
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
@@ -264,19 +264,32 @@ class Walks:
             yield Rows(rows, stand)
 
 
-def until_done(api: Api, operation: str, path: str) -> Job:
-    """Wait for a bulk job to complete. Raises Refused when it fails, RetryLater when it takes very long or we stop."""
-    waited, pause = 0.0, FIRST_POLL
+def until_done(
+    api: Api,
+    operation: str,
+    path: str,
+    *,
+    longest: float = LONGEST_JOB,
+    meanwhile: Callable[[], None] = lambda: None,
+) -> Job:
+    """Wait for a bulk job to complete, and call `meanwhile` about every second.
+
+    Raises Refused when it fails, RetryLater when it takes more than `longest` seconds or we stop.
+    """
+    began, pause = api.pace.ticks(), FIRST_POLL
     while True:
         job: Job = api.ask(operation, lambda library: library.restful(path), lambda answer: shaped(Job, answer))
         if job.state == "JobComplete":
             return job
         if job.state in ("Failed", "Aborted"):
             raise Refused(operation, [Problem(message=f"the bulk job is {job.state}: {job.error}")], 400)
-        if api.pace.stop.is_set() or waited > LONGEST_JOB:
-            raise RetryLater(VENDOR, operation, f"the bulk job is not done yet ({job.state})")
-        api.pace.wait(pause)
-        waited, pause = waited + pause, min(pause * 1.5, LONGEST_POLL)
+        asked_next = api.pace.ticks() + pause
+        while (rest := asked_next - api.pace.ticks()) > 0:
+            if api.pace.stop.is_set() or api.pace.ticks() - began > longest:
+                raise RetryLater(VENDOR, operation, f"the bulk job is not done yet ({job.state})")
+            api.pace.wait(min(rest, FIRST_POLL))
+            meanwhile()
+        pause = min(pause * 1.5, LONGEST_POLL)
 
 
 def from_csv(content: bytes) -> list[Row]:

@@ -5,7 +5,7 @@ the others alone (`allOrNone: false`); a call refused as a whole is halved until
 """
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 from connectors.base import Change, Outcome, Settled
 from connectors.batches import in_batches
@@ -40,19 +40,35 @@ Answers = dict[RecordRef, Settled]
 class Writes:
     """Sets fields of leads and contacts."""
 
-    def __init__(self, api: Api, objects: Objects, leads: Leads, fields: Fields, bulk_above: int) -> None:
+    def __init__(self, api: Api, objects: Objects, leads: Leads, fields: Fields) -> None:
         self._api = api
         self._objects = objects
         self._leads = leads
         self._fields = fields
         self._bulk = Bulk(api, fields)
-        self._bulk_above = bulk_above
 
     def write(self, changes: Sequence[Change]) -> Mapping[RecordRef, Settled]:
         """See `Crm.write`. Raises only while nothing is settled; after that, what is left comes back UNANSWERED.
 
         Collections go one after another: parallel ones meet the locks of shared accounts.
         """
+        return self._write(changes, lambda _wanted, _settled: None)
+
+    def write_many(self, changes: Sequence[Change], meanwhile: Callable[[], None]) -> Mapping[RecordRef, Settled]:
+        """See `Crm.write_many`: by bulk jobs, and by the call what those leave, refused jobs among it."""
+
+        def in_bulk(wanted: Wanted, settled: Answers) -> None:
+            try:
+                for answers in self._bulk.write(wanted, meanwhile):
+                    self._take(answers, settled)
+            except Refused as refused:
+                log.warning("not written in bulk", vendor=VENDOR, why=refused.problem)
+
+        return self._write(changes, in_bulk)
+
+    def _write(
+        self, changes: Sequence[Change], first: Callable[[Wanted, Answers], None]
+    ) -> Mapping[RecordRef, Settled]:
         wanted: dict[RecordRef, dict[str, str]] = {}
         for change in changes:  # one row per record, or Salesforce refuses the second; the later value wins
             wanted.setdefault(change.ref, {}).update(change.values)
@@ -61,8 +77,7 @@ class Writes:
         }
         todo = sorted(ref for ref in wanted if ref not in settled)  # runs of one type: ten at most in a call
         try:
-            if len(todo) > self._bulk_above:
-                self._in_bulk({ref: wanted[ref] for ref in todo}, settled)
+            first({ref: wanted[ref] for ref in todo}, settled)
             for part in in_batches([ref for ref in todo if ref not in settled], BATCH):
                 self._collection(part, wanted, settled)
         except (NeedsOperator, RetryLater) as error:
@@ -71,14 +86,6 @@ class Writes:
             rest = Settled(Outcome.UNANSWERED, masked(f"not sent or not answered: {error.problem}"))
             settled |= {ref: rest for ref in todo if ref not in settled}
         return {change.ref: settled[change.ref] for change in changes}
-
-    def _in_bulk(self, wanted: Wanted, settled: Answers) -> None:
-        """Settle many by bulk jobs; what those leave, refused jobs among it, goes by the call."""
-        try:
-            for answers in self._bulk.write(wanted):
-                self._take(answers, settled)
-        except Refused as refused:
-            log.warning("not written in bulk", vendor=VENDOR, why=refused.problem)
 
     def _collection(self, refs: Sequence[RecordRef], wanted: Wanted, settled: Answers) -> None:
         """Settle these; rows that were locked are sent once more, few at a time."""

@@ -225,6 +225,12 @@ class CrmContract:
         assert len(settled) == 250
         assert stage.calls() - before == -(-250 // room.write_batch)
 
+    def test_a_backlog_is_written_like_a_few(self, stage: CrmStage, room: Crm) -> None:
+        known = stage.add(205)
+        settled = room.write_many(changes_for(stage, room, known, 10), lambda: None)
+        assert {settled[stage.ref(one)].outcome for one in known} == {Outcome.WRITTEN}
+        assert {stage.held(one)[stage.score] for one in known} == {"10"}
+
     def test_one_record_named_twice_gets_the_later_value(self, stage: CrmStage, room: Crm) -> None:
         (one,) = stage.add(1)
         settled = room.write([*changes_for(stage, room, [one], 10), *changes_for(stage, room, [one], 20)])

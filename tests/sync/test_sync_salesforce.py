@@ -1,21 +1,24 @@
 """The loop's parts with Salesforce as the CRM, on both databases: one score on every record, backlogs in bulk."""
 
+import json
 from collections import Counter
 from collections.abc import Callable, Iterator
 from datetime import timedelta
 
 import pytest
 
+from connectors.base import Change
 from connectors.salesforce.activities import SOURCES
 from leadbridge import clock
+from leadbridge.errors import RetryLater
 from leadbridge.sandbox.server import Sandbox
-from leadbridge.store import due, leads, watermarks
+from leadbridge.store import due, inbox, leads, watermarks
 from leadbridge.store.engine import Store
 from leadbridge.testing import Skipping
 from leadbridge.types import PersonId, RecordRef
 from sync import cycle, pull, setup, wiring
 from sync.outlook import Scorer
-from sync.worker import Rounds
+from sync.worker import Enough, Rounds
 from tests.helpers import rooms
 from tests.helpers.syncing import Moving
 from tests.webhooks.conftest import on_sqlite
@@ -108,6 +111,72 @@ def test_a_hot_signal_does_not_wait_for_a_backlog_in_bulk(sandbox: Sandbox, stor
     assert calls[0].operation == "collections.update"
     assert {e.detail["id"] for e in calls[0].effects if e.detail.get("id")} == {known[-1]}
     assert sum(call.operation == "bulk.ingest.create" for call in list(sandbox.world.journal)[before:]) == 1
+
+
+def test_a_hot_signal_is_scored_and_written_while_a_job_of_a_backlog_runs(sandbox: Sandbox, store: Store) -> None:
+    parts, org = parts_of(sandbox, store, bulk_write_above=250), sandbox.salesforce
+    org.settings.bulk_polls = 8
+    for n in range(400):
+        lead(sandbox, n)
+    newest: list[str] = []
+
+    def rung() -> bool:
+        """A new lead, told by its event, once the job has begun."""
+        if newest or not asked("bulk.ingest.status"):
+            return False
+        newest.append(lead(sandbox, 1000))
+        event = {"type": "Lead", "record": newest[0], "event": "updated"}
+        with store.writing() as tx:
+            inbox.keep(tx, store.vault, "salesforce", [("new", json.dumps(event).encode())], clock.now())
+        return True
+
+    def asked(operation: str) -> list[int]:
+        return [n for n, call in enumerate(sandbox.world.journal) if call.operation == operation]
+
+    pull.pull(store, parts.crms, None, owner="w1")
+    assert cycle.act(parts, rung=rung).written.written == 401
+    assert org.row(newest[0])[SCORE] == 5.0
+    (written,) = asked("collections.update")
+    assert asked("bulk.ingest.status")[0] < written < asked("bulk.ingest.results")[0]
+    assert len(asked("bulk.ingest.create")) == 1
+
+
+@pytest.mark.parametrize("why", [Enough, RetryLater("salesforce", "leads", "503")], ids=["told to stop", "cannot read"])
+def test_what_fails_while_a_job_runs_costs_none_of_its_results(
+    sandbox: Sandbox, store: Store, why: Exception | type[Exception]
+) -> None:
+    parts, org = parts_of(sandbox, store, bulk_write_above=250), sandbox.salesforce
+    org.settings.bulk_polls = 3
+    known = [lead(sandbox, n) for n in range(300)]
+    pull.pull(store, parts.crms, None, owner="w1")
+
+    def tell(what: str, _count: int) -> None:
+        if what == "written":
+            raise why
+
+    with pytest.raises(why if isinstance(why, type) else type(why)):
+        cycle.act(parts, tell=tell)
+    assert {org.row(one)[SCORE] for one in known} == {5.0}
+    assert cycle.act(parts).written.written == 0  # all are noted as written
+    assert sum(call.operation == "bulk.ingest.create" for call in sandbox.world.journal) == 1
+
+
+def test_an_old_job_that_ends_after_its_process_died_is_put_right_by_a_pull(sandbox: Sandbox, store: Store) -> None:
+    parts, org, time = parts_of(sandbox, store), sandbox.salesforce, Moving(clock.now(), sandbox)
+    known = lead(sandbox, 1)
+    cycle.sync(parts)
+    org.edit(known, {"Title": None})
+    assert cycle.sync(parts).written.written == 1
+    late = Change(RecordRef("salesforce", "Lead", known), {SCORE: "5"})
+    clock.set_source(lambda: time.at)
+    try:
+        time.on(minutes=1)
+        rooms.salesforce(parts.config, Skipping().pace()).write([late])
+        assert org.row(known)[SCORE] == 5.0
+        cycle.sync(parts)
+    finally:
+        clock.set_source(None)
+    assert org.row(known)[SCORE] == 0.0
 
 
 def test_who_was_deleted_is_no_longer_written_and_nobody_else_is_touched(sandbox: Sandbox, store: Store) -> None:

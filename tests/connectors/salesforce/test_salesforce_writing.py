@@ -7,10 +7,11 @@ import pytest
 
 from connectors.base import Change, Outcome, SalesTask
 from connectors.salesforce.connector import Salesforce
-from leadbridge.errors import NeedsOperator
+from leadbridge.errors import NeedsOperator, RetryLater
 from leadbridge.sandbox import salesforce as stand_in
 from leadbridge.sandbox.server import Sandbox
 from leadbridge.sandbox.world import Fault
+from leadbridge.testing import Skipping
 from leadbridge.types import RecordRef
 
 Rooms = Callable[..., Salesforce]
@@ -25,6 +26,10 @@ def leads(org: stand_in.Salesforce, count: int) -> list[str]:
     return [
         org.add("Lead", {"LastName": f"L{n}", "Company": "Acme", "Email": f"l{n}@acme.example"}) for n in range(count)
     ]
+
+
+def idle() -> None:
+    """Nothing is done while a job is waited for."""
 
 
 def write(room: Salesforce, *record_ids: str, score: str = "72") -> list[Outcome]:
@@ -163,9 +168,9 @@ def test_many_records_go_by_bulk_job_and_each_is_accounted_for(
     org.refuse(known[2], "UNABLE_TO_LOCK_ROW")
     converted, few = known[3], org.add("Contact", {"LastName": "Alone"})
     contact = org.convert(converted)["ConvertedContactId"]
-    bulk = a_room(bulk_write_above=250)
+    bulk = a_room()
     before = calls(sandbox, "collections.update")
-    settled = bulk.write([Change(ref(one), {SCORE: "5"}) for one in [*known, few]])
+    settled = bulk.write_many([Change(ref(one), {SCORE: "5"}) for one in [*known, few]], idle)
     outcomes = [settled[ref(one)].outcome for one in known]
     assert outcomes[:5] == [
         Outcome.WRITTEN, Outcome.REFUSED, Outcome.UNANSWERED, Outcome.MOVED, Outcome.WRITTEN,
@@ -181,12 +186,13 @@ def test_a_bulk_job_clears_what_is_to_be_cleared_and_leaves_the_rest(
 ) -> None:
     """An empty cell would leave the old value standing (section 4.6)."""
     known = leads(org, 300)
-    bulk = a_room(bulk_write_above=250)
-    bulk.write([Change(ref(one), {SCORE: "5", "Leadbridge_Reasons__c": 'line "one"\nline, two'}) for one in known])
-    assert org.row(known[0])["Leadbridge_Reasons__c"] == 'line "one"\nline, two'
-    bulk.write([Change(ref(one), {SCORE: ""}) for one in known])
+    bulk = a_room()
+    reasons = 'line "one"\nline, two'
+    bulk.write_many([Change(ref(one), {SCORE: "5", "Leadbridge_Reasons__c": reasons}) for one in known], idle)
+    assert org.row(known[0])["Leadbridge_Reasons__c"] == reasons
+    bulk.write_many([Change(ref(one), {SCORE: ""}) for one in known], idle)
     assert SCORE not in org.row(known[0])
-    assert org.row(known[0])["Leadbridge_Reasons__c"] == 'line "one"\nline, two'
+    assert org.row(known[0])["Leadbridge_Reasons__c"] == reasons
 
 
 @pytest.mark.parametrize("step", ["bulk.ingest.upload", "bulk.ingest.state", "bulk.ingest.results"])
@@ -195,7 +201,7 @@ def test_a_lost_answer_of_any_step_of_a_job_costs_nothing(
 ) -> None:
     known = leads(org, 210)
     sandbox.world.faults.add(Fault("reset_after", operation=step, times=1))
-    settled = a_room(bulk_write_above=200).write([Change(ref(one), {SCORE: "5"}) for one in known])
+    settled = a_room().write_many([Change(ref(one), {SCORE: "5"}) for one in known], idle)
     assert {answer.outcome for answer in settled.values()} == {Outcome.WRITTEN}
     assert calls(sandbox, "collections.update") == 0
 
@@ -205,10 +211,31 @@ def test_a_refused_job_leaves_the_writing_to_calls(
 ) -> None:
     known = leads(org, 210)
     sandbox.world.faults.add(Fault("status", operation="bulk.ingest.create", status=400, times=100))
-    settled = a_room(bulk_write_above=200).write([Change(ref(one), {SCORE: "5"}) for one in known])
+    settled = a_room().write_many([Change(ref(one), {SCORE: "5"}) for one in known], idle)
     assert {answer.outcome for answer in settled.values()} == {Outcome.WRITTEN}
     answered = [call.status for call in sandbox.world.journal if call.operation == "collections.update"]
     assert answered == [200, 200]
+
+
+def test_a_job_that_takes_too_long_is_ended_so_that_it_sets_nothing_afterwards(
+    room: Salesforce, a_room: Rooms, org: stand_in.Salesforce, sandbox: Sandbox
+) -> None:
+    known, skipping = leads(org, 210), Skipping()
+    org.settings.bulk_polls = 1000
+    with pytest.raises(RetryLater, match="not done yet"):
+        a_room(skipping.pace()).write_many([Change(ref(one), {SCORE: "5"}) for one in known], idle)
+    assert 480 < sum(skipping.waits) < 500
+    assert {job.state for job in org.snapshot().state.jobs.values()} == {"Aborted"}
+
+
+def test_a_job_is_waited_for_no_longer_than_until_we_are_to_stop(
+    room: Salesforce, a_room: Rooms, org: stand_in.Salesforce
+) -> None:
+    known, skipping = leads(org, 210), Skipping()
+    org.settings.bulk_polls, pace = 1000, skipping.pace()
+    with pytest.raises(RetryLater):
+        a_room(pace).write_many([Change(ref(one), {SCORE: "5"}) for one in known], pace.stop.set)
+    assert sum(skipping.waits) < 2
 
 
 # --- fields ----------------------------------------------------------------------------------------------------------

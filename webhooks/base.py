@@ -25,6 +25,10 @@ log = logs.logger(__name__)
 MAX_BODY = 1_000_000
 """Bytes of one delivery. HubSpot sends up to 100 events, about 50 kB."""
 
+LONGEST_LOOK = 200_000
+"""Bytes of an unproven body that are looked into: a full batch of a vendor is smaller, and a megabyte of brackets, read
+for a stranger, would be twenty in memory (reliability G6)."""
+
 RETRY_AFTER = 30
 """Seconds a vendor is asked to wait when we cannot store."""
 
@@ -126,9 +130,9 @@ class Receiver(ABC):
         return Answer(503, reason, RETRY_AFTER)
 
     def _looks_right(self, delivery: Delivery) -> bool:
-        """Would this be readable, were it only proven? Bounded like any reading, and nothing of it is kept."""
+        """Would this be readable, were it only proven? Nothing of it is kept, and of what is long nothing is read."""
         try:
-            return self.read(delivery).events > 0
+            return len(delivery.body) <= LONGEST_LOOK and self.read(delivery).events > 0
         except Exception:  # noqa: BLE001 - whatever a stranger's body can do, it is refused already
             return False
 

@@ -6,6 +6,7 @@ Sources: vendors/salesforce.md sections 6.2 to 6.4.
 
 import base64
 import hashlib
+import json
 from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Any
@@ -16,6 +17,10 @@ from connectors.salesforce.ids import long_id
 from leadbridge.errors import WebhookRefused
 
 _LONGEST_TEXT = 200
+_LONGEST_TOLD = 80  # what a call says once stands with each of its records: long, a megabyte would become a thousand
+
+
+_TOLD = {"organization": "orgId", "event": "event", "sentAt": "sentAt"}
 
 
 def of_message(organization: str, notifications: Sequence[Mapping[str, str]]) -> bytes:
@@ -46,14 +51,22 @@ def of_callout(body: bytes) -> bytes:
     if own is not None and not (isinstance(own, str) and 0 < len(own) <= _LONGEST_TEXT):
         raise WebhookRefused("bad_id", 400)
     delivery = f"call:{own}" if own else f"body:{hashlib.sha256(body).hexdigest()}"
-    told = {"organization": call.get("orgId"), "event": call.get("event"), "sentAt": call.get("sentAt")}
+    told = {name: _told(call.get(theirs)) for name, theirs in _TOLD.items()} | {"delivery": delivery}
     return canonical(
         [
-            {**told, "delivery": delivery, "type": one.get("type"), "record": one.get("id")}
-            if isinstance(one, dict) else {**told, "delivery": delivery}
+            told | {"type": _named(one.get("type")), "record": _named(one.get("id"))} if isinstance(one, dict) else told
             for one in records
         ]
-    )  # fmt: skip
+    )
+
+
+def _told(value: Any) -> str | None:
+    return value[:_LONGEST_TOLD] if isinstance(value, str) else None
+
+
+def _named(value: Any) -> str | None:
+    """A text as it is. Anything else names nothing, and is shown so in the quarantine: NaN could not be kept at all."""
+    return value if value is None or isinstance(value, str) else f"({json.dumps(value)[:_LONGEST_TEXT]})"
 
 
 def of_change(

@@ -7,6 +7,7 @@ import hmac
 import json
 import re
 import time
+import tracemalloc
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
@@ -25,6 +26,7 @@ from leadbridge.store.tables import deliveries
 from leadbridge.types import RecordRef
 from tests.helpers.tally import Tally
 from tests.webhooks.conftest import Door, OpenDoor, on_sqlite
+from webhooks.base import MAX_BODY
 
 SECRET, OLD_SECRET = "canary-callout-secret-1234567", "canary-callout-old-123456789"
 FLOW = "canary-flow-secret-123456789"
@@ -178,6 +180,34 @@ def test_a_callout_that_cannot_be_read_is_4xx(org: Door) -> None:
 
 
 # --- outbound messages ---------------------------------------------------------------------------------------------
+
+
+@on_sqlite
+def test_numbers_that_no_json_has_are_set_aside_with_their_record_and_never_a_fault_of_ours(org: Door) -> None:
+    """Python reads NaN, and 1e999 as an infinity; neither can be written again."""
+    huge = "9" * 5000
+    for odd in ("NaN", "-Infinity", "1e999", huge):
+        told = json.dumps(CALL).replace('"2026-11-22T12:00:00Z"', odd)
+        named = told.replace("}]", f'}}, {{"type": "Lead", "id": {odd}}}, {{"type": {odd}, "id": "{OTHER}"}}]')
+        assert call(org, named.encode()).status == 204, odd[:10]
+    assert sorted(reason for _, reason in org.quarantined()) == ["no_object"] * 4 + ["no_type"] * 4
+    assert org.count() == 2 * 4
+    assert {event["sentAt"] for event in org.bodies("salesforce")} == {None}
+
+
+@on_sqlite
+def test_what_a_callout_says_once_does_not_grow_with_the_records_it_names(org: Door) -> None:
+    """A megabyte, repeated for each of a thousand records, would be a gigabyte; whoever sends it proves nothing."""
+    records = [{"type": "Lead", "id": LEAD}] * 999
+    body = json.dumps({"orgId": "o" * 300_000, "event": "e" * 300_000, "sentAt": "s" * 300_000, "records": records})
+    assert len(body) < MAX_BODY
+    for secret, status in (("guessed-guessed-guessed", 401), (SECRET, 204)):
+        tracemalloc.start()
+        try:
+            assert call(org, body.encode(), secret=secret).status == status
+            assert tracemalloc.get_traced_memory()[1] < 20_000_000
+        finally:
+            tracemalloc.stop()
 
 
 def test_a_message_of_a_hundred_is_acknowledged_once_it_is_stored(org: Door) -> None:

@@ -8,6 +8,7 @@ import re
 import socket
 import threading
 import time
+import tracemalloc
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from urllib.parse import urlsplit
@@ -148,6 +149,22 @@ def test_every_door_has_its_limits_however_a_body_is_framed_or_packed(open_door:
         form = f"Content-Type: {MULTIPART}\r\nAuthorization: Basic {KEY}\r\nTransfer-Encoding: chunked\r\n"
         assert send(door, request(form, chunks(parts, 65536), line=line))[0] == 413, path
     assert (door.count(), door.quarantined()) == (0, [])
+
+
+def test_what_a_stranger_sends_costs_a_few_megabytes_however_it_is_folded(door: Door) -> None:
+    """Whether a refused body looks like a delivery is told by reading it, which takes many times its size."""
+    folded = (b"[]", b"{}", b'{"a":[]}', b'"a"', b"1.5", b'{"eventId":1.5}')
+    for part in folded:
+        body = b"[" + b",".join([part] * (990_000 // (len(part) + 1))) + b"]"
+        tracemalloc.start()
+        try:
+            assert door.hubspot(body, secret="guessed").status == 401
+            peak = tracemalloc.get_traced_memory()[1]
+        finally:
+            tracemalloc.stop()
+        assert peak < 6_000_000, part
+    assert door.hubspot(BODY, secret="guessed").status == 401
+    assert door.count() == 0
 
 
 def test_headers_without_end_are_refused(door: Door) -> None:

@@ -56,12 +56,15 @@ def preview(store: Store, source: str | None = None) -> dict[str, dict[str, int]
     return {name: dict(reasons.most_common()) for name, reasons in sorted(found.items())}
 
 
-def replay(store: Store, ids: Sequence[int], who: str) -> Replayed:
-    """Put these items back to work, audited and by portions. Ids that are not there are passed over."""
+def replay(store: Store, ids: Sequence[int], who: str, *, audience: str | None = None) -> Replayed:
+    """Put these items back to work, audited and by portions. Ids that are not there are passed over.
+
+    `audience`: the only one of Mailchimp's that the configuration works for; what tells of another stays.
+    """
     done = Replayed()
     with store.reading() as tx:
         vendors = {source.partition(":")[2] for source in quarantine.by_source(tx)}
-    known = {vendor: accounts.pinned(store, vendor) for vendor in vendors}
+    known = {vendor: accounts.pinned(store, vendor) for vendor in vendors} | {"mailchimp": audience}
     for start in range(0, len(ids), AT_ONCE):
         with store.writing() as tx:
             batch = Replayed()

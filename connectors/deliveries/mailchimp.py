@@ -61,8 +61,8 @@ def fault_of(fields: Mapping[str, str | list[str]], audience: str | None) -> str
 def split(body: bytes, audience: str | None, _received_at: datetime) -> Sequence[Event | Unfit]:
     """The one event of a delivery; `audience` is the only one we work for."""
     fields = form_fields(body)
-    kept = canonical(fields)
     if (fault := fault_of(fields, audience)) is not None:
-        return [Unfit(fault, kept)]
+        return [Unfit(fault, body)]
+    kept = canonical(fields)
     # Mailchimp numbers nothing: an event is told from another by all it says (reliability G3).
     return [Event(hashlib.sha256(kept).hexdigest(), kept)]

@@ -123,7 +123,9 @@ def replay_items(
                 typer.echo(f"{total} items are set aside, not {items}; look again. Nothing was replayed.", err=True)
                 raise typer.Exit(FAILED)
             ids = [item.id for item in replay.items(parts.store, source)]
-        done = replay.replay(parts.store, ids, operator())
+        mailchimp = parts.config.connections.mailchimp
+        audience = None if mailchimp is None else mailchimp.audience
+        done = replay.replay(parts.store, ids, operator(), audience=audience)
     left = sum(done.unfit.values())
     words = f"{done.replayed} back at work, {done.settled} have nothing to do any more, {left} still cannot be read."
     emit(as_json, asdict(done) | {"unfit": dict(done.unfit)}, lambda: typer.echo(words))

@@ -2,13 +2,14 @@
 
 import json
 from datetime import timedelta
+from urllib.parse import urlencode
 
 from connectors.deliveries.reading import Unfit
 from leadbridge import clock
-from leadbridge.store import audit, due, inbox, outbox, quarantine
+from leadbridge.store import audit, due, inbox, outbox, quarantine, watermarks
 from leadbridge.store.engine import Store
 from leadbridge.types import RecordRef
-from sync import replay, rescore
+from sync import accounts, deliveries, replay, rescore
 from tests.helpers.store_people import person
 from tests.helpers.syncing import journey, stage
 from tests.webhooks.conftest import on_sqlite
@@ -53,6 +54,22 @@ def test_what_can_be_read_by_now_is_cut_and_the_rest_stays(store: Store) -> None
     assert len(left(store)) == 1
     with store.reading() as tx:
         assert inbox.pending(tx) == 2
+
+
+@on_sqlite
+def test_a_delivery_of_mailchimps_set_aside_is_worked_once_the_file_names_its_audience(store: Store) -> None:
+    told = {"type": "unsubscribe", "data[email]": "ann@acme.example", "data[list_id]": "new"}
+    raw = urlencode(told | {"fired_at": "2026-11-22 12:00:00"}).encode()
+    with store.writing() as tx:
+        inbox.keep_deliveries(tx, store.vault, [inbox.Delivery("mailchimp", "old", raw, 1)], clock.now())
+        watermarks.save_progress(tx, "mailchimp", accounts.ACCOUNT, {"id": "the account, which is none"}, clock.now())
+    assert deliveries.cut(store) == 1
+    with store.reading() as tx:
+        assert quarantine.body_of(tx, store.vault, *left(store)) == raw  # as it came (G8)
+    assert replay.replay(store, left(store), "olga", audience="another").unfit == {"foreign_audience": 1}
+    assert replay.replay(store, left(store), "olga", audience="new").replayed == 1
+    with store.reading() as tx:
+        assert (inbox.pending(tx), left(store)) == (1, [])
 
 
 @on_sqlite

@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from connectors.deliveries.intake import MAX_EVENT
 from leadbridge.metrics import WEBHOOK_EVENTS, WEBHOOK_REFUSED
 from tests.webhooks.conftest import Door, OpenDoor, on_sqlite
 
@@ -136,6 +137,20 @@ def test_one_bad_event_of_a_batch_is_set_aside_and_the_rest_are_kept(tracked: Do
         assert send(tracked, "batch", f'{{"batch":[{bad},{good}]}}'.encode()).status == 200, reason
     assert tracked.count() == len(BAD)
     assert tracked.quarantined() == sorted(("inbox:intake", reason) for _, reason in BAD)
+
+
+@on_sqlite
+def test_the_limit_of_an_event_is_of_the_bytes_it_was_sent_in_whatever_the_script(tracked: Door) -> None:
+    """Our own spelling of what is not ASCII takes three times the room."""
+    call = {"userId": "u1", "event": "Опрос", "properties": {"answer": "Ж" * 15_000}}
+    body = json.dumps(call, ensure_ascii=False).encode()
+    assert len(body) < MAX_EVENT < len(json.dumps(call))
+    assert send(tracked, "track", body).status == 200
+    fits = call | {"type": "track", "userId": "u2"}
+    two = {"batch": [fits, fits | {"properties": {"answer": "Ж" * 17_000}}]}
+    assert send(tracked, "batch", json.dumps(two, ensure_ascii=False).encode()).status == 200
+    assert tracked.count() == 1 + 1
+    assert tracked.quarantined() == [("inbox:intake", "too_large")]
 
 
 def test_of_the_context_only_what_is_worked_with_is_kept(tracked: Door) -> None:

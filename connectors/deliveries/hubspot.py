@@ -42,10 +42,11 @@ _FIELDS: Mapping[str, Callable[[Any], bool]] = {
     "occurredAt": lambda value: _is_number(value) and instant(value) is not None,
 }
 
-# What tells two events apart (section 10.3): `attemptNumber` is not among them, as it differs between two tries of one.
+# What tells two events apart (section 10.3, and the subscription): `attemptNumber` is not among them, as it differs
+# between two tries of one.
 _NUMBERS_IN_KEY = ("portalId", "objectId", "primaryObjectId", "newObjectId", "fromObjectId", "toObjectId")
 _OTHERS_IN_KEY = (
-    "eventId", "occurredAt", "objectTypeId", "propertyName", "messageId",
+    "eventId", "occurredAt", "subscriptionId", "objectTypeId", "propertyName", "messageId",
     "associationType", "associationTypeId", "associationRemoved", "isPrimaryAssociation",
 )  # fmt: skip
 

@@ -100,7 +100,7 @@ def test_the_next_try_of_an_event_signed_anew_in_another_batch_is_one_row(door: 
 def test_each_part_of_the_delivery_key_tells_events_apart(door: Door) -> None:
     changes: list[dict[str, Any]] = [
         {"eventId": 99}, {"portalId": 99}, {"objectId": 99}, {"occurredAt": 1795312700000},
-        {"propertyName": "email"}, {"subscriptionType": "contact.creation"},
+        {"propertyName": "email"}, {"subscriptionType": "contact.creation"}, {"subscriptionId": 99},
     ]  # fmt: skip
     door.hubspot(hubspot_body(hubspot_change(1), *(hubspot_change(1, **change) for change in changes)))
     assert door.count() == 1 + len(changes)

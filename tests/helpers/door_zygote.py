@@ -22,8 +22,8 @@ from webhooks.serve import serve
 def serve_until_told(order: dict[str, object], tell: int) -> None:
     store = open_store(str(order["store"]), key=KEY)
     server = serve(create_app(Config.model_validate(order["config"]), store, wake=lambda: None), "127.0.0.1", 0)
+    signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGTERM])  # first: a thread without it would be given the signal
     server.start()
-    signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGTERM])
     os.write(tell, server.url.encode())
     os.close(tell)
     signal.sigwait([signal.SIGTERM])

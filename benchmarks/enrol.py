@@ -211,7 +211,7 @@ def carry_out(people: int) -> dict[str, int]:
                 sandbox.mailchimp.add_member(address, "subscribed")
         with parts.store.writing() as tx:
             due.mark_due(tx, range(1, people + 1), AT)
-        rescore.rescore(parts.store, parts.scorer, parts.crms, parts.platform, owner=parts.owner)
+        rescore.rescore(parts)
         if parts.platform is None:
             raise RuntimeError("the configuration has no e-mail platform")
         done = enrol.enrol(parts.store, parts.platform, parts.config, owner=parts.owner)

@@ -191,7 +191,7 @@ def from_store(people: int, sizes: Sequence[int], runs: int) -> dict[str, Any]:
                 marks.append(time.process_time())
                 with parts.store.writing() as tx:
                     held = due.seize(tx, {**dict.fromkeys(ids), **due.standing(tx, ids)})
-                    rescore.save(tx, parts.store, scorer, crms, None, loaded, outlooks, held, AT, rescore.Rescored())
+                    rescore.save(tx, parts, loaded, outlooks, held, AT, rescore.Rescored())
                 marks.append(time.process_time())
                 if len(planned) != size or len(held) != size:
                     raise RuntimeError(f"{len(planned)} planned and {len(held)} stored, of {size}")

@@ -92,8 +92,7 @@ def _score(parts: Parts, done: Round, tell: Tell, rung: Callable[[], bool]) -> N
             _hot(parts, done, tell)
 
     def others() -> None:
-        more = rescore.rescore(store, parts.scorer, parts.crms, parts.platform, owner=owner, tell=between)
-        add(done.rescored, more)
+        add(done.rescored, rescore.rescore(parts, tell=between))
 
     passes.note_rules(parts)
     _hot(parts, done, tell)
@@ -111,7 +110,6 @@ def _hot(parts: Parts, done: Round, tell: Tell) -> None:
     """The way of the hot signal: the events that came, the people behind them, and what their records are to show."""
     store, owner, lanes = parts.store, parts.owner, [due.Lane.HOT]
     add(done.events, events.work(store, parts.crms, owner=owner, wanted=parts.intake, tell=tell))
-    more = rescore.rescore(store, parts.scorer, parts.crms, parts.platform, owner=owner, lanes=lanes, tell=tell)
-    add(done.rescored, more)
+    add(done.rescored, rescore.rescore(parts, lanes=lanes, tell=tell))
     for crm in parts.crms:
         done.written.add(write_back.write_back(store, crm, owner=owner, lanes=lanes, tell=tell))

@@ -147,9 +147,12 @@ def step(parts: Parts, done: rescore.Rescored, *, tell: Tell = lambda _what, _co
 
 
 @dataclass(frozen=True, slots=True)
-class _Inputs:
-    """What tells whether people changed, or were marked, between reading and storing; by person."""
+class _Read:
+    """What was read of a span, and what tells whether those who moved change, or are marked, until it is stored."""
 
+    loaded: Loaded
+    view: View
+    at: datetime
     changed_at: Mapping[PersonId, int]
     notes: Mapping[PersonId, int]
     due: Mapping[PersonId, tuple[int, int]]
@@ -166,8 +169,13 @@ def _go_through(parts: Parts, span: int, done: rescore.Rescored, tell: Tell) -> 
             view = scorer.view(loaded.people, loaded.activities, loaded.stages, at)
             rows = moved(view, bulk.current_scores(tx, first, last), standings)
             ids = view.ids[rows].tolist()
-            inputs = _Inputs(
-                lead_store.changed_at(tx, ids), activity_store.noted_changes(tx, ids), due.standing(tx, ids)
+            read = _Read(
+                loaded,
+                view,
+                at,
+                lead_store.changed_at(tx, ids),
+                activity_store.noted_changes(tx, ids),
+                due.standing(tx, ids),
             )
     except LeadbridgeError:
         raise  # the store: nothing can be worked now
@@ -176,68 +184,53 @@ def _go_through(parts: Parts, span: int, done: rescore.Rescored, tell: Tell) -> 
         done.handed_on += _all_one_by_one(parts, span, at)
         return
     done.seen += len(view.ids)
-    _save_all(parts, loaded, view, rows, inputs, at, done, tell)
+    _save_all(parts, read, rows, done, tell)
     tell("seen", done.seen)
     if pack is not None:
         with store.writing() as tx:
             packs.keep(tx, pack)
 
 
-def _save_all(
-    parts: Parts,
-    loaded: Loaded,
-    view: View,
-    rows: NDArray[np.intp],
-    inputs: _Inputs,
-    at: datetime,
-    done: rescore.Rescored,
-    tell: Tell,
-) -> None:
+def _save_all(parts: Parts, read: _Read, rows: NDArray[np.intp], done: rescore.Rescored, tell: Tell) -> None:
     """Store those who moved, a batch at a time; where the database serves several writers it stores one batch while
     the next is worked out."""
     batches = [rows[start : start + rescore.BATCH] for start in range(0, len(rows), rescore.BATCH)]
     if not batches:
         return
-    _ = view.unchanged_until  # for all at once, before several ask for it
-    save = partial(_save_or_hand_on, parts, loaded, view, inputs, at)
+    _ = read.view.unchanged_until  # for all at once, before several ask for it
+    save = partial(_save_or_hand_on, parts, read)
     with ThreadPoolExecutor(1 if parts.store.one_writer else SAVERS) as pool:
         for part in pool.map(save, batches):
             add(done, part)
             tell("scored", done.people)
 
 
-def _save_or_hand_on(
-    parts: Parts, loaded: Loaded, view: View, inputs: _Inputs, at: datetime, batch: NDArray[np.intp]
-) -> rescore.Rescored:
+def _save_or_hand_on(parts: Parts, read: _Read, batch: NDArray[np.intp]) -> rescore.Rescored:
     try:
-        return _save(parts, loaded, view, inputs, at, batch)
+        return _save(parts, read, batch)
     except LeadbridgeError:
         raise
     except Exception:
         log.exception("batch cannot be stored at once", people=len(batch))
-        return rescore.Rescored(handed_on=_one_by_one(parts, view.ids[batch].tolist(), at))
+        return rescore.Rescored(handed_on=_one_by_one(parts, read.view.ids[batch].tolist(), read.at))
 
 
 @retry.on_conflict
-def _save(
-    parts: Parts, loaded: Loaded, view: View, inputs: _Inputs, at: datetime, batch: NDArray[np.intp]
-) -> rescore.Rescored:
+def _save(parts: Parts, read: _Read, batch: NDArray[np.intp]) -> rescore.Rescored:
     """Store a batch of those who moved; who changed meanwhile, or is held by another worker, is left to that."""
-    outlooks = parts.scorer.outlooks(view, batch)
-    ids = view.ids[batch].tolist()
+    outlooks = parts.scorer.outlooks(read.view, batch)
+    ids = read.view.ids[batch].tolist()
     part = rescore.Rescored()
     with parts.store.writing() as tx:
         changed, notes = lead_store.hold(tx, ids), activity_store.noted_changes(tx, ids)
         same = [
             person
             for person, when in changed.items()
-            if when == inputs.changed_at.get(person) and notes.get(person) == inputs.notes.get(person)
+            if when == read.changed_at.get(person) and notes.get(person) == read.notes.get(person)
         ]
-        held = due.seize(tx, {person: inputs.due.get(person) for person in same})
-        loaded = replace(loaded, rows=lead_store.People(tx, ids))
-        rescore.save(
-            tx, parts.store, parts.scorer, parts.crms, parts.platform, loaded, outlooks, held, at, part
-        )  # fmt: skip
+        held = due.seize(tx, {person: read.due.get(person) for person in same})
+        loaded = replace(read.loaded, rows=lead_store.People(tx, ids))
+        rescore.save(tx, parts, loaded, outlooks, held, read.at, part)
     return part
 
 

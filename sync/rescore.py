@@ -10,7 +10,6 @@ from datetime import datetime, timedelta
 
 from sqlalchemy import Connection
 
-from connectors.base import Crm, EmailPlatform
 from leadbridge import clock, logs, metrics
 from leadbridge.errors import LeadbridgeError
 from leadbridge.store import due, enrolments, leases, models, outbox, policies, quarantine
@@ -27,6 +26,7 @@ from sync.loading import Loaded, load
 from sync.offering import note_used, with_next_asset
 from sync.outlook import Outlook, Scorer
 from sync.uncollected import uncollected
+from sync.wiring import Parts
 
 log = logs.logger(__name__)
 
@@ -64,30 +64,26 @@ class Rescored:
 
 
 def rescore(
-    store: Store,
-    scorer: Scorer,
-    crms: Sequence[Crm],
-    platform: EmailPlatform | None,
+    parts: Parts,
     *,
-    owner: str,
     lanes: Sequence[due.Lane] = tuple(due.Lane),
     tell: Callable[[str, int], None] = lambda _what, _count: None,
 ) -> Rescored:
     """Score everybody in these lanes who is due. Killed anywhere, whoever was not saved is still due."""
-    done = Rescored()
-    _remember_models(store, scorer)
-    _put_in_force(store, scorer)
+    store, done = parts.store, Rescored()
+    _remember_models(store, parts.scorer)
+    _put_in_force(store, parts.scorer)
     with store.writing() as tx:
         enrolments.expire(tx, clock.now())  # who waited in vain may be wished for anew, and not a day later
     while True:
         with store.writing() as tx:
-            claims = due.claim_due(tx, limit=BATCH, owner=owner, lanes=lanes, now=clock.replaced())
+            claims = due.claim_due(tx, limit=BATCH, owner=parts.owner, lanes=lanes, now=clock.replaced())
         if not claims:
             return done
         if claims[0].attempts > leases.GIVEN_UP:  # claimed alone
             _set_aside(store, claims[0], "the worker ended each time", done)
             continue
-        _without_the_bad(store, scorer, crms, platform, claims, done)
+        _without_the_bad(parts, claims, done)
         tell("scored", done.people)
 
 
@@ -112,27 +108,20 @@ def _put_in_force(store: Store, scorer: Scorer) -> None:
             policies.put_in_force(tx, digest, clock.now())
 
 
-def _without_the_bad(
-    store: Store,
-    scorer: Scorer,
-    crms: Sequence[Crm],
-    platform: EmailPlatform | None,
-    claims: Sequence[due.Claim],
-    done: Rescored,
-) -> None:
+def _without_the_bad(parts: Parts, claims: Sequence[due.Claim], done: Rescored) -> None:
     """Score a batch; one that breaks is halved until the person who breaks it stands alone and is set aside (G8)."""
     try:
-        _batch(store, scorer, crms, platform, claims, done)
+        _batch(parts, claims, done)
     except LeadbridgeError:
         raise  # the store: nothing can be worked now, and nothing is these people's fault
     except Exception as bug:
         if len(claims) > 1:
             middle = len(claims) // 2
-            _without_the_bad(store, scorer, crms, platform, claims[:middle], done)
-            _without_the_bad(store, scorer, crms, platform, claims[middle:], done)
+            _without_the_bad(parts, claims[:middle], done)
+            _without_the_bad(parts, claims[middle:], done)
             return
         log.exception("person cannot be scored", person=claims[0].person_id)
-        _set_aside(store, claims[0], type(bug).__name__, done)
+        _set_aside(parts.store, claims[0], type(bug).__name__, done)
 
 
 def _set_aside(store: Store, claim: due.Claim, why: str, done: Rescored) -> None:
@@ -146,33 +135,23 @@ def _set_aside(store: Store, claim: due.Claim, why: str, done: Rescored) -> None
 
 
 @retry.on_conflict
-def _batch(
-    store: Store,
-    scorer: Scorer,
-    crms: Sequence[Crm],
-    platform: EmailPlatform | None,
-    claims: Sequence[due.Claim],
-    done: Rescored,
-) -> None:
+def _batch(parts: Parts, claims: Sequence[due.Claim], done: Rescored) -> None:
     at, part = clock.now(), Rescored()
     ids = [claim.person_id for claim in claims]
     with uncollected():
-        with store.reading() as tx:
-            loaded = load(tx, scorer, ids, at)
-        outlooks = scorer.outlook(loaded.people, loaded.activities, loaded.stages, at)
-        with store.writing() as tx:
+        with parts.store.reading() as tx:
+            loaded = load(tx, parts.scorer, ids, at)
+        outlooks = parts.scorer.outlook(loaded.people, loaded.activities, loaded.stages, at)
+        with parts.store.writing() as tx:
             lead_store.hold(tx, ids)
             held = due.still_held(tx, claims)
-            save(tx, store, scorer, crms, platform, loaded, outlooks, held, at, part)
+            save(tx, parts, loaded, outlooks, held, at, part)
     add(done, part)
 
 
 def save(
     tx: Connection,
-    store: Store,
-    scorer: Scorer,
-    crms: Sequence[Crm],
-    platform: EmailPlatform | None,
+    parts: Parts,
     loaded: Loaded,
     outlooks: Sequence[Outlook],
     held: Sequence[due.Claim],
@@ -180,6 +159,7 @@ def save(
     done: Rescored,
 ) -> None:
     """Store all that follows from these outlooks, as of `at`, of those who are held; settle their claims."""
+    scorer = parts.scorer
     mine = {claim.person_id for claim in held}
     outlooks = [outlook for outlook in outlooks if outlook.person_id in mine]
     moved = _companies_moved(tx, scorer, outlooks)
@@ -210,12 +190,12 @@ def save(
     again = hand_off.decide(tx, scorer.config.hand_off, loaded.rows, outlooks, at, low)
     record_consents(tx, scorer, loaded, people, at)
     if scorer.config.nurture.enabled and scorer.config.nurture.journeys:
-        wished = want_journeys(tx, store, scorer, loaded, outlooks, at)
+        wished = want_journeys(tx, parts.store, scorer, loaded, outlooks, at)
         done.intents += wished.intents
         done.held_out += wished.held_out
         outlooks = [showing_journeys(outlook, wished.inside.get(outlook.person_id, ())) for outlook in outlooks]
     lanes = {claim.person_id: claim.lane for claim in held}
-    writes, drifts = _want_writes(tx, scorer, crms, platform, loaded.rows, outlooks, lanes, at)
+    writes, drifts = _want_writes(tx, parts, loaded.rows, outlooks, lanes, at)
     done.writes += writes
     done.drifting += len(drifts)
     due.settle_due(tx, held)
@@ -263,9 +243,7 @@ def _unscore(tx: Connection, scorer: Scorer, outlooks: Sequence[Outlook], at: da
 
 def _want_writes(
     tx: Connection,
-    scorer: Scorer,
-    crms: Sequence[Crm],
-    platform: EmailPlatform | None,
+    parts: Parts,
     rows: Mapping[PersonId, lead_store.PersonRow],
     outlooks: Sequence[Outlook],
     lanes: Mapping[PersonId, due.Lane],
@@ -275,9 +253,9 @@ def _want_writes(
 
     Returns how many records have to change, and until when whose small drift waits.
     """
-    wanted, known = wishes.wishes(tx, crms, platform, rows, outlooks)
+    wanted, known = wishes.wishes(tx, parts.crms, parts.platform, rows, outlooks)
     quiet = frozenset(person for person, lane in lanes.items() if lane >= due.Lane.BACKGROUND)
-    waiting = wishes.drifting(tx, scorer.config, wanted, known, quiet, at)
+    waiting = wishes.drifting(tx, parts.config, wanted, known, quiet, at)
     person_of = {wish.ref: wish.person_id for wish in wanted}
     wanted = [wish._replace(lane=lanes[wish.person_id]) for wish in wanted if wish.ref not in waiting]
     for ref in outbox.want(tx, wanted, at, known):

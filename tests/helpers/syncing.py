@@ -164,7 +164,7 @@ class Stage:
     def until_scored(self) -> None:
         """A round up to the wishes: nothing is written or contacted yet."""
         pull.pull(self.store, self.parts.crms, self.parts.platform)
-        rescore.rescore(self.store, self.parts.scorer, self.parts.crms, self.parts.platform, owner=self.parts.owner)
+        rescore.rescore(self.parts)
 
     def now(self) -> datetime:
         return clock.now()

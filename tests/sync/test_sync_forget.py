@@ -174,7 +174,7 @@ def test_a_worker_that_had_loaded_the_person_saves_nothing(store: Store) -> None
         from sync import rescore
 
         done = rescore.Rescored()
-        rescore._batch(store, made.parts.scorer, made.parts.crms, made.parts.platform, claims, done)
+        rescore._batch(made.parts, claims, done)
         assert "ada.canary" not in everything(store).casefold()
 
 

@@ -5,6 +5,7 @@ import json
 import subprocess
 import sys
 from collections.abc import Iterable, Iterator
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -134,7 +135,7 @@ def by_rows(parts: wiring.Parts) -> rescore.Rescored:
     """Score everybody the way single people are."""
     with parts.store.writing() as tx:
         due.mark_due(tx, leads.all_person_ids(tx, 0, 1000), clock.now(), due.Lane.BACKFILL)
-    return rescore.rescore(parts.store, parts.scorer, parts.crms, None, owner="rows")
+    return rescore.rescore(replace(parts, owner="rows"))
 
 
 def through(parts: wiring.Parts, **options: Any) -> rescore.Rescored:
@@ -403,7 +404,7 @@ def test_who_changes_while_a_pass_looks_at_them_is_left_to_the_next_look(
         rows = score_store.current_scores(tx, changed)
     assert {held["lead"].at for held in rows.values()} == {AT}  # not stored: it was computed without what is new
     parts.scorer = Scorer(parts.config)
-    done = rescore.rescore(parts.store, parts.scorer, parts.crms, None, owner="w2")
+    done = rescore.rescore(replace(parts, owner="w2"))
     assert done.people >= len(changed)
     after = stored(parts.store)
     assert by_rows(parts).changed == 0
@@ -436,7 +437,7 @@ def test_one_person_who_cannot_be_scored_is_set_aside_and_the_rest_go_on(
 
     monkeypatch.setattr(engine, "score", breaking)
     through(parts)
-    done = rescore.rescore(parts.store, parts.scorer, parts.crms, None, owner="w1")
+    done = rescore.rescore(replace(parts, owner="w1"))
     assert done.failed == 1
     with parts.store.reading() as tx:
         assert [row.ref for row in quarantine.listing(tx)] == [str(bad)]

@@ -1,6 +1,7 @@
 """Who is due is scored once, by whoever holds the claim, and nothing is written by looking (G8, G10, G18)."""
 
 from collections.abc import Iterator
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -24,7 +25,7 @@ def made(store: Store) -> Iterator[Stage]:
 
 
 def again(made: Stage, owner: str = "w1") -> rescore.Rescored:
-    return rescore.rescore(made.store, made.parts.scorer, made.parts.crms, made.parts.platform, owner=owner)
+    return rescore.rescore(replace(made.parts, owner=owner))
 
 
 def value(made: Stage, record: str) -> int | None:

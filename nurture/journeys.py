@@ -40,6 +40,7 @@ class Past(NamedTuple):
     variant: str = ""
     name: str = ""  # in the ledger, where the file calls the journey otherwise now
     own: bool = True  # the person's; else of somebody else who had their address
+    unheard: bool = False  # the platform has not said that this address left, and would go on mailing it
 
 
 class Standing(NamedTuple):
@@ -61,6 +62,7 @@ class Standing(NamedTuple):
     again: bool  # `re_enter_after` has passed
     news: bool  # a rule gives points now that gave none then
     left: bool = False  # noted as over
+    unheard: bool = False
 
 
 class Situation(NamedTuple):
@@ -177,6 +179,7 @@ class Matcher:
             again=times.again is not None and since >= times.again,
             news=times.asks_news and not row.grounds.issuperset(grounds),
             left=row.left_at is not None,
+            unheard=row.unheard,
         )  # fmt: skip
 
     # --- into journeys -----------------------------------------------------------------------------------------------
@@ -254,7 +257,8 @@ class Matcher:
     # --- out again ---------------------------------------------------------------------------------------------------
 
     def _endings(self, person: Situation, left: str) -> Ended:
-        """Which of the person's own journeys are over now, and why. `left`: why they may not be mailed any more."""
+        """Which of the person's own journeys are over now, and why. `left`: why they may not be mailed any more; where
+        the platform does not know that, it has to be told, or the journey would go on mailing them (G22)."""
         exits: list[Exit] = []
         inside: list[str] = []
         rows = list(person.rows)
@@ -266,7 +270,7 @@ class Matcher:
             why = (left or self._ending(journey, row, person)) if ends else ""
             if why:
                 can_tell = _exit_tag(journey, row) is not None
-                exits.append(Exit(place, why, tell=can_tell and not left and not row.over))
+                exits.append(Exit(place, why, tell=can_tell and not row.over and (not left or row.unheard)))
                 rests = self._times.get(row.journey, self._unconfigured).rest > timedelta(0)
                 rows[place] = row._replace(inside=False, over=True, rests=rests, left=True)
             elif row.inside:

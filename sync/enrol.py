@@ -18,7 +18,7 @@ from connectors.base import EmailPlatform, Entry, MemberStatus
 from leadbridge import clock, logs
 from leadbridge.config.schema import Config
 from leadbridge.errors import NeedsOperator, VendorError
-from leadbridge.store import enrolments, offers, ranking, stops, suppressions
+from leadbridge.store import due, enrolments, offers, ranking, stops, suppressions
 from leadbridge.store import leads as lead_store
 from leadbridge.store.engine import Store, exclusive
 from leadbridge.types import EnrolmentState, SuppressionReason
@@ -260,6 +260,7 @@ def _settle(
             for row, (entry, words, _) in zip(calling, answers, strict=True)
         ]
         moved = enrolments.move_all(tx, moves, now)
+        due.mark_due(tx, left, now, due.Lane.HOT)  # who crossed is to be taken out again
         offers.offered(
             tx,
             [

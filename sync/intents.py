@@ -168,6 +168,7 @@ class _Known:
     kept_out: Mapping[PersonId, frozenset[str]]
     offered: Mapping[PersonId, tuple[tuple[str, str | None], ...]]
     only_low: Collection[PersonId]
+    heard: Collection[str]  # addresses of which the platform itself said that they left
 
     def history(self, person: PersonId, address: str | None) -> Sequence[enrolments.LedgerRow]:
         """The person's rows of the ledger and those of their address, whoever had it (G19), oldest first."""
@@ -189,7 +190,7 @@ class _Known:
         offered = self.offered.get(person, ())
         return Situation(
             outlook.journeys,
-            tuple([standing(_past(scorer, person, one, unfit), grounds, at) for one in history]),
+            tuple([standing(_past(scorer, person, one, unfit, self.heard), grounds, at) for one in history]),
             self.kept_out.get(person, _NO_NAMES),
             outlook.until,
             _furthest(outlook.stage, row.lifecycle_stage),
@@ -217,6 +218,8 @@ def _known(
     kept_out: dict[PersonId, set[str]] = defaultdict(set)
     for person, journey in enrolments.held_out(tx, people):
         kept_out[person].add(journey)
+    platforms = {way.platform for way in scorer.matcher.ways.values()}
+    inside = {row.address for person in suppressed for row in own[person] if row.state in enrolments.CONTACT}
     offering = any(journey.offers for journey in scorer.config.nurture.journeys)
     return _Known(
         own=own,
@@ -225,10 +228,13 @@ def _known(
         kept_out={person: frozenset(names) for person, names in kept_out.items()},
         offered=offers.offered_to(tx, people) if offering else {},
         only_low=_only_low(tx, scorer, loaded, people),
+        heard=suppressions.told_by(tx, store.vault, inside, platforms) if inside else (),
     )
 
 
-def _past(scorer: Scorer, person: PersonId, row: enrolments.LedgerRow, unfit: Collection[int]) -> Past:
+def _past(
+    scorer: Scorer, person: PersonId, row: enrolments.LedgerRow, unfit: Collection[int], heard: Collection[str]
+) -> Past:
     """A row as matching looks at it. Where a mail may have been caused it counts for the journey that it started,
     whatever the file calls that now: a new name makes nobody new to it (G19)."""
     contacted = row.state in enrolments.CONTACT
@@ -244,6 +250,7 @@ def _past(scorer: Scorer, person: PersonId, row: enrolments.LedgerRow, unfit: Co
         row.variant,
         name=row.journey,
         own=row.person_id == person,
+        unheard=row.address not in heard,
     )
 
 

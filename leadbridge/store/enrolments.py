@@ -441,6 +441,13 @@ def at_addresses(tx: Connection, addresses: Collection[str]) -> dict[str, list[E
     return dict(found)
 
 
+def in_a_journey(tx: Connection, person_ids: Collection[int]) -> set[int]:
+    """Those of these people who may be in a journey, as far as the ledger can tell."""
+    open_now = enrolments.c.state.in_(sorted(CONTACT)) & enrolments.c.left_at.is_(None)
+    query = select(enrolments.c.person_id).where(among(tx, enrolments.c.person_id, sorted(set(person_ids))), open_now)
+    return set(tx.execute(query).scalars())
+
+
 def turned_away(tx: Connection, addresses: Collection[str]) -> list[EnrolmentRow]:
     """Rows for these canonical addresses that were refused before any call, and not noted as over; in order of id."""
     refused = (enrolments.c.state == S.REFUSED) & enrolments.c.called_at.is_(None) & enrolments.c.left_at.is_(None)

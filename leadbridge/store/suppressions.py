@@ -12,8 +12,9 @@ from typing import Any
 from sqlalchemy import CompoundSelect, Connection, func, select, union, union_all
 
 from leadbridge.addresses import canonical
+from leadbridge.store.due import Lane, mark_due
 from leadbridge.store.engine import among, is_writing
-from leadbridge.store.enrolments import cancel_waiting
+from leadbridge.store.enrolments import cancel_waiting, in_a_journey
 from leadbridge.store.rows import tuples, upsert
 from leadbridge.store.tables import person_keys, persons, records, suppressed_people, suppressions
 from leadbridge.store.text import clean_key
@@ -38,8 +39,8 @@ def suppress(
 ) -> set[int]:
     """Suppress addresses: (canonical address, reason, source, when it was said). Repeating changes nothing.
 
-    Whoever has such an address is suppressed as a person, and what waits for them is cancelled, all in this
-    transaction. Returns those people; for an address nobody has, the hash stays and waits.
+    Whoever has such an address is suppressed as a person, what waits for them is cancelled, and who is in a journey is
+    due, to be taken out of it, all in this transaction. Returns those people; for an address nobody has, the hash stays and waits.
     """
     said = {(email_key(_canonical(address)), reason): (source, at) for address, reason, source, at in rows}
     by_address = _owners(tx, {key.removeprefix(_EMAIL) for key, _ in said})
@@ -107,6 +108,7 @@ def _suppress(
         key=["person_id", "reason"],
     )
     cancel_waiting(tx, people, "suppressed", now)
+    mark_due(tx, in_a_journey(tx, people), now, Lane.HOT)  # to be taken out of it
     return set(people)
 
 
@@ -162,6 +164,14 @@ def is_suppressed(tx: Connection, vault: Vault, address: str) -> SuppressionReas
     reasons = set(by_address.scalars())
     reasons.update(suppressed(tx, vault, _owners(tx, {address}).get(address, set())).values())
     return _strictest(reasons)
+
+
+def told_by(tx: Connection, vault: Vault, addresses: Collection[str], sources: Collection[str]) -> set[str]:
+    """Those of these canonical addresses of which one of these sources itself said that they left."""
+    by_digest = {_digest(vault, address): address for address in addresses}
+    query = select(suppressions.c.digest).where(suppressions.c.source.in_(sorted(sources)))
+    found = tx.execute(query.where(among(tx, suppressions.c.digest, sorted(by_digest)))).scalars()
+    return {by_digest[digest] for digest in found}
 
 
 def owners(tx: Connection, addresses: Collection[str]) -> set[int]:

@@ -36,6 +36,7 @@ class Past:
     left_at: datetime | None = None
     variant: str = ""
     name: str = ""  # in the ledger, where the file calls the journey otherwise now
+    unheard: bool = False  # the platform has not said that the address left
 
 
 @dataclass(frozen=True, slots=True)
@@ -224,7 +225,7 @@ def endings(nurture: Nurture, person: Candidate, own: Collection[int], left: str
         why = left or _ending(nurture, journey, row, person, at)
         if why:
             can_tell = _exit_tag(journey, row) is not None
-            found.append(Exit(row.id, why, tell=can_tell and not left and at < _over_at(nurture, row)))
+            found.append(Exit(row.id, why, tell=can_tell and (not left or row.unheard) and at < _over_at(nurture, row)))
     return found
 
 

@@ -72,6 +72,7 @@ pasts = st.builds(
     variant=st.sampled_from(["", "", "", "short", "long", "dropped"]),
     name=st.sampled_from(NAMES),
     own=st.sampled_from([True, True, True, False]),
+    unheard=st.booleans(),
 )
 
 
@@ -105,7 +106,7 @@ def test_a_situation_ends_as_the_person_in_it_does(
     plain = [
         reference.Past(
             row.journey, row.entry, row.state, row.at, row.track, place, row.grounds, row.stage, row.left_at,
-            row.variant, row.name,
+            row.variant, row.name, row.unheard,
         )
         for place, row in enumerate(past)
     ]  # fmt: skip

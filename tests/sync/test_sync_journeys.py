@@ -9,11 +9,11 @@ import pytest
 
 from connectors.readonly import DryRunError, read_only
 from leadbridge import clock
-from leadbridge.store import Store, activities, due, enrolments, exits, policies, scores, stops
+from leadbridge.store import Store, activities, due, enrolments, exits, policies, scores, stops, suppressions
 from leadbridge.store import leads as lead_store
 from leadbridge.store.tables import enrolments as ledger
-from leadbridge.types import Activity, ActivityKind, EnrolmentState, email_key
-from sync import bounds, coverage, preview, release
+from leadbridge.types import Activity, ActivityKind, EnrolmentState, SuppressionReason, email_key
+from sync import bounds, coverage, enrol, preview, release
 from sync.intents import Plan, plan_journeys
 from sync.loading import load
 from tests.helpers.store_people import people
@@ -218,6 +218,66 @@ def test_who_unsubscribes_is_out_and_the_ledger_says_so(inside: tuple[Stage, str
     (row,) = made.ledger()
     assert (row.reason_out, row.exit_state) == ("left: unsubscribed", None)
     assert made.harmless()
+
+
+def leave_elsewhere(made: Stage, record: str, how: str) -> None:
+    """Ada leaves by a word that the platform has not heard, at the address it mails."""
+    if how == "the CRM":
+        made.opt_out_in_the_crm(record)
+        return
+    address, source = {
+        "the operator": (ADA, "operator me"),
+        "a tracker": (ADA, "intake"),
+        "the platform, of another address": ("ada@home.example", "mailchimp"),
+    }[how]
+    if address != ADA:
+        made.sandbox.mailchimp.add_member(address, "unsubscribed")
+        with made.store.writing() as tx:
+            lead_store.link_keys(tx, {email_key(address): made.person(record)})
+    with made.store.writing() as tx:
+        said = (address, SuppressionReason.UNSUBSCRIBED, source, clock.now())
+        suppressions.suppress(tx, made.store.vault, [said], clock.now())
+
+
+@pytest.mark.parametrize("how", ["the CRM", "the operator", "a tracker", "the platform, of another address"])
+def test_who_leaves_where_the_platform_does_not_hear_it_is_taken_out_there_at_once(
+    inside: tuple[Stage, str, Any], how: str
+) -> None:
+    made, record, _ = inside
+    leave_elsewhere(made, record, how)
+    made.sync()
+    (row,) = made.ledger()
+    assert row.reason_out.startswith("left: ")
+    assert row.exit_state == "told"
+    assert tags_set(made)["lb-out"] == 1
+    again(made)
+    assert tags_set(made)["lb-out"] == 1
+
+
+def test_who_leaves_elsewhere_while_the_call_is_under_way_is_taken_out_again(store: Store) -> None:
+    with stage(store, exit_tag()) as made, moving(made, START):
+        record = made.lead(ADA)
+        made.until_enrol()
+        platform: Any = made.parts.platform
+
+        class Crossed:
+            def __getattr__(self, name: str) -> Any:
+                return getattr(platform, name)
+
+            def enrol(self, journey: str, email: str, *, again: bool) -> Any:
+                leave_elsewhere(made, record, "the operator")
+                made.parts.platform = None
+                made.act()  # whatever is due is looked at while the call is under way
+                made.parts.platform = platform
+                return platform.enrol(journey, email, again=again)
+
+        made.parts.platform = crossed = Crossed()  # type: ignore[assignment]
+        enrol.enrol(store, crossed, made.config, owner="w1")  # type: ignore[arg-type]
+        assert made.entered() == {ADA: 1}
+        made.act()
+        (row,) = made.ledger()
+        assert (row.reason_out, row.exit_state) == ("left: unsubscribed", "told")
+        assert tags_set(made)["lb-out"] == 1
 
 
 def test_an_exit_the_platform_did_not_hear_of_is_told_again(inside: tuple[Stage, str, Any]) -> None:

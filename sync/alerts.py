@@ -5,6 +5,7 @@ round spends a few seconds on alerts at most, so that a slow chat keeps nobody w
 """
 
 import logging
+import re
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -111,8 +112,23 @@ def deliver(address: str, text: Text, hosts: Sequence[str]) -> tuple[str, str]:
         return "", "apprise cannot read the address"
     place.redirects = False  # the address is allowed, where it points to is not known (G29)
     place.socket_connect_timeout, place.socket_read_timeout = CONNECT, ANSWER
+    told = apprise.Apprise()
+    told.add(place)
     try:
-        done = place.notify(body=text.body, title=text.title)
+        # Plain text, by name: without it e-mail and Telegram take the words for HTML, and chats for their markup (G28).
+        done = told.notify(body=inert(text.body), title=inert(text.title), body_format=apprise.NotifyFormat.TEXT)
     except Exception as error:  # noqa: BLE001 - plug-ins of many hands; an alert that breaks must not stop the round
         return "", f"apprise failed: {type(error).__name__}"
     return (str(place.service_name), "") if done else ("", f"{place.service_name} did not take it")
+
+
+_CALLS_ALL = re.compile(r"@(?=(?:everyone|here|channel|all|room)\b)", re.IGNORECASE)
+
+
+def inert(text: str) -> str:
+    """The words such that no chat draws a link or calls everybody by them: a lead may have named themselves `<!here>`.
+
+    Brackets of links and mentions become others that look alike; behind the @ of a mention comes a space of no width.
+    """
+    plain = text.replace("<", "‹").replace(">", "›").replace("](", "] (")
+    return _CALLS_ALL.sub("@\u200b", plain)

@@ -40,7 +40,8 @@ def suppress(
     """Suppress addresses: (canonical address, reason, source, when it was said). Repeating changes nothing.
 
     Whoever has such an address is suppressed as a person, what waits for them is cancelled, and who is in a journey is
-    due, to be taken out of it, all in this transaction. Returns those people; for an address nobody has, the hash stays and waits.
+    due, to be taken out of it, all in this transaction. Returns those people; for an address nobody has, the hash stays
+    and waits.
     """
     said = {(email_key(_canonical(address)), reason): (source, at) for address, reason, source, at in rows}
     by_address = _owners(tx, {key.removeprefix(_EMAIL) for key, _ in said})

@@ -14,7 +14,8 @@ from connectors.watermark import instant_in
 from leadbridge.store import leads as lead_store
 from leadbridge.store import watermarks
 from leadbridge.store.engine import Store
-from sync.pull import LEADS, US, note_of
+from sync.pull import US, note_of
+from sync.sources import LEADS
 
 LATE = timedelta(minutes=10)
 """What was made so shortly before a pull may be shown to the next one only."""

@@ -9,9 +9,9 @@ from sync.counting import add
 from sync.enrol import Enrolled
 from sync.events import Worked
 from sync.leave import Left
-from sync.pull import Pulled
 from sync.receivers import Handed
 from sync.rescore import Rescored
+from sync.sources import Pulled
 from sync.wiring import Parts
 from sync.write_back import Written
 

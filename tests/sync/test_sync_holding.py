@@ -11,6 +11,7 @@ import pytest
 from leadbridge.store import Store, leads, leases, watermarks
 from sync import holding, pull
 from sync.holding import TakenOver, renewed, sole
+from sync.sources import Pulled
 from tests.helpers.syncing import TAG, Stage, journey, moving, stage
 
 NOW = datetime(2026, 3, 1, tzinfo=UTC)
@@ -22,7 +23,7 @@ def made(store: Store) -> Iterator[Stage]:
         yield found
 
 
-def pulled(made: Stage, owner: str, **options: Any) -> pull.Pulled:
+def pulled(made: Stage, owner: str, **options: Any) -> Pulled:
     return pull.pull(made.store, made.parts.crms, made.parts.platform, owner=owner, **options)
 
 

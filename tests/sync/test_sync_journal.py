@@ -13,6 +13,7 @@ from leadbridge.store.engine import Store
 from leadbridge.store.tables import records
 from leadbridge.types import RecordRef
 from sync import events, pull, setup
+from sync.sources import Pulled
 from tests.helpers.syncing import BASE, Moving, Stage, journey, moving, stage
 from tests.webhooks.conftest import on_sqlite
 
@@ -33,7 +34,7 @@ def time(made: Stage) -> Iterator[Moving]:
         yield time
 
 
-def catch_up(made: Stage) -> pull.Pulled:
+def catch_up(made: Stage) -> Pulled:
     """What a worker does every few minutes, and at once after a gap."""
     found = pull.pull(made.store, made.parts.crms, None)
     events.work(made.store, made.parts.crms, owner="w1")

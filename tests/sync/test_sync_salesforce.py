@@ -16,7 +16,7 @@ from leadbridge.store import due, inbox, leads, watermarks
 from leadbridge.store.engine import Store
 from leadbridge.testing import Skipping
 from leadbridge.types import PersonId, RecordRef
-from sync import cycle, pull, setup, wiring
+from sync import cycle, pull, setup, sources, wiring
 from sync.outlook import Scorer
 from sync.worker import Enough, Rounds
 from tests.helpers import rooms
@@ -235,7 +235,7 @@ def test_a_page_of_very_many_rows_is_stored_in_portions_and_counts_as_read_with_
     with pytest.raises(KeyboardInterrupt):
         pull.pull(store, parts.crms, None, tell=die_at(("leads", 200)))
     with store.reading() as tx:
-        assert watermarks.progress(tx, "salesforce", pull.LEADS) is None
+        assert watermarks.progress(tx, "salesforce", sources.LEADS) is None
         assert len(leads.all_person_ids(tx, 0, 1000)) == 200
     parts = parts_of(sandbox, store, activities=["tasks"])
     pulled = pull.pull(store, parts.crms, None, tell=die_at(("", 0)))

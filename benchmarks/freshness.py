@@ -25,8 +25,9 @@ from benchmarks import arguments, tell
 from benchmarks.lossless import wait_for_rest
 from leadbridge import __version__
 from leadbridge.sandbox.hubspot.webhooks import post
-from tests.helpers.scaled import Site, site, until
+from tests.helpers.scaled import Site, site
 from tests.helpers.signers import hubspot_body, hubspot_headers
+from tests.helpers.waiting import until
 
 RATE = 20  # events a second
 LATENCY = 0.1  # seconds every answer of a vendor is held back

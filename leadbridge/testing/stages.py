@@ -14,8 +14,14 @@ from connectors.base import Crm, EmailPlatform
 from leadbridge.call import Pace, Patience
 from leadbridge.types import RecordRef
 
-SHORT = Patience(connect=1.0, answer=1.0, whole=60.0, tries=4, first_wait=0.5, longest_wait=30.0)
-"""One second for an answer; waits cost nothing with `Skipping`."""
+PATIENT = Patience(connect=30.0, answer=30.0, whole=60.0, tries=4, first_wait=0.5, longest_wait=30.0)
+"""Waits cost nothing with `Skipping`. An answer may be late, as on a busy machine: nothing is sent again for that."""
+
+HASTY = Patience(connect=30.0, answer=0.15, whole=60.0, tries=10, first_wait=0.1, longest_wait=1.0)
+"""For a vendor that hangs: soon given up, and tried often enough for a busy machine to answer one of the tries."""
+
+HANG = 0.3
+"""Seconds that are too long for `HASTY`."""
 
 
 class Skipping:
@@ -30,7 +36,7 @@ class Skipping:
     def sleep(self, seconds: float) -> None:
         self.waits.append(seconds)
 
-    def pace(self, patience: Patience = SHORT) -> Pace:
+    def pace(self, patience: Patience = PATIENT) -> Pace:
         return Pace(patience, sleep=self.sleep, ticks=self.ticks)
 
 

@@ -7,8 +7,9 @@ import sys
 import urllib.request
 from pathlib import Path
 
-from tests.helpers.scaled import ROOT, RUN, Process, Site, site, until
+from tests.helpers.scaled import ROOT, RUN, Process, Site, site
 from tests.helpers.tally import Tally
+from tests.helpers.waiting import until
 
 PEOPLE = 10
 COMMANDS = (("status", "--json"), ("check", "--live"), ("quarantine", "list"))

@@ -16,7 +16,8 @@ from segment.analytics.client import Client as Segment
 
 from benchmarks.lossless import wrong_scores
 from leadbridge.store import tables
-from tests.helpers.scaled import RUN, Site, site, until
+from tests.helpers.scaled import RUN, Site, site
+from tests.helpers.waiting import until
 
 KEY = "canary-write-key-0123456789"
 PEOPLE, EVENTS = 50, 5_000
@@ -38,7 +39,7 @@ def test_five_thousand_events_of_a_client_are_stored_once_and_move_scores(
         before, seen = made.scores(), people_of(made)
         failed = tell(client, url, sorted(seen))
         assert failed == []
-        until(lambda: len(done(made)) == EVENTS and all(done(made)), 120)
+        until(lambda: len(done(made)) == EVENTS and all(done(made)))
         assert viewed(made) == dict.fromkeys(seen.values(), EACH)
         until(lambda: wrong_scores(made) == 0)
         risen = [record for record, score in made.scores().items() if int(score or 0) > int(before[record] or 0)]

@@ -15,9 +15,10 @@ from leadbridge.sandbox.hubspot.webhooks import post
 from leadbridge.store import inbox
 from tests.helpers.databases import NoPostgres, Server, binaries, start
 from tests.helpers.queues import NoRedis, Redis
-from tests.helpers.scaled import WEB, WORKER, Site, site, until
+from tests.helpers.scaled import WEB, WORKER, Site, site
 from tests.helpers.signers import hubspot_body, hubspot_change, hubspot_headers
 from tests.helpers.tally import Tally
+from tests.helpers.waiting import until
 
 PEOPLE = 20
 DATABASE = "acme"
@@ -95,7 +96,7 @@ class Sender:
         """From now on it takes no longer than a minute until the door takes events and all of them are worked (G32);
         how long it took."""
         began = time.monotonic()
-        until(self.send, 60)
+        until(self.send)
         until(self._worked, 60 - (time.monotonic() - began))
         return time.monotonic() - began
 

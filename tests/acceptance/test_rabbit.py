@@ -13,9 +13,10 @@ from sync.celery_app import REST, WORK, Bell, make_app
 from tests.acceptance.test_scaled import BOSS, edit, moved, worked_off
 from tests.helpers.databases import Server
 from tests.helpers.queues import NoRabbit, Rabbit
-from tests.helpers.scaled import BEAT, WEB, WORKER, site, until
+from tests.helpers.scaled import BEAT, WEB, WORKER, site
 from tests.helpers.syncing import configuration
 from tests.helpers.tally import Tally
+from tests.helpers.waiting import until
 
 PEOPLE = 20
 

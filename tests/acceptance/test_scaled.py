@@ -21,9 +21,10 @@ from leadbridge import clock
 from leadbridge.store import inbox, tables
 from tests.helpers.databases import Server
 from tests.helpers.queues import NoRedis, Redis
-from tests.helpers.scaled import BEAT, WEB, WORKER, Process, Site, site, until
+from tests.helpers.scaled import BEAT, WEB, WORKER, Process, Site, site
 from tests.helpers.signers import hubspot_body
 from tests.helpers.tally import Tally
+from tests.helpers.waiting import until
 
 PEOPLE = 40
 BOSS = "Chief Marketing Officer"
@@ -127,7 +128,7 @@ def test_told_to_stop_under_load_every_process_ends_well_and_in_time_and_nothing
     web = scaled.start("web", "--processes", "1")
     scaled.subscribe(web.heard(r"listens on (http\S+)")[1], "jobtitle")
     until(lambda: len(scaled.written()) == PEOPLE)
-    until(lambda: worked_off(scaled), 90)
+    until(lambda: worked_off(scaled))
     until(scaled.entered)
     twice = scaled.entered().total() - len(scaled.entered())
     tally(45, trials=len(processes), duplicate=twice, recover=[took])
@@ -150,7 +151,7 @@ def test_many_workers_on_one_backlog_do_everything_once_and_use_the_vendors_limi
         events = leave_events(made, 5 * people)
         before = len(made.sandbox.world.journal)
         made.start("worker", "--processes", str(processes))
-        until(lambda: len(made.written()) == people, 120)
+        until(lambda: len(made.written()) == people)
         until(made.entered)
         until(lambda: settled(made) == (events, 0))
         twice = sum(some.total() - len(some) for some in (made.written(), made.entered()))

@@ -7,9 +7,8 @@ import signal
 import subprocess
 import sys
 import threading
-import time
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 
 from leadbridge import demo
@@ -17,20 +16,12 @@ from leadbridge.sandbox import people
 from leadbridge.sandbox.server import Sandbox
 from leadbridge.store import Store, open_store
 from tests.helpers.databases import KEY
+from tests.helpers.waiting import until
 
 ROOT = Path(__file__).parents[2]
 RUN, BEAT = ("run",), ("beat",)
 WEB, WORKER = ("web", "--processes", "2"), ("worker", "--processes", "2")
 """The commands that `deploy/` starts."""
-
-
-def until(holds: Callable[[], object], seconds: float = 60.0) -> float:
-    """Wait until something holds; how long that took."""
-    began = time.monotonic()
-    while not holds():
-        assert time.monotonic() - began < seconds, "it does not come about"
-        time.sleep(0.05)
-    return time.monotonic() - began
 
 
 class Process:

@@ -5,7 +5,6 @@ import random
 import subprocess
 import sys
 import threading
-import time
 from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -26,6 +25,7 @@ from sync.holding import TakenOver
 from sync.outlook import Scorer
 from sync.stream import Listener
 from tests.helpers import rooms
+from tests.helpers.waiting import until
 
 SCORE = "Leadbridge_Score__c"
 ROUNDS = 8
@@ -57,13 +57,6 @@ def parts_of(sandbox: Sandbox, store: Store) -> wiring.Parts:
 def lead(sandbox: Sandbox, n: int = 1, **values: object) -> str:
     about = {"LastName": f"L{n}", "Company": "Acme", "Email": f"l{n}@acme.example"}
     return sandbox.salesforce.add("Lead", about | values)
-
-
-def until(holds: Callable[[], object], seconds: float = 60.0) -> None:
-    began = time.monotonic()
-    while not holds():
-        assert time.monotonic() - began < seconds, "it does not come about"
-        time.sleep(0.02)
 
 
 @contextmanager

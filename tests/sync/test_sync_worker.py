@@ -9,7 +9,7 @@ import sys
 import threading
 import time
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -24,16 +24,7 @@ from sync import cycle, pull
 from sync.worker import Worker
 from tests.helpers.syncing import TAG, Stage, journey, stage
 from tests.helpers.tally import Tally
-
-
-def until(holds: Callable[[], object], seconds: float = 20.0) -> float:
-    """Wait until something holds; how long it took."""
-    began = time.monotonic()
-    while not holds():
-        assert time.monotonic() - began < seconds, "it does not come about"
-        time.sleep(0.02)
-    return time.monotonic() - began
-
+from tests.helpers.waiting import until
 
 # --- the loop of the worker ------------------------------------------------------------------------------------------
 
@@ -160,7 +151,7 @@ def test_a_long_pull_does_not_keep_events_waiting(made: Stage, monkeypatch: pyte
                 made.event({"subscriptionType": "contact.propertyChange", "objectId": int(records[0])})
                 worker.wake()
             elif number == 1:  # pages are read ahead: this one does not come before the event is worked
-                until(lambda: made.held(records[0])["leadbridge_score"] == "55", 15)
+                until(lambda: made.held(records[0])["leadbridge_score"] == "55")
                 meanwhile.append(made.held(records[0])["leadbridge_score"])
             yield page
 
@@ -242,7 +233,7 @@ class Site:
             found[:] = re.findall(r"listens on (http\S+)", "".join(self.said))
             return bool(found)
 
-        until(there, 30)
+        until(there)
         return found[0]
 
     def subscribe(self, url: str) -> None:
@@ -297,7 +288,7 @@ def end(process: "subprocess.Popen[str]", by: signal.Signals = signal.SIGTERM) -
 def test_a_webhook_becomes_a_new_score_in_seconds_and_killed_or_stopped_nothing_is_lost(site: Site) -> None:
     process = site.start()
     site.subscribe(site.url())
-    until(lambda: len(site.written()) == PEOPLE, 60)
+    until(lambda: len(site.written()) == PEOPLE)
     records = sorted(site.contacts(), key=int)
     before = {key: row["leadbridge_score"] for key, row in site.contacts().items()}
     site.sandbox.hubspot.edit_contact(records[0], {"jobtitle": "Chief Marketing Officer"})
@@ -314,7 +305,7 @@ def test_a_webhook_becomes_a_new_score_in_seconds_and_killed_or_stopped_nothing_
     assert site.waiting_events() == len(changed)
 
     process = site.start()
-    until(lambda: site.waiting_events() == 0, 40)
+    until(lambda: site.waiting_events() == 0)
     until(lambda: any(site.contacts()[r]["leadbridge_score"] != before[r] for r in changed))
     until(site.entered)
     assert set(site.entered().values()) == {1}
@@ -327,7 +318,7 @@ def test_a_webhook_becomes_a_new_score_in_seconds_and_killed_or_stopped_nothing_
 def test_stopped_under_load_it_exits_0_in_time_and_the_next_one_finishes_the_work(site: Site, tally: Tally) -> None:
     site.sandbox.world.latency = 0.05
     process = site.start()
-    until(lambda: site.written(), 60)
+    until(lambda: site.written())
     began = time.monotonic()
     assert end(process) == 0
     took = time.monotonic() - began
@@ -384,7 +375,7 @@ def test_a_wrong_token_is_told_in_words_and_shown_nowhere(site: Site) -> None:
     assert "hubspot" in said
     assert "401" in said
     process = site.start(HUBSPOT_TOKEN=secret)
-    until(lambda: "round failed" in "".join(site.said), 30)
+    until(lambda: "round failed" in "".join(site.said))
     assert end(process) == 0  # alive all the time: the token may be put right while it runs elsewhere
     for words in (said, "".join(site.said)):
         assert secret not in words

@@ -13,9 +13,9 @@ from leadbridge.types import RecordRef
 from sync import events, rescore, write_back
 from sync.write_back import Written
 from tests.helpers import rooms
-from tests.helpers.scaled import until
 from tests.helpers.syncing import TAG, Moving, Stage, journey, moving, stage
 from tests.helpers.tally import Tally
+from tests.helpers.waiting import until
 
 UPDATE = "contacts.batch.update"
 

@@ -19,6 +19,7 @@ from leadbridge.store.engine import Store
 from leadbridge.store.tables import inbox, quarantine
 from sync import deliveries
 from tests.helpers import signers
+from tests.helpers.waiting import LONG
 from webhooks.app import create_app
 from webhooks.serve import SLOWEST, Server, serve
 
@@ -154,7 +155,7 @@ class Seam:
     @contextmanager
     def writing(self) -> Iterator[sa.Connection]:
         self.begun += 1
-        assert self.go.wait(20)
+        assert self.go.wait(LONG)
         if self.fault is not None:
             raise self.fault
         with self._store.writing() as tx:

@@ -1,8 +1,7 @@
 """A rise of refused deliveries that may be genuine is told and marked as a gap (reliability G7, G13)."""
 
 import threading
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
@@ -14,6 +13,7 @@ from leadbridge.errors import StoreError
 from leadbridge.metrics import WEBHOOK_GAPS
 from leadbridge.store import Store, gaps
 from tests.helpers.signers import hubspot_body, hubspot_change
+from tests.helpers.waiting import until
 from tests.webhooks.conftest import Door, OpenDoor, on_sqlite
 from webhooks.refusals import AGAIN, RISE, WINDOW, Refusals
 
@@ -28,13 +28,6 @@ def _fresh_counters() -> None:
 def marked(store: Store, vendor: str = "hubspot") -> bool:
     with store.reading() as tx:
         return gaps.marked_at(tx, vendor) is not None
-
-
-def until(holds: Callable[[], bool]) -> None:
-    deadline = time.monotonic() + 10
-    while not holds():
-        assert time.monotonic() < deadline, "did not come about within 10 s"
-        time.sleep(0.005)
 
 
 class Ticks:

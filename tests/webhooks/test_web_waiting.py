@@ -13,8 +13,8 @@ from leadbridge.config.schema import Config
 from leadbridge.errors import StoreError
 from leadbridge.metrics import WEBHOOK_UNAVAILABLE
 from leadbridge.store.engine import Store
-from tests.helpers.scaled import until
 from tests.helpers.signers import hubspot_body, hubspot_change, hubspot_headers
+from tests.helpers.waiting import until
 from tests.webhooks.conftest import HUBSPOT_SECRET, PUBLIC, Door, OpenDoor, Seam, on_sqlite, settings
 from webhooks.app import HEADERS, create_app, running
 

@@ -12,6 +12,7 @@ import sqlalchemy as sa
 from leadbridge.errors import StoreError
 from leadbridge.store.engine import Store
 from leadbridge.store.tables import deliveries
+from tests.helpers.waiting import until
 from tests.webhooks.conftest import Seam, on_sqlite
 from webhooks.writer import FULL, MOST_BYTES, Doorbell, Raw, Unavailable, Writer
 
@@ -27,13 +28,6 @@ def kept(store: Store) -> list[str]:
     with store.reading() as tx:
         rows = tx.execute(sa.select(deliveries.c.vendor, deliveries.c.body)).all()
     return sorted(store.vault.open(row.body, f"delivery:{row.vendor}").decode()[:40] for row in rows)
-
-
-def until(holds: Callable[[], bool]) -> None:
-    deadline = time.monotonic() + 10
-    while not holds():
-        assert time.monotonic() < deadline, "did not come about within 10 s"
-        time.sleep(0.002)
 
 
 @pytest.fixture

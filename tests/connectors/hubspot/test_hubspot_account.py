@@ -21,7 +21,7 @@ from leadbridge.errors import NeedsOperator, Unknown, VendorError
 from leadbridge.sandbox.server import Sandbox
 from leadbridge.sandbox.world import Fault
 from leadbridge.testing import Skipping
-from leadbridge.testing.stages import SHORT
+from leadbridge.testing.stages import PATIENT
 from leadbridge.types import Activity, ActivityKind
 from tests.helpers import rooms
 
@@ -337,7 +337,7 @@ def test_an_admins_rule_refuses_one_record_and_is_named(sandbox: Sandbox, versio
 
 def test_a_500_that_hides_a_validation_does_not_hold_up_the_others(sandbox: Sandbox) -> None:
     known = [sandbox.hubspot.add_contact({"firstname": f"P{n}"}) for n in range(2)]
-    tries = SHORT.tries
+    tries = PATIENT.tries
     sandbox.world.faults.add(Fault("status", operation="contacts.batch.update", status=500, times=2 * tries))
     settled = room(sandbox).write([Change(contact_ref(one), {"jobtitle": "x"}) for one in known])
     assert [answer.outcome for answer in settled.values()] == [Outcome.UNANSWERED, Outcome.WRITTEN]

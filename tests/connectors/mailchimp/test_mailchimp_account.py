@@ -18,7 +18,7 @@ from leadbridge.config.connections import MailchimpConnection
 from leadbridge.errors import FeatureMissing, NeedsOperator, Unknown
 from leadbridge.sandbox.server import Sandbox
 from leadbridge.sandbox.world import Fault
-from leadbridge.testing.stages import SHORT
+from leadbridge.testing.stages import PATIENT
 from tests.helpers import rooms
 
 
@@ -183,7 +183,7 @@ def test_one_member_that_fails_does_not_hold_up_the_others(sandbox: Sandbox) -> 
     known = [f"m{n}@acme.example" for n in range(3)]
     for email in known:
         sandbox.mailchimp.add_member(email, "subscribed")
-    sandbox.world.faults.add(Fault("status", operation="members.patch", status=500, times=SHORT.tries))
+    sandbox.world.faults.add(Fault("status", operation="members.patch", status=500, times=PATIENT.tries))
     settled = found.write({email: {"LBSCORE": "1"} for email in known})
     assert [settled[email].outcome.value for email in known] == ["unanswered", "written", "written"]
 

@@ -7,6 +7,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from leadbridge.sandbox import leads_file, people
+from leadbridge.sandbox.population import Population
 from leadbridge.sandbox.salesforce import CLIENT_ID, CLIENT_SECRET
 from leadbridge.sandbox.server import Sandbox
 
@@ -33,8 +34,23 @@ def serve(
         else people.invent(people_count, seed, now)
     )
     sandbox = Sandbox(port=port, index_delay=2.0)
-    people.load(population, sandbox.hubspot, sandbox.mailchimp)
-    sandbox.start()
+    try:
+        people.load(population, sandbox.hubspot, sandbox.mailchimp)
+        sandbox.start()
+        _tell(sandbox, population)
+        if until_stdin_closes:
+            sys.stdin.buffer.read()
+        else:
+            while True:  # Ctrl-C given to another thread does not wake this one, which has to see to it
+                time.sleep(0.2)
+    except KeyboardInterrupt:
+        pass
+    finally:
+        sandbox.stop()
+
+
+def _tell(sandbox: Sandbox, population: Population) -> None:
+    """Say on stdout that everything is ready, and where."""
     events = _change_events(sandbox)
     ready = {"url": sandbox.url, "people": len(population.contacts), "remarks": population.remarks}
     ready |= {"change_events": events} if events else {}
@@ -53,16 +69,6 @@ def serve(
         print(f"{ready['people']} people. Journal: {sandbox.url}/_sandbox/journal  (Ctrl-C to stop)")
     else:
         print(json.dumps(ready), flush=True)
-    try:
-        if until_stdin_closes:
-            sys.stdin.buffer.read()
-        else:
-            while True:  # Ctrl-C given to another thread does not wake this one, which has to see to it
-                time.sleep(0.2)
-    except KeyboardInterrupt:
-        pass
-    finally:
-        sandbox.stop()
 
 
 def _change_events(sandbox: Sandbox) -> str | None:

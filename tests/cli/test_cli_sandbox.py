@@ -1,5 +1,6 @@
 """What `leadbridge sandbox` says on a terminal is enough to point a configuration at it."""
 
+import json
 import os
 import pty
 import re
@@ -11,6 +12,8 @@ from pathlib import Path
 
 import pytest
 from ruamel.yaml import YAML
+
+from tests.helpers.waiting import LONG
 
 ROOT = Path(__file__).parents[2]
 COMMAND = [sys.executable, "-m", "leadbridge.cli"]
@@ -53,20 +56,46 @@ def test_a_configuration_with_what_the_sandbox_prints_works_on_it(said: str, tmp
 
 
 SIGNALLED = """
-import signal, threading
-from leadbridge.sandbox.serve import Sandbox, serve
+import signal, sys, threading
+from leadbridge.sandbox.serve import serve
 
-start = Sandbox.start
+def told():
+    sys.stdin.readline()
+    signal.pthread_kill(threading.get_ident(), signal.SIGINT)
 
-def told(sandbox):
-    start(sandbox)
-    threading.Timer(1, lambda: signal.pthread_kill(threading.get_ident(), signal.SIGINT)).start()
-
-Sandbox.start = told
+threading.Thread(target=told, daemon=True).start()
 serve(people_count=5, port=0, seed=1)
 """
 
 
 def test_it_stops_whichever_of_its_threads_the_system_gives_the_signal_to() -> None:
-    done = subprocess.run([sys.executable, "-c", SIGNALLED], cwd=ROOT, capture_output=True, text=True, timeout=30)
-    assert (done.returncode, "Traceback" in done.stderr) == (0, False), done.stderr
+    command = [sys.executable, "-c", SIGNALLED]
+    with subprocess.Popen(
+        command, cwd=ROOT, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    ) as process:
+        assert process.stdout is not None
+        assert json.loads(process.stdout.readline())["people"] == 5
+        _, said = process.communicate("now\n", timeout=LONG)
+    assert (process.returncode, "Traceback" in said) == (0, False), said
+
+
+INTERRUPTED = """
+import signal
+from leadbridge.sandbox.salesforce import Salesforce
+from leadbridge.sandbox.serve import serve
+
+begin = Salesforce.serve_events
+
+def begun(*given):
+    begin(*given)
+    signal.raise_signal(signal.SIGINT)
+
+Salesforce.serve_events = begun
+serve(people_count=5, port=0, seed=1)
+"""
+
+
+def test_stopped_while_it_starts_it_ends_without_a_stack() -> None:
+    command = [sys.executable, "-c", INTERRUPTED]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=LONG)
+    assert (done.returncode, done.stderr) == (0, "")

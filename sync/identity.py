@@ -39,69 +39,94 @@ def absorb(tx: Connection, leads: Sequence[Lead], now: datetime, *, read_now: bo
         return absorb(tx, old, now, read_now=read_now) | absorb(tx, survivors, now, read_now=read_now)
     if not leads:
         return set()
-    owners = lead_store.people_by_key(
-        tx, {key for lead in leads for key in (*_ids(lead), *_address(lead), *_others(lead))}
-    )
-    records = lead_store.records_of(tx, sorted(set(owners.values())), gone=True)
-    held = {record.ref: record for kept in records.values() for record in kept}
-    person_of: dict[str, PersonId] = {}  # record key of a lead: its person
-    strangers: list[list[Lead]] = []
-    left: set[PersonId] = set()  # by a record that went over, or joined by it
-    read = {lead.ref for lead in leads}
-
-    def one_of(people: Collection[PersonId]) -> PersonId:
-        nonlocal owners, person_of, left
-        keep, *merged = sorted(people)
-        for lose in merged:
-            lead_store.merge_people(tx, keep, lose, now)
-            records[keep] = [*records.get(keep, ()), *records.pop(lose, ())]
-            owners = {key: keep if person == lose else person for key, person in owners.items()}
-            person_of = {key: keep if person == lose else person for key, person in person_of.items()}
-            left = {keep if person == lose else person for person in left}
-        return keep
-
-    for together in _sharing(leads, held):
-        for one in together:
-            if stated := {owners[key] for key in _ids(one) if key in owners}:
-                one_of(stated)
-        known = {owners[key] for one in together for key in _ids(one) if key in owners}
-        found = _owner_by_address(together[0], owners, records, read, held, stranger=not known)
-        everybody = known if found is None else known | {found}
-        if not everybody:
-            strangers.append(together)
-            continue
-        if _kept_apart(everybody, records, together[0].ref.vendor):
-            home = min(known) if found is None else found
-            gone_over = everybody - {home}
-            lead_store.go_over(tx, gone_over, home, {key for one in together for key in _ids(one)}, now)
-            left |= everybody
-            moved = {one.ref for one in together}
-            records |= {person: [r for r in records.get(person, ()) if r.ref not in moved] for person in gone_over}
-        else:
-            home = one_of(everybody)
-        there = {record.ref for record in records.get(home, ())}
-        news = [_as_stored(one, home) for one in together if one.ref not in there]
-        records[home] = [*records.get(home, ()), *news]
-        person_of.update((one.ref.key, home) for one in together)
-    for together, person in zip(strangers, lead_store.new_people(tx, len(strangers), now), strict=True):
-        person_of.update((one.ref.key, person) for one in together)
-    stored = {record.ref: record for kept in records.values() for record in kept} | held
-    links = {key: person_of[lead.ref.key] for lead in leads for key in _ids(lead)}
-    for lead in sorted(leads, key=lambda lead: lead.modified_at):
-        for key in _address(lead):
-            if key not in owners or not _outdated(lead, stored.get(lead.ref), records.get(owners[key], ())):
-                links[key] = person_of[lead.ref.key]
-    for lead in leads:  # who leaves under a second address of theirs leaves whole (G20); nobody's first one is taken
-        for key in _others(lead):
-            if key not in owners:
-                links.setdefault(key, person_of[lead.ref.key])
-    gained = lead_store.link_keys(tx, links)  # activities that waited for these keys
-    edited = {person_of[ref.key] for ref in _edited(tx, leads, stored)}
+    whose = _Whose(tx, leads, now)
+    person_of = whose.person_of
+    gained = lead_store.link_keys(tx, whose.links())  # activities that waited for these keys
+    edited = {person_of[ref.key] for ref in _edited(tx, leads, whose.held)}
     lead_store.save_records(tx, [(person_of[lead.ref.key], lead) for lead in leads], now, read_now=read_now)
     _bury(tx, {alias: lead for lead in leads for alias in lead.aliases}, person_of, now)
-    changed = reunite(tx, {*person_of.values(), *left}, now) | gained | edited | left
-    history.bring(tx, [(person_of[one.ref.key], one.past, one.ref not in held) for one in leads], now)
+    changed = reunite(tx, {*person_of.values(), *whose.left}, now) | gained | edited | whose.left
+    history.bring(tx, [(person_of[one.ref.key], one.past, one.ref not in whose.held) for one in leads], now)
     return changed
+
+
+class _Whose:
+    """Whose these records are. What they show of people, that two are one or that one has gone over to another, is
+    stored as it is found; the records and their keys are left to the caller."""
+
+    person_of: dict[str, PersonId]  # key of a record among these: its person
+    held: Mapping[RecordRef, StoredRecord]  # what was stored before of anybody who may be concerned
+    left: set[PersonId]  # whom a record left for another, or joined
+
+    def __init__(self, tx: Connection, leads: Sequence[Lead], now: datetime) -> None:
+        self._tx, self._leads, self._now = tx, leads, now
+        self._read = {lead.ref for lead in leads}
+        keys = {key for lead in leads for key in (*_ids(lead), *_address(lead), *_others(lead))}
+        self._owners = lead_store.people_by_key(tx, keys)
+        self._records = lead_store.records_of(tx, sorted(set(self._owners.values())), gone=True)
+        self.held = {record.ref: record for kept in self._records.values() for record in kept}
+        self.person_of, self.left = {}, set()
+        strangers = []
+        for together in _sharing(leads, self.held):
+            if (home := self._home(together)) is None:
+                strangers.append(together)
+                continue
+            there = {record.ref for record in self._records.get(home, ())}
+            news = [_as_stored(one, home) for one in together if one.ref not in there]
+            self._records[home] = [*self._records.get(home, ()), *news]
+            self.person_of.update((one.ref.key, home) for one in together)
+        for together, person in zip(strangers, lead_store.new_people(tx, len(strangers), now), strict=True):
+            self.person_of.update((one.ref.key, person) for one in together)
+
+    def _home(self, together: Sequence[Lead]) -> PersonId | None:
+        """The person these records, which are one person's, belong to; None for a stranger."""
+        for one in together:
+            if stated := {self._owners[key] for key in _ids(one) if key in self._owners}:
+                self._unite(stated)
+        known = {self._owners[key] for one in together for key in _ids(one) if key in self._owners}
+        found = _owner_by_address(
+            together[0], self._owners, self._records, self._read, self.held, stranger=not known
+        )  # fmt: skip
+        everybody = known if found is None else known | {found}
+        if not everybody:
+            return None
+        if not _kept_apart(everybody, self._records, together[0].ref.vendor):
+            return self._unite(everybody)
+        home = min(known) if found is None else found
+        self._go_over(together, everybody - {home}, home)
+        self.left |= everybody
+        return home
+
+    def _unite(self, people: Collection[PersonId]) -> PersonId:
+        keep, *merged = sorted(people)
+        for lose in merged:
+            lead_store.merge_people(self._tx, keep, lose, self._now)
+            self._records[keep] = [*self._records.get(keep, ()), *self._records.pop(lose, ())]
+            for persons in (self._owners, self.person_of):
+                persons.update({key: keep for key, person in persons.items() if person == lose})
+            self.left = {keep if person == lose else person for person in self.left}
+        return keep
+
+    def _go_over(self, together: Sequence[Lead], gone_over: Collection[PersonId], home: PersonId) -> None:
+        keys = {key for one in together for key in _ids(one)}
+        lead_store.go_over(self._tx, gone_over, home, keys, self._now)
+        moved = {one.ref for one in together}
+        for person in gone_over:
+            self._records[person] = [one for one in self._records.get(person, ()) if one.ref not in moved]
+
+    def links(self) -> dict[str, PersonId]:
+        """The person each of the records' keys leads to from now on."""
+        links = {key: self.person_of[lead.ref.key] for lead in self._leads for key in _ids(lead)}
+        for lead in sorted(self._leads, key=lambda lead: lead.modified_at):
+            for key in _address(lead):
+                others = self._records.get(self._owners[key], ()) if key in self._owners else ()
+                if key not in self._owners or not _outdated(lead, self.held.get(lead.ref), others):
+                    links[key] = self.person_of[lead.ref.key]
+        for lead in self._leads:  # who leaves under a second address leaves whole (G20); nobody's first one is taken
+            for key in _others(lead):
+                if key not in self._owners:
+                    links.setdefault(key, self.person_of[lead.ref.key])
+        return links
 
 
 def take_in(

@@ -18,17 +18,7 @@ from pathlib import Path
 from typing import Any
 
 import sqlalchemy as sa
-from sqlalchemy import (
-    BigInteger,
-    Column,
-    ColumnElement,
-    Connection,
-    Engine,
-    Index,
-    Integer,
-    Text,
-    event,
-)
+from sqlalchemy import BigInteger, Column, ColumnElement, Connection, Engine, Index, Integer, Text, event
 from sqlalchemy.engine import URL, make_url
 from sqlalchemy.exc import (
     ArgumentError,
@@ -54,17 +44,10 @@ WAIT_SECONDS = 30
 
 BIG_ID = BigInteger().with_variant(Integer(), "sqlite")  # on SQLite only INTEGER PRIMARY KEY counts up by itself
 EXACT_TEXT = Text(collation="C").with_variant(Text(), "sqlite")  # compared by code point, as SQLite does by itself
-NEVER_REUSED: dict[str, Any] = {
-    "sqlite_autoincrement": True
-}  # a deleted id must not come back as somebody else; PostgreSQL never does
+NEVER_REUSED: dict[str, Any] = {"sqlite_autoincrement": True}
+"""A deleted id must not come back as somebody else; PostgreSQL's never do."""
 
-_BUGS = (
-    DataError,
-    IntegrityError,
-    InternalError,
-    NotSupportedError,
-    ProgrammingError,
-)  # ours; the store itself is well
+_BUGS = (DataError, IntegrityError, InternalError, NotSupportedError, ProgrammingError)  # ours; the store is well
 _CONFLICTS = {"40P01": "deadlock", "40001": "serialization"}  # SQLSTATE of PostgreSQL; SQLite has one writer
 _WRITING = "leadbridge_writing"
 _MIGRATING = "leadbridge_migrating"
@@ -73,6 +56,10 @@ _NETWORKS = "leadbridge_networks"
 _POSTGRESQL = ("postgresql", "postgresql+psycopg", "postgres")
 _OLDEST_POSTGRESQL = 13
 _OLDEST_SQLITE = (3, 35)  # the first with RETURNING
+_SQLITE_SETTINGS = (
+    "synchronous=FULL", "fullfsync=ON", "checkpoint_fullfsync=ON", "foreign_keys=ON",
+    "secure_delete=ON",  # what is erased leaves no trace in the file (G25)
+)  # fmt: skip
 # What may be lost is lost silently, so a server that may lose is refused (reliability G1).
 _POSTGRESQL_MUST = {
     "fsync": ("on",),
@@ -162,7 +149,7 @@ class Store:
         with self._write(**{_MIGRATING: True}) as tx:
             exclusive(tx, "migrate")
             migrations.upgrade(tx)
-            if tx.dialect.name == "sqlite" and tx.exec_driver_sql("PRAGMA foreign_key_check").first():
+            if not _rows_fit(tx):
                 raise StoreError("the store's rows do not fit together after migrating, so nothing was changed")
             migrations.claim_key(tx, self.vault)
 
@@ -178,7 +165,7 @@ class Store:
                     f"the store {self.where} has tables already; restore into a new one and move this away"
                 )
             yield tx
-            if tx.dialect.name == "sqlite" and tx.exec_driver_sql("PRAGMA foreign_key_check").first():
+            if not _rows_fit(tx):
                 raise StoreError("the rows do not fit together, so nothing was restored")
 
     def flush_erased(self) -> None:
@@ -270,6 +257,22 @@ def _key_beside(path: Path) -> bytes:
 
 
 def _sqlite_engine(path: Path) -> Engine:
+    _make(path)
+    if sqlite3.sqlite_version_info < _OLDEST_SQLITE:
+        raise StoreError(f"store: SQLite 3.35 or later is needed; this Python has {sqlite3.sqlite_version}")
+    engine = sa.create_engine(
+        URL.create("sqlite", database=str(path)),
+        hide_parameters=True,  # parameters are people
+        connect_args={"timeout": WAIT_SECONDS, "cached_statements": 512},
+        pool_timeout=WAIT_SECONDS,
+    )
+    event.listen(engine, "connect", lambda connection, _record: _set_up_sqlite(connection, path))
+    event.listen(engine, "begin", _begin_sqlite)
+    event.listen(engine, "before_cursor_execute", with_given, retval=True)
+    return engine
+
+
+def _make(path: Path) -> None:
     # A file that is there already is not opened here: closing it again would drop the locks which this process holds on
     # it through another connection, and another process could take the log away (sqlite.org/howtocorrupt, section 2.2).
     try:
@@ -281,49 +284,28 @@ def _sqlite_engine(path: Path) -> Engine:
             ) from None
     except OSError as error:
         raise StoreError(f"store: {path} cannot be opened for writing: {error.strerror}") from error
-    if sqlite3.sqlite_version_info < _OLDEST_SQLITE:
-        raise StoreError(f"store: SQLite 3.35 or later is needed; this Python has {sqlite3.sqlite_version}")
-    engine = sa.create_engine(
-        URL.create("sqlite", database=str(path)),
-        hide_parameters=True,  # parameters are people
-        connect_args={"timeout": WAIT_SECONDS, "cached_statements": 512},
-        pool_timeout=WAIT_SECONDS,
-    )
 
-    @event.listens_for(engine, "connect")
-    def _settings(connection: sqlite3.Connection, _record: object) -> None:
-        with _closed_on_error(connection):
-            connection.isolation_level = None  # transactions begin below, not when Python's driver thinks fit
-            run = connection.execute
-            if run("PRAGMA journal_mode=WAL").fetchone()[0] != "wal":
-                raise StoreError(
-                    f"store: {path} cannot use write-ahead logging; put it on a local disk, not a shared one"
-                )
-            for setting in (
-                "synchronous=FULL",
-                "fullfsync=ON",
-                "checkpoint_fullfsync=ON",
-                "foreign_keys=ON",
-                "secure_delete=ON",
-            ):  # what is erased leaves no trace in the file (G25)
-                run(f"PRAGMA {setting}")
-            if run("PRAGMA synchronous").fetchone()[0] < 2 or run("PRAGMA foreign_keys").fetchone()[0] != 1:
-                raise StoreError(
-                    "this SQLite library was built without synchronous writes or foreign keys; use another"
-                )
 
-    @event.listens_for(engine, "begin")
-    def _begin(connection: Connection) -> None:
-        writing, migrating = is_writing(connection), _MIGRATING in connection.get_execution_options()
-        if connection.info.get(_MODE) != (writing, migrating):  # a door's short transactions would feel these two
-            # SQLite changes a table by copying and dropping it, which must not delete the rows that refer to it.
-            connection.exec_driver_sql(f"PRAGMA foreign_keys={'OFF' if migrating else 'ON'}")
-            connection.exec_driver_sql(f"PRAGMA query_only={'OFF' if writing else 'ON'}")
-            connection.info[_MODE] = (writing, migrating)
-        connection.exec_driver_sql("BEGIN IMMEDIATE" if writing else "BEGIN")
+def _set_up_sqlite(connection: sqlite3.Connection, path: Path) -> None:
+    with _closed_on_error(connection):
+        connection.isolation_level = None  # transactions begin below, not when Python's driver thinks fit
+        run = connection.execute
+        if run("PRAGMA journal_mode=WAL").fetchone()[0] != "wal":
+            raise StoreError(f"store: {path} cannot use write-ahead logging; put it on a local disk, not a shared one")
+        for setting in _SQLITE_SETTINGS:
+            run(f"PRAGMA {setting}")
+        if run("PRAGMA synchronous").fetchone()[0] < 2 or run("PRAGMA foreign_keys").fetchone()[0] != 1:
+            raise StoreError("this SQLite library was built without synchronous writes or foreign keys; use another")
 
-    event.listen(engine, "before_cursor_execute", with_given, retval=True)
-    return engine
+
+def _begin_sqlite(connection: Connection) -> None:
+    writing, migrating = is_writing(connection), _MIGRATING in connection.get_execution_options()
+    if connection.info.get(_MODE) != (writing, migrating):  # a door's short transactions would feel these two
+        # SQLite changes a table by copying and dropping it, which must not delete the rows that refer to it.
+        connection.exec_driver_sql(f"PRAGMA foreign_keys={'OFF' if migrating else 'ON'}")
+        connection.exec_driver_sql(f"PRAGMA query_only={'OFF' if writing else 'ON'}")
+        connection.info[_MODE] = (writing, migrating)
+    connection.exec_driver_sql("BEGIN IMMEDIATE" if writing else "BEGIN")
 
 
 # --- PostgreSQL ----------------------------------------------------------------------------------------------------
@@ -339,34 +321,35 @@ def _postgresql_engine(url: URL) -> Engine:
         connect_args={"connect_timeout": 10, "application_name": "leadbridge", "client_encoding": "utf8"},
     )
 
-    @event.listens_for(engine, "connect")
-    def _settings(connection: Any, _record: object) -> None:
-        with _closed_on_error(connection):
-            with connection.cursor() as cursor:
-                names = [*_POSTGRESQL_MUST, "server_version_num"]
-                *values, version = cursor.execute(
-                    "SELECT " + ", ".join(f"current_setting('{name}')" for name in names)
-                ).fetchone()
-                # A process stopped inside a transaction must not hold its locks, and so an unsubscribe, for ever.
-                # Nor may a plan made while a table was small be kept for when it has grown: with hundreds of ids given,
-                # it would compare each with every row.
-                cursor.execute(
-                    f"SET lock_timeout = '{WAIT_SECONDS}s'; SET idle_in_transaction_session_timeout = '300s';"
-                    " SET plan_cache_mode = force_custom_plan"
-                )
-            connection.commit()
-            if int(version) < _OLDEST_POSTGRESQL * 10000:
-                raise StoreError(f"store: PostgreSQL {_OLDEST_POSTGRESQL} or later is needed")
-            given = zip(_POSTGRESQL_MUST.items(), values, strict=True)
-            if faults := [(name, value, allowed[0]) for (name, allowed), value in given if value not in allowed]:
-                found = " and ".join(f"{name}={value}" for name, value, _ in faults)
-                cure = " and ".join(f"{name} to {right}" for name, _, right in faults)
-                raise StoreError(
-                    f"store: PostgreSQL runs with {found}, which could lose or change what was stored; set {cure}"
-                )
-
+    event.listen(engine, "connect", _set_up_postgresql)
     event.listen(engine, "before_cursor_execute", with_given, retval=True)
     return engine
+
+
+def _set_up_postgresql(connection: Any, _record: object) -> None:
+    with _closed_on_error(connection):
+        with connection.cursor() as cursor:
+            names = [*_POSTGRESQL_MUST, "server_version_num"]
+            *values, version = cursor.execute(
+                "SELECT " + ", ".join(f"current_setting('{name}')" for name in names)
+            ).fetchone()
+            # A process stopped inside a transaction must not hold its locks, and so an unsubscribe, for ever.
+            # Nor may a plan made while a table was small be kept for when it has grown: with hundreds of ids given, it
+            # would compare each with every row.
+            cursor.execute(
+                f"SET lock_timeout = '{WAIT_SECONDS}s'; SET idle_in_transaction_session_timeout = '300s';"
+                " SET plan_cache_mode = force_custom_plan"
+            )
+        connection.commit()
+        if int(version) < _OLDEST_POSTGRESQL * 10000:
+            raise StoreError(f"store: PostgreSQL {_OLDEST_POSTGRESQL} or later is needed")
+        given = zip(_POSTGRESQL_MUST.items(), values, strict=True)
+        if faults := [(name, value, allowed[0]) for (name, allowed), value in given if value not in allowed]:
+            found = " and ".join(f"{name}={value}" for name, value, _ in faults)
+            cure = " and ".join(f"{name} to {right}" for name, _, right in faults)
+            raise StoreError(
+                f"store: PostgreSQL runs with {found}, which could lose or change what was stored; set {cure}"
+            )
 
 
 # --- for both ------------------------------------------------------------------------------------------------------
@@ -396,6 +379,11 @@ def _store_errors() -> Iterator[None]:
         raise StoreError(f"the store cannot be used now: {said[0] if said else type(error.orig).__name__}") from error
     except PoolTimeout as error:
         raise StoreError(f"the store is busy: no connection became free within {WAIT_SECONDS} s") from error
+
+
+def _rows_fit(tx: Connection) -> bool:
+    """Is there each row that another refers to? PostgreSQL never lets it be otherwise."""
+    return tx.dialect.name != "sqlite" or tx.exec_driver_sql("PRAGMA foreign_key_check").first() is None
 
 
 def is_writing(tx: Connection) -> bool:

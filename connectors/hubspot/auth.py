@@ -114,7 +114,9 @@ class Api:
         return self._caller(operation, send, repeatable=True, spend=())
 
     def scopes(self) -> frozenset[str] | None:
-        """What the token may do; None where HubSpot does not say: it does for private apps and service keys only."""
+        """What the token may do; None where HubSpot does not say."""
+        if isinstance(self._access, _Renewed):
+            return self._access.scopes()
         if not isinstance(self._access, _Fixed):
             return None
         try:
@@ -140,7 +142,8 @@ class Api:
         for secret in (answer.access_token, answer.refresh_token):
             logs.hide(secret)
         lasts = timedelta(seconds=answer.expires_in)
-        return Grant(answer.refresh_token or fields.get("refresh_token", ""), answer.access_token, asked + lasts)
+        refresh_token = answer.refresh_token or fields.get("refresh_token", "")
+        return Grant(refresh_token, answer.access_token, asked + lasts, about=" ".join(answer.scopes))
 
     def _send(
         self,
@@ -197,6 +200,7 @@ class TokenAnswer(Shape):
     access_token: str = Field(repr=False, min_length=1)
     refresh_token: str = Field("", repr=False)
     expires_in: float = Field(gt=0)
+    scopes: list[str] = Field(default_factory=list)  # v1 tells none
 
 
 class Scopes(Shape):
@@ -246,6 +250,11 @@ class _Renewed:
         """Other access than this, which HubSpot calls expired: its clock is the one that counts."""
         self._held = held = self._grants.renewed(VENDOR, self._first, refused, self._renew)
         return held.access_token
+
+    def scopes(self) -> frozenset[str] | None:
+        """What was granted with the access held; None when the answer that brought it did not say."""
+        self.token()
+        return frozenset(self._held.about.split()) or None
 
     def _renew(self, held: Grant) -> Grant:
         if not held.refresh_token:

@@ -7,6 +7,7 @@ import pytest
 
 from connectors.events import HUBSPOT_KINDS
 from leadbridge.errors import Fault
+from leadbridge.sandbox.hubspot import CLIENT_ID, REFRESH_TOKEN
 from leadbridge.sandbox.server import Sandbox
 from leadbridge.sandbox.world import Fault as Trouble
 from tests.helpers import rooms
@@ -84,11 +85,23 @@ def test_a_list_that_is_not_there_is_told(sandbox: Sandbox) -> None:
     assert (fault.where, fault.hint) == ("connections.hubspot.lists", "did you mean Webinar 2026?")
 
 
+APP = {
+    "token": None,
+    "client_id": CLIENT_ID,
+    "client_secret": "sandbox-hubspot-secret",
+    "refresh_token": REFRESH_TOKEN,
+}
+
+
 @pytest.mark.parametrize("version", ["v3", "2026-09"])
-def test_what_the_token_may_not_do_is_told_with_the_scope_to_grant(sandbox: Sandbox, version: str) -> None:
+@pytest.mark.parametrize("access", [{"token": "reader"}, APP], ids=["private app", "OAuth app"])
+def test_what_the_token_may_not_do_is_told_with_the_scope_to_grant(
+    sandbox: Sandbox, version: str, access: dict[str, Any]
+) -> None:
     readers = ["crm.objects.contacts.read", "crm.schemas.contacts.read", "crm.schemas.companies.read", "content"]
     sandbox.hubspot.tokens.add("reader", scopes=readers)
-    found = faults(sandbox, version, token="reader", activities=["forms", "email_events", "calls", "deals"])
+    sandbox.hubspot.tokens.refresh_tokens[REFRESH_TOKEN] = frozenset(readers)
+    found = faults(sandbox, version, activities=["forms", "email_events", "calls", "deals"], **access)
     told = [
         (fault.where, fault.problem.partition(":")[0].removeprefix("the token lacks the scope ")) for fault in found
     ]

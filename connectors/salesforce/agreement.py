@@ -4,7 +4,7 @@ from collections.abc import Iterator, Mapping, Sequence
 
 from connectors.salesforce.activities import SOURCES
 from connectors.salesforce.auth import Api
-from connectors.salesforce.describe import FieldInfo, Objects
+from connectors.salesforce.describe import CHECKBOX, FieldInfo, Objects
 from connectors.salesforce.mapping import LEAD, OWNER, Fields, Place
 from leadbridge.config.conditions import values_of
 from leadbridge.config.connections import SalesforceConnection
@@ -54,9 +54,13 @@ class Agreement:
 
     def _consent(self) -> Iterator[Fault]:
         for kind in self._fields.objects:
-            if self._fields.opt_out.lower() not in self._objects.fields(kind):
+            box = self._objects.fields(kind).get(self._fields.opt_out.lower())
+            if box is None:
                 cure = "until it is visible nobody is read, because nobody's consent is known; let the user read it"
                 yield _fault("opt_out", f"{kind}.{self._fields.opt_out} {_HIDDEN}", cure)
+            elif box.type != CHECKBOX:
+                cure = "until it is one nobody is read, because nobody's consent is known; name a checkbox"
+                yield _fault("opt_out", f"{kind}.{self._fields.opt_out} is no checkbox but of type {box.type}", cure)
 
     def _mapped(self) -> Iterator[Fault]:
         """Fields of ours whose places are not there, of another type, or asked for values they cannot have."""

@@ -15,6 +15,10 @@ KEPT = 3600.0
 """Seconds a description is believed; it is dropped at once when a field turns out to be gone."""
 
 
+CHECKBOX = "boolean"
+"""The type of a checkbox."""
+
+
 class Choice(Shape):
     value: str = ""
     active: bool = True

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 
 from connectors.base import Page, Progress, Reading
-from connectors.salesforce.describe import FieldInfo, Objects
+from connectors.salesforce.describe import CHECKBOX, FieldInfo, Objects
 from connectors.salesforce.ids import long_id
 from connectors.salesforce.mapping import (
     CONTACT,
@@ -344,10 +344,16 @@ class Leads:
     def _columns(self, kind: str) -> list[str]:
         """Raises NeedsOperator while the consent of people cannot be seen: absent is not "may be mailed" (2.2)."""
         fields = self._objects.fields(kind)
-        if self._fields.opt_out.lower() not in fields:
-            cure = "make it visible to leadbridge's user by field-level security, or name another as opt_out"
-            problem = f"{kind}.{self._fields.opt_out} is not there or hidden, so nobody's consent is known; {cure}"
-            raise NeedsOperator(VENDOR, f"describe.{kind}", problem)
+        box = fields.get(self._fields.opt_out.lower())
+        if box is None or box.type != CHECKBOX:
+            if box is None:
+                cure = "make it visible to leadbridge's user by field-level security, or name another as opt_out"
+                problem = "is not there or hidden"
+            else:
+                cure = "name a checkbox as opt_out"
+                problem = f"is no checkbox but of type {box.type}"
+            told = f"{kind}.{self._fields.opt_out} {problem}, so nobody's consent is known; {cure}"
+            raise NeedsOperator(VENDOR, f"describe.{kind}", told)
         parents: dict[str, Mapping[str, FieldInfo]] = {"Owner": OWNER}
         if "individualid" in fields:
             try:

@@ -59,6 +59,12 @@ def test_consent_nobody_can_see_is_told_before_anything_is_read(sandbox: Sandbox
     assert "nobody's consent is known" in found[0].hint
 
 
+def test_an_opt_out_that_is_no_checkbox_is_told(sandbox: Sandbox) -> None:
+    found = faults(sandbox, {}, opt_out="Title")
+    assert where(found) == ["connections.salesforce.opt_out"] * 2
+    assert "Lead.Title is no checkbox but of type string" in found[0].problem
+
+
 def test_values_a_picklist_does_not_have_are_told(sandbox: Sandbox) -> None:
     rule = {"name": "tech", "category": "fit", "when": {"industry": {"in": ["Technology", "Tech"]}}, "points": 5}
     config = rooms.configuration(sandbox.url, fields={"industry": {"salesforce": "Lead.Industry"}})

@@ -276,6 +276,13 @@ def test_an_opt_out_nobody_can_see_stops_the_reading(a_room: Rooms, org: stand_i
         list(a_room().pull_leads(None))
 
 
+def test_an_opt_out_that_is_no_checkbox_stops_the_reading(a_room: Rooms, org: stand_in.Salesforce) -> None:
+    """Whatever a text or a choice says, `true` it does not say: nobody would ever have opted out (reliability G20)."""
+    a_lead(org, Title="opted out")
+    with pytest.raises(NeedsOperator, match=r"Lead\.Title is no checkbox but of type string.*name a checkbox"):
+        list(a_room(opt_out="Title").pull_leads(None))
+
+
 def test_an_opt_out_is_read_as_one(room: Salesforce, org: stand_in.Salesforce) -> None:
     left, stayed = a_lead(org, 1, HasOptedOutOfEmail=True), a_contact(org, 2)
     read = {lead.ref.record_id: lead.opted_out for lead in room.read_leads([ref(left), ref(stayed)]).found}

@@ -343,6 +343,15 @@ def _journeys(tree: Node, _facts: Facts) -> Found:
     yield from _twice(starts, "tag", same)
     yield from _twice(starts, "merge_field", same)
     yield from _twice(starts, "trigger", same, same_start)
+    begins = {place.text.strip().casefold(): place for start in starts if (place := start.at("tag")) and place.text}
+    for place in [found for start in starts if (found := start.at("exit_tag")) and found.kind == "text"]:
+        other = begins.get(place.text.strip().casefold())
+        if other is not None and other.path[:-1] != place.path[:-1]:
+            yield (
+                place,
+                f"is the tag that starts another journey (line {other.line}), so that who leaves this one would be put "
+                "into that one past the gate; take another tag",
+            )
     filled = {place.text for node in tree.below("write_back").values() if (place := node.at("mailchimp"))}
     for place in [found for start in starts if (found := start.text_at("merge_field"))]:
         if place.text.partition("=")[0] in filled:

@@ -410,6 +410,11 @@ CASES = {
         "tag: lb-guides", "tag: lb-guides, exit_tag: LB-guides",
         [(29, "nurture.journeys[0].mailchimp", "choose another exit_tag")],
     ),
+    "an exit that is the way into another journey": (
+        GUIDES,
+        f"{GUIDES}\n    {GUIDES.replace('lb-guides', 'lb-demo, exit_tag: LB-Guides').replace('guides', 'demo', 1)}",
+        [(30, "nurture.journeys[1].mailchimp.exit_tag", "starts another journey (line 29)")],
+    ),
     "two ways into HubSpot": (
         'token: "${HUBSPOT_TOKEN}"', 'token: "${HUBSPOT_TOKEN}", client_id: abc',
         [(2, "connections.hubspot", "two ways in; keep one")],

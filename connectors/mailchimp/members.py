@@ -13,7 +13,7 @@ from connectors.mailchimp.mapping import ON, TAG, Fields, final_for, hash_of, me
 from connectors.mailchimp.wire import VENDOR, AudienceRow, MemberRow, MembersPage, MergeFields, Refused, Shape, row
 from connectors.values import moment
 from connectors.watermark import instant_in
-from leadbridge import addresses, clock
+from leadbridge import addresses, clock, metrics
 from leadbridge.call import masked
 from leadbridge.errors import NeedsOperator, RecordRefused, VendorError
 
@@ -98,6 +98,9 @@ class Members:
             if refused.status != 404:
                 raise
             return Member(email, MemberStatus.ABSENT, asked_at)
+        if _asked_for(found.email, (email,)) is None:  # somebody else's status says nothing about this person (G20)
+            metrics.VENDOR_WORDS.add(vendor=VENDOR, source="address")
+            return Member(email, MemberStatus.UNKNOWN, asked_at)
         return member_of(email, found, self._fields.tags, asked_at)
 
     # --- who left ----------------------------------------------------------------------------------------------------

@@ -7,6 +7,8 @@ from typing import Any
 import pytest
 
 from connectors.base import EmailPlatform, MemberStatus, Page, Progress
+from connectors.mailchimp import members
+from connectors.mailchimp.mapping import hash_of
 from leadbridge.clock import now
 from leadbridge.errors import NeedsOperator
 from leadbridge.sandbox.server import Sandbox
@@ -42,6 +44,17 @@ def test_the_audience_may_spell_an_address_in_another_way(stage: MailchimpStage,
     stage.sandbox.mailchimp.add_member("Dana.Wolf@ACME.example", "unsubscribed")
     (portion,) = room.read_members(["dana.wolf@acme.example"])
     assert portion["dana.wolf@acme.example"].status is MemberStatus.UNSUBSCRIBED
+
+
+def test_an_answer_about_somebody_else_says_nothing_of_whom_we_asked_about(
+    stage: MailchimpStage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A gateway that serves one contact for another must not make the other contactable (reliability G20)."""
+    stage.sandbox.mailchimp.add_member("left@acme.example", "unsubscribed")
+    stage.sandbox.mailchimp.add_member("stays@acme.example", "subscribed")
+    monkeypatch.setattr(members, "hash_of", lambda _email: hash_of("stays@acme.example"))
+    (portion,) = stage.room().read_members(["left@acme.example"])
+    assert portion["left@acme.example"].status is MemberStatus.UNKNOWN
 
 
 @pytest.mark.parametrize("together", [True, False])

@@ -125,6 +125,7 @@ def report(erased: Erased) -> dict[str, Any]:
     return {
         "people": erased.people,
         "rows": dict(sorted(erased.rows.items())),
+        "journeys": erased.journeys,
         "stays": "keyed hashes of addresses and record ids, so that nothing of them is stored or mailed again",
         "not_ours": "the CRM and the e-mail platform keep their own records; backups made before still hold them",
     }

@@ -13,7 +13,9 @@ from leadbridge.commands.common import DEFAULT_CONFIG, FAILED, WRONG_USE, AsJson
 if TYPE_CHECKING:
     from leadbridge.store.enrolments import EnrolmentRow
 
-Why = Annotated[str, typer.Option("--why", help="shown to whoever comes upon it, and kept in the audit")]
+Why = Annotated[
+    str, typer.Option("--why", help="shown to whoever comes upon it, and kept in the audit; name no person")
+]
 Email = Annotated[str, typer.Argument(help="the person's address")]
 RowId = Annotated[int, typer.Argument(help="number of the row, as `enrolments list` shows it")]
 
@@ -205,6 +207,9 @@ def forget(
         typer.echo(f"{told['people']} known by {address} erased.")
         for table, rows in told["rows"].items():
             typer.echo(f"  {table}: {rows}")
+        if told["journeys"]:
+            inside = ", ".join(told["journeys"])
+            typer.echo(f"In {inside}: the e-mail platform goes on sending it. Erase them there now.")
         typer.echo(f"What stays: {told['stays']}.\nNot ours: {told['not_ours']}.")
 
     emit(as_json, told, show)

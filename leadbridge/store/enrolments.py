@@ -448,6 +448,13 @@ def in_a_journey(tx: Connection, person_ids: Collection[int]) -> set[int]:
     return set(tx.execute(query).scalars())
 
 
+def journeys_of(tx: Connection, person_ids: Collection[int]) -> list[str]:
+    """The journeys that these people may be in, by name, as the ledger has it."""
+    open_now = enrolments.c.state.in_(sorted(CONTACT)) & enrolments.c.left_at.is_(None)
+    query = select(enrolments.c.journey).where(among(tx, enrolments.c.person_id, sorted(set(person_ids))), open_now)
+    return sorted(set(tx.execute(query).scalars()))
+
+
 def turned_away(tx: Connection, addresses: Collection[str]) -> list[EnrolmentRow]:
     """Rows for these canonical addresses that were refused before any call, and not noted as over; in order of id."""
     refused = (enrolments.c.state == S.REFUSED) & enrolments.c.called_at.is_(None) & enrolments.c.left_at.is_(None)

@@ -10,13 +10,14 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Column, Connection, Table, delete, select
+from sqlalchemy import Column, Connection, Table, delete, select, update
 
-from leadbridge.store import audit, due, packs, scores, suppressions
+from leadbridge.store import audit, due, enrolments, packs, scores, suppressions
 from leadbridge.store.engine import among
 from leadbridge.store.leads import people_by_key, records_of
 from leadbridge.store.rows import upsert
 from leadbridge.store.tables import activities, forgotten, members, metadata, person_keys, persons, quarantine
+from leadbridge.store.tables import suppressions as suppressed_addresses
 from leadbridge.store.text import clean_key
 from leadbridge.store.vault import Vault
 from leadbridge.types import SuppressionReason, email_key
@@ -32,6 +33,7 @@ class Erased:
     people: int = 0
     keys: set[str] = field(default_factory=set)
     rows: Counter[str] = field(default_factory=Counter)
+    journeys: list[str] = field(default_factory=list)  # they were in, whose mail the platform goes on sending
 
     @property
     def addresses(self) -> set[str]:
@@ -46,15 +48,20 @@ def forget(tx: Connection, vault: Vault, keys: Collection[str], who: str, now: d
     """
     ids, every = _everybody(tx, set(keys))
     suppressions.hold(tx, ids)
-    erased = Erased(people=len(ids), keys=every)
+    erased = Erased(people=len(ids), keys=every, journeys=enrolments.journeys_of(tx, ids))
     addresses = sorted(erased.addresses)
     suppressions.suppress(tx, vault, [(one, SuppressionReason.ERASED, SOURCE, now) for one in addresses], now)
-    upsert(
-        tx,
-        forgotten,
-        [{"digest": digest, "at": now} for digest in sorted({vault.digest(clean_key(key)) for key in erased.keys})],
-        key=["digest"],
+    digests = [vault.digest(email_key(one)) for one in addresses]
+    by_hand = suppressed_addresses.c.reason == SuppressionReason.OPERATOR
+    tx.execute(  # an operator's own words may tell of whom they speak
+        update(suppressed_addresses)
+        .where(among(tx, suppressed_addresses.c.digest, sorted(digests)), by_hand)
+        .values(source="operator")
     )
+    hashes = {key: vault.digest(clean_key(key)) for key in erased.keys}
+    gone_at = [{"digest": digest, "at": now} for digest in sorted(set(hashes.values()))]
+    upsert(tx, forgotten, gone_at, key=["digest"])
+    audit.without_names(tx, hashes)
     packs.empty(tx, ids)
     others = scores.colleagues(tx, ids)  # what their company comes to is another now
     for table, column, values in _places(ids, addresses, sorted(map(clean_key, erased.keys))):

@@ -82,6 +82,25 @@ def test_what_was_set_aside_of_the_forgotten_goes_in_whatever_spelling(store: St
     assert forget.forget(store, email, "test").rows["quarantine"] == len(bodies)
 
 
+def test_of_a_forgotten_person_who_was_merged_and_suppressed_by_hand_nothing_stays_and_the_report_names_their_journey(
+    store: Store,
+) -> None:
+    with stage(store, journey(TAG)) as made:
+        first, second = made.lead(ADA), made.lead("ada2.canary@acme.example")
+        made.sync()
+        new = made.sandbox.hubspot.merge(first, second)
+        made.sync(full=True)
+        with store.writing() as tx:
+            told = (ADA, SuppressionReason.OPERATOR, "operator olga: Ada Canary asked on the phone", clock.now())
+            suppressions.suppress(tx, store.vault, [told], clock.now())
+        report = forget.report(forget.forget(store, ADA, "olga"))
+        kept = everything(store).casefold()
+        assert [one for one in ("canary", *(f"contact:{one}" for one in (first, second, new))) if one in kept] == []
+        assert report["journeys"] == [TAG]
+        with store.reading() as tx:
+            assert suppressions.is_suppressed(tx, store.vault, "ada2.canary@acme.example") is SuppressionReason.ERASED
+
+
 def test_the_sqlite_file_itself_keeps_no_trace(tmp_path: Any) -> None:
     from leadbridge.store import open_store
 

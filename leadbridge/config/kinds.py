@@ -210,6 +210,8 @@ def _store_address(text: str) -> str:
     """Never shown in an error: it may hold a password."""
     if not re.match(r"(sqlite|postgresql)(\+\w+)?://", text):
         raise ValueError("must be sqlite:///FILE or postgresql://USER:${PASSWORD}@HOST/DATABASE")
+    if re.match(r"sqlite(\+\w+)?://[^/]", text):
+        raise ValueError("names no file: three slashes stand before its name, as in sqlite:///leadbridge.db")
     return text
 
 

@@ -4,10 +4,12 @@
 Looks at the tree, like the checks of `whole`."""
 
 from collections.abc import Callable, Iterator, Mapping
+from itertools import pairwise
 
 from leadbridge.config.bind import number
 from leadbridge.config.document import Node
 from leadbridge.config.facts import Facts
+from leadbridge.types import LifecycleStage
 
 Bounds = tuple[float, float]
 
@@ -77,6 +79,31 @@ def idle_until(tree: Node, _facts: Facts) -> Iterator[tuple[Node, str]]:
                         place,
                         f"ends nothing: from {enters:g} on people enter {name} at once again; write {enters:g} or less",
                     )
+
+
+def hidden_stages(tree: Node, _facts: Facts) -> Iterator[tuple[Node, str]]:
+    """Each stage that nobody enters, because one above takes whoever has as much of the one thing both ask for."""
+    ranks = {stage.value: stage.rank for stage in LifecycleStage}
+    stages = [(name, node) for name, node in tree.below("stages").items() if name in ranks]
+    if any(ranks[above] < ranks[below] for (above, _), (below, _) in pairwise(stages)):
+        return  # told by itself: their order is wrong
+    above: dict[str, tuple[float, str]] = {}
+    for name, stage in stages:
+        when = stage.below("when")
+        if len(when) != 1:
+            continue
+        ((fact, test),) = when.items()
+        place = test.at("at_least")
+        points = _number(place)
+        if place is None or points is None or len(test.entries) != 1:
+            continue
+        if fact in above and above[fact][0] <= points:
+            least, other = above[fact]
+            yield (
+                place,
+                f"nobody enters {name}: from {least:g} on people are in {other}, which stands above; write less",
+            )
+        above[fact] = min(above.get(fact, (points, name)), (points, name))
 
 
 def _number(node: Node | None) -> float | None:

@@ -9,7 +9,7 @@ from leadbridge.config.document import Node
 from leadbridge.config.facts import IS, RESERVED, Facts
 from leadbridge.config.faults import Faults
 from leadbridge.config.nurture import same_start
-from leadbridge.config.reachable import idle_until, unreachable
+from leadbridge.config.reachable import hidden_stages, idle_until, unreachable
 from leadbridge.config.schema import values
 from leadbridge.config.wording import did_you_mean, listed, nearest, shown
 from leadbridge.types import LifecycleStage, way_name
@@ -129,6 +129,7 @@ def _grades(score: Node) -> Found:
     start = score.written("grade_from") or "fit"
     top = number(score.written("categories", start, "max") or ("100" if score.at("categories", start) else ""))
     seen: dict[float, str] = {}
+    lowest: tuple[float, str] | None = None
     for letter, node in score.below("grades").items():
         points = number(node.text) if node.kind == "text" else None
         if points is None:
@@ -137,7 +138,11 @@ def _grades(score: Node) -> Found:
             yield node, f"begins at {node.text}, as {seen[points]} does; give each letter a number of its own"
         elif top is not None and points > top:
             yield node, f"begins at {node.text}, which {start} cannot reach: its max is {top:g}"
+        elif lowest is not None and points > lowest[0]:
+            above = f"{lowest[1]}, which stands before it, at {lowest[0]:g}"
+            yield node, f"begins at {node.text}, but {above}; the best letter comes first, with the most points"
         seen.setdefault(points, letter)
+        lowest = min(lowest or (points, letter), (points, letter))
 
 
 def _stages(tree: Node, _facts: Facts) -> Found:
@@ -440,6 +445,7 @@ CHECKS: tuple[Callable[[Node, Facts], Found], ...] = (
     _personas,
     _scores,
     unreachable,
+    hidden_stages,
     idle_until,
     _stages,
     _segments,

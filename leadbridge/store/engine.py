@@ -242,6 +242,10 @@ def _sqlite_file(url: URL) -> Path:
     path = Path(name)
     if not path.parent.is_dir():
         raise StoreError(f"store: the folder {path.parent} is not there; make it, or name another file")
+    if path.is_dir():
+        raise StoreError(
+            f"store: {path} is a folder: it cannot be opened for writing; see its rights, or name another file"
+        )
     return path
 
 
@@ -278,7 +282,7 @@ def _make(path: Path) -> None:
     try:
         os.close(os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL, 0o600))  # SQLite gives its side files these rights
     except FileExistsError:
-        if path.is_dir() or not os.access(path, os.R_OK | os.W_OK):
+        if not os.access(path, os.R_OK | os.W_OK):
             raise StoreError(
                 f"store: {path} cannot be opened for writing; see its rights, or name another file"
             ) from None

@@ -55,6 +55,10 @@ CASES = {
         "until: {score.lead: {below: 45}}", "until: {score.lead: {below: 61}}",
         [(21, "stages.sql.until.score.lead.below", "ends nothing: from 60 on people enter sql at once again")],
     ),
+    "a stage that takes everybody of the next": (
+        "at_least: 60}}, until: {score.lead: {below: 45}}", "at_least: 30}}",
+        [(22, "stages.mql.when.score.lead.at_least", "nobody enters mql: from 30 on people are in sql")],
+    ),
     "a list beside not": (
         SMALL, "small: {not: [{employees: 5}, {country: NO}]}",
         [(26, "segments.small.not", "takes one condition; for none of several write {not: {any: [first, second]}}")],
@@ -437,6 +441,10 @@ CASES = {
     ),
     "grades that begin together": ("B: 10", "B: 30", [(19, "scores.lead.grades.B", "begins at 30, as A does")]),
     "a grade out of reach": ("A: 30", "A: 50", [(19, "scores.lead.grades.A", "which fit cannot reach: its max is 40")]),
+    "grades upside down": (
+        "{A: 30, B: 10}", "{A: 10, B: 30}",
+        [(19, "scores.lead.grades.B", "begins at 30, but A, which stands before it, at 10")],
+    ),
     "grades from nowhere": (
         "    grades:", "    grade_from: money\n    grades:",
         [(14, "scores.lead", "grades are read from category 'money'")],
@@ -514,6 +522,10 @@ CASES = {
     "a store that is none": (
         "connections:\n", "store: mysql://db\nconnections:\n",
         [(1, "store", "must be sqlite:///FILE")],
+    ),
+    "a store without its third slash": (
+        "connections:\n", "store: sqlite://leadbridge.db\nconnections:\n",
+        [(1, "store", "three slashes stand before its name, as in sqlite:///leadbridge.db")],
     ),
     "a queue that is none": (
         "connections:\n", "store: postgresql://db/x\nqueue: kafka://db\nconnections:\n",

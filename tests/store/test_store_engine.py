@@ -207,6 +207,13 @@ def test_a_file_that_may_not_be_written_is_refused(tmp_path: Path) -> None:
         open_store(f"sqlite:///{tmp_path / 'leads.db'}", key=KEY)
 
 
+def test_a_folder_is_told_as_one_and_gets_no_key_beside_it(tmp_path: Path) -> None:
+    (tmp_path / "leads.db").mkdir()
+    with pytest.raises(StoreError, match="is a folder"):
+        open_store(f"sqlite:///{tmp_path / 'leads.db'}")
+    assert not (tmp_path / "leads.key").exists()
+
+
 def test_work_goes_on_after_the_database_ended_every_connection(postgres_server: Server, tally: Tally) -> None:
     with postgres_server.database() as url:
         store = open_store(url, key=KEY)

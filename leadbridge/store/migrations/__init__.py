@@ -34,7 +34,10 @@ def upgrade(tx: Connection, to: str = HEAD) -> None:
     try:
         command.upgrade(config, to)
     except CommandError as error:
-        raise StoreError(f"the store was made by another leadbridge (tables of {stamp(tx)}): {error}") from error
+        raise StoreError(
+            f"the store was made by another leadbridge, most likely a newer one (tables of {stamp(tx)}; this one knows "
+            f"them up to {HEAD}): update leadbridge, or restore a backup from before into a new store"
+        ) from error
 
 
 def stamp(tx: Connection) -> str | None:

@@ -152,8 +152,9 @@ def configure(*, json: bool, level: int = logging.INFO, stream: TextIO | None = 
     root = logging.getLogger()
     root.handlers[:] = [handler]
     root.setLevel(level)
-    for chatty in ("waitress.queue", "urllib3", "sqlalchemy", "alembic"):
+    for chatty in ("urllib3", "sqlalchemy", "alembic"):
         logging.getLogger(chatty).setLevel(max(level, logging.WARNING))
+    logging.getLogger("waitress.queue").setLevel(logging.ERROR)  # warns of each request that waits for a thread
 
 
 def logger(name: str) -> structlog.stdlib.BoundLogger:

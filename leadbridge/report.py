@@ -5,6 +5,7 @@ from __future__ import annotations
 import sys
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
+from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
 from rich.console import Console
@@ -27,6 +28,30 @@ MACHINES_SHOWN = 5
 
 FACTORS_SHOWN = 5
 """Rules shown that make somebody more or less likely."""
+
+
+LEDGER_WORDS = {
+    "wanted": "waits for its turn",
+    "checked": "about to begin",
+    "calling": "about to begin",
+    "done": "entered",
+    "refused": "refused",
+    "uncertain": "uncertain: nobody knows whether it began",
+    "cancelled": "cancelled",
+    "expired": "not begun in time",
+    "held": "held back until `leadbridge release`",
+}
+"""States of the ledger, for who never saw it."""
+
+
+def when(at: datetime) -> str:
+    """An instant for people: to the minute, with its zone."""
+    return f"{at:%Y-%m-%d %H:%M %Z}"
+
+
+def waited(hours: float) -> str:
+    """A time as people say it: hours up to two days, then days and hours."""
+    return f"{hours:.1f} h" if hours < 48 else f"{int(hours) // 24} d {int(hours) % 24} h"
 
 
 @contextmanager
@@ -181,7 +206,7 @@ def show_explanation(found: Explanation) -> None:
     for name, why in found.without.items():
         console.print(f"\n{name}: no score, {why}", highlight=False, markup=False)
     console.print(
-        f"\nas of {found.at:%Y-%m-%d %H:%M %Z}: "
+        f"\nas of {when(found.at)}: "
         f"stage {found.stage or 'none'}, buyer's journey {found.buyer_journey or 'unknown'}"
         + (f", because {escape(found.phase_because)}" if found.phase_because else ""),
         highlight=False,
@@ -195,10 +220,14 @@ def show_explanation(found: Explanation) -> None:
     if len(found.machines) > MACHINES_SHOWN:
         console.print(f"and {len(found.machines) - MACHINES_SHOWN} more of machines, see --json")
     for given in found.handed:
-        ends = ", ".join(word for word in (given.route, given.outcome, given.reason) if word)
-        console.print(f"{given.rule.replace('_', ' ')}: {given.state} {ends}", highlight=False, markup=False)
+        ends = "".join(f", {word}" for word in (given.outcome, given.reason) if word)
+        to = f" to {given.route}" if given.route else ""
+        console.print(f"{given.rule.replace('_', ' ')}{to}: {given.state}{ends}", highlight=False, markup=False)
     for row in found.enrolments:
-        console.print(f"journey {row.way}: {row.state.value} {row.words}", highlight=False, markup=False)
+        words = f" ({row.words})" if row.words else ""
+        console.print(
+            f"journey {row.way}: {LEDGER_WORDS[row.state]}{words}, {when(row.state_at)}", highlight=False, markup=False
+        )
 
 
 def show_difference(found: Difference) -> None:
@@ -256,12 +285,13 @@ def show_status(data: dict[str, Any]) -> None:
         table.add_row(f"{data[key]:,}", words)
     for state, count in sorted(data["enrolments"].items()):
         if count:
-            table.add_row(f"{count:,}", f"enrolments {state}")
+            table.add_row(f"{count:,}", f"{'enrolment' if count == 1 else 'enrolments'} {state}")
     console.print(table)
     contact = data["contact"]
     console.print(
         f"contact: {contact['last_hour']:,} in the last hour, {contact['last_day']:,} in the last day, "
-        f"{contact['allowed']:,} more may be contacted now (bound: {escape(contact['why'])})",
+        f"{contact['allowed']:,} more may be contacted now "
+        f"(bound: {escape(contact['why'].removeprefix('held back by guards: '))})",
         highlight=False, soft_wrap=True,
     )  # fmt: skip
     for vendor, day in data["day"].items():

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import asdict
+from datetime import datetime
 from enum import StrEnum
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -99,8 +100,16 @@ def release(
         if done is not None:
             typer.echo(f"Released: {done} rows. The caps of an hour and a day still hold.")
             return
-        state = f"a canary since {found.since:%Y-%m-%d %H:%M} UTC" if found.canary else "released"
-        typer.echo(f"What decides who is contacted is {state}; {found.contacted} contacted under it.")
+        if found.canary:
+            typer.echo(
+                f"The rules that decide who is contacted are a canary since {found.since:%Y-%m-%d %H:%M} UTC: "
+                f"{found.contacted} contacted by them, the others wait."
+            )
+        else:
+            typer.echo(
+                f"Nobody waits for a release: the rules that decide who is contacted are released, {found.contacted} "
+                "contacted by them. `leadbridge status` shows what else bounds contact."
+            )
         if one := found.difference:
             typer.echo(
                 f"On the same {one.people} people the score went from {one.mean_before:.1f} to {one.mean_after:.1f}"
@@ -254,7 +263,8 @@ def list_rows(
 
     def show() -> None:
         for row in rows:
-            typer.echo(f"{row.id}  {row.state.value}  {row.address}  {row.way} (entry {row.entry})  {row.words}")
+            words = f"  {row.words}" if row.words else ""
+            typer.echo(f"{row.id}  {row.state.value}  {row.address}  {row.way} (entry {row.entry}){words}")
         if not rows:
             typer.echo("No such rows.")
 
@@ -272,7 +282,8 @@ def show_row(row: RowId, config: ConfigFile = DEFAULT_CONFIG, as_json: AsJson = 
 
     def show() -> None:
         for name, value in data.items():
-            typer.echo(f"{name}: {'' if value is None else value}")
+            if value not in (None, "", ()):
+                typer.echo(f"{name.replace('_', ' ')}: {_said(value)}")
 
     emit(as_json, data, show)
 
@@ -318,6 +329,15 @@ def cancel_row(row: RowId, why: Why = "", config: ConfigFile = DEFAULT_CONFIG, a
         audit.note(tx, who, "enrolment cancelled", {"row": row, "why": why}, now)
         after = _there(enrolments.one(tx, row), row)
     emit(as_json, as_data(after), lambda: typer.echo(f"Row {row} is cancelled."))
+
+
+def _said(value: Any) -> str:
+    """A value of the ledger for people."""
+    from leadbridge.report import when
+
+    if isinstance(value, datetime):
+        return when(value)
+    return ", ".join(map(str, value)) if isinstance(value, tuple) else str(value)
 
 
 def _there(row: EnrolmentRow | None, number: int) -> EnrolmentRow:

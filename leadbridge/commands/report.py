@@ -175,8 +175,12 @@ def roi(config: ConfigFile = DEFAULT_CONFIG, as_json: AsJson = False) -> None:
         typer.echo(f"since {found.since}: {found.spent:,.2f} spent, {found.revenue:,.2f} earned")
         for stage in stages:
             cost = costs[stage.value]
-            each = f", {cost:,.2f} each" if cost is not None else ""
+            each = f", {cost:,.2f} each" if cost else ""
             typer.echo(f"new {stage.value}: {found.reached.get(stage, 0):,}{each}")
+        if not found.spent:
+            typer.echo(
+                "No cost falls into these days, so nothing can be told of what each cost; see measurement.costs."
+            )
 
     emit(as_json, figures, show)
 

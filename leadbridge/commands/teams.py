@@ -21,6 +21,7 @@ def unanswered(
 ) -> None:
     """Who asked something and has no answer yet, and how long answers take."""
     from leadbridge import clock
+    from leadbridge.report import waited
     from sync.answering import answering
 
     with parts_of(config) as parts, parts.store.reading() as tx:
@@ -28,16 +29,17 @@ def unanswered(
         found = answering(tx, parts.config, now, days)
 
     def show() -> None:
-        took = f", half of them within {found.hours:.1f} h" if found.hours is not None else ""
+        took = f", half of them within {waited(found.hours)}" if found.hours is not None else ""
         typer.echo(
-            f"{found.asked:,} questions in {days} days: {found.answered:,} answered{took} ({found.late:,} too late)"
+            f"{found.asked:,} {'question' if found.asked == 1 else 'questions'} in {days} days: "
+            f"{found.answered:,} answered{took} ({found.late:,} too late)"
         )
         typer.echo(f"{len(found.waiting):,} wait for an answer, {found.overdue:,} of them for too long")
         for one in found.waiting[:limit]:
             score = "" if one.score is None else f", score {one.score}{f' {one.grade}' if one.grade else ''}"
             hours = (now - one.asked_at).total_seconds() / 3600
             typer.echo(
-                f"{hours:>7.1f} h  {one.email or 'somebody without address'}: {one.kind.replace('_', ' ')}{score}"
+                f"{waited(hours):>9}  {one.email or 'somebody without address'}: {one.kind.replace('_', ' ')}{score}"
             )
 
     data = asdict(found) | {"waiting": [asdict(one) for one in found.waiting[:limit]], "unanswered": len(found.waiting)}
@@ -104,6 +106,7 @@ def history(
     as_json: AsJson = False,
 ) -> None:
     """Everything that became of one person: scores, stages, journeys and hand-offs, oldest first."""
+    from leadbridge.report import when
     from sync.timeline import timeline
 
     with parts_of(config) as parts:
@@ -115,7 +118,7 @@ def history(
     def show() -> None:
         for event in found:
             by = f", by rules {event.rules}" if event.rules else ""
-            typer.echo(f"{event.at:%Y-%m-%d %H:%M}  {event.what}: {event.said}{by}")
+            typer.echo(f"{when(event.at)}  {event.what}: {event.said}{by}")
         if not found:
             typer.echo("Nothing yet.")
 

@@ -92,6 +92,16 @@ def test_an_uncertain_enrolment_is_settled_by_a_person_who_is_named(
         assert (note.who, note.detail["as"]) == ("olga", state.value)
 
 
+def test_a_row_of_the_ledger_is_told_in_words_without_what_is_not_known(run: Run, store: Store) -> None:
+    row = row_in(store, S.WANTED)
+    lines = dict(line.split(": ", 1) for line in run("enrolments", "show", str(row)).output.splitlines())
+    assert lines["state"] == "wanted"
+    assert lines["created at"].endswith(" UTC")
+    assert "called at" not in lines
+    assert not [value for value in lines.values() if value in ("", "None") or value.startswith("(")]
+    assert all(line == line.rstrip() for line in run("enrolments", "list").output.splitlines())
+
+
 def test_only_what_waits_can_be_cancelled(run: Run, store: Store) -> None:
     row = row_in(store, S.WANTED)
     run("enrolments", "cancel", str(row))

@@ -202,6 +202,15 @@ def test_the_weeks_of_the_hand_off_count_what_both_teams_did(history: History, c
     assert found.hours_to_touch == 3.0
 
 
+def test_without_a_cost_nothing_is_said_to_have_cost_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    for name, value in ENVIRONMENT.items():
+        monkeypatch.setenv(name, value)
+    file = write(tmp_path, f"store: sqlite:///{tmp_path}/leadbridge.db\n{SOUND}")
+    said = CliRunner().invoke(app, ["report", "roi", "--config", str(file)]).output
+    assert "measurement.costs" in said
+    assert "each" not in said.replace("what each cost", "")
+
+
 @pytest.mark.parametrize("report", ["journeys", "funnel", "handoff", "roi", "accuracy"])
 @pytest.mark.parametrize("how", [["--json"], []])
 def test_every_report_is_a_command_that_reads_an_empty_store_too(

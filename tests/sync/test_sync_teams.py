@@ -9,6 +9,7 @@ import pytest
 from typer.testing import CliRunner
 
 from leadbridge.cli import app
+from leadbridge.report import waited
 from leadbridge.store import Store, activities, tables
 from leadbridge.store.rows import insert_all
 from leadbridge.types import Activity, ActivityKind, email_key
@@ -165,6 +166,13 @@ def test_every_report_is_a_command_that_reads_an_empty_store_too(
     found = run(tmp_path, monkeypatch, "", *words, *how)
     assert found.exit_code == 0, found.output
     assert not how or json.loads(found.stdout)
+
+
+@pytest.mark.parametrize(
+    ("hours", "words"), [(0.25, "0.2 h"), (47.94, "47.9 h"), (48.0, "2 d 0 h"), (662.6, "27 d 14 h")]
+)
+def test_a_long_wait_is_told_in_days(hours: float, words: str) -> None:
+    assert waited(hours) == words
 
 
 def test_the_history_of_nobody_is_a_failure(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

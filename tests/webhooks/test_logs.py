@@ -121,6 +121,13 @@ def test_records_of_other_libraries_pass_the_same_mask() -> None:
     assert json.loads(out.getvalue())["event"] == "Exception while serving /webhooks/mailchimp/***"
 
 
+def test_a_request_that_waits_for_a_thread_is_no_warning() -> None:
+    out = io.StringIO()
+    logs.configure(json=True, stream=out)
+    logging.getLogger("waitress.queue").warning("Task queue depth is %d", 1)
+    assert out.getvalue() == ""
+
+
 def test_nothing_leaks_before_logging_is_configured(caplog: pytest.LogCaptureFixture) -> None:
     logging.getLogger().handlers[:] = [caplog.handler]
     logs.logger("test.unconfigured").warning("early", said="lead@acme.example")

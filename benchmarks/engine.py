@@ -125,7 +125,7 @@ def ranges(people: int) -> Iterator[int]:
 
 
 def run(people: int, each: int) -> Times:
-    compiled = compile_model("lead", model(), TYPES, lists={})
+    compiled = compile_model("lead", model(), TYPES)
     found = Times()
     for size in ranges(people):
         who, done = columns(size, each)

@@ -207,7 +207,7 @@ def from_store(people: int, sizes: Sequence[int], runs: int) -> dict[str, Any]:
 
 
 def measure(quick: bool) -> dict[str, Any]:
-    compiled: CompiledModel = compile_model("lead", model(), TYPES, lists={})
+    compiled: CompiledModel = compile_model("lead", model(), TYPES)
     facts, done = batch(100, 20)
 
     def frames() -> tuple[People, Activities]:

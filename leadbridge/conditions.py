@@ -23,7 +23,7 @@ from dataclasses import dataclass
 from datetime import date, datetime
 from functools import reduce
 from operator import and_, ge, gt, le, lt, or_
-from typing import Any, TypeAlias
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -49,10 +49,7 @@ from leadbridge.config.conditions import AllOf, AnyOf, Condition, FieldTest, Not
 from leadbridge.config.patterns import searcher
 from leadbridge.types import Value
 
-__all__ = ["Columns", "Lists", "Mask", "Prepared", "columns_of", "holds", "named_list", "prepare", "words_of"]
-
-Lists: TypeAlias = Mapping[str, Collection[Any]]
-"""Named lists, as `in: free_mail_domains` asks for them."""
+__all__ = ["Columns", "Mask", "Prepared", "columns_of", "holds", "named_list", "prepare", "words_of"]
 
 # --- tests ---------------------------------------------------------------------------------------------------------
 
@@ -193,40 +190,36 @@ _PARTS: Mapping[str, Callable[[Any], _Part]] = {
 }
 
 
-def _parts_of(test: Test, lists: Lists | None) -> tuple[_Part, ...]:
+def _parts_of(test: Test) -> tuple[_Part, ...]:
     parts = []
     for name, build in _PARTS.items():
         argument = getattr(test, name)
         if argument is None:
             continue
         if name in ("in_", "not_in") and isinstance(argument, str):
-            argument = named_list(argument, lists)
+            argument = named_list(argument)
         if name == "words":
-            argument = words_of(argument, lists)
+            argument = words_of(argument)
         parts.append(build(argument))
     if not parts and test.present is None:
         raise ValueError("a test that tests nothing; for a value that is unknown write {present: false}")
     return tuple(parts)
 
 
-def named_list(name: str, lists: Lists | None = None) -> Collection[Any]:
-    """What a list holds; `lists` defaults to those leadbridge ships. Raises ValueError for one that is not there."""
-    if lists is None:
-        from leadbridge.config.lists import NAMED_LISTS  # read late: they are long
+def named_list(name: str) -> Collection[str]:
+    """What a list holds, such as `free_mail_domains`. Raises ValueError for one that is not there."""
+    from leadbridge.config.lists import NAMED_LISTS  # read late: they are long
 
-        lists = NAMED_LISTS
-    if name not in lists:
-        raise ValueError(f"there is no list named {name!r}; there is: {', '.join(sorted(lists)) or 'none'}")
-    return lists[name]
+    if name not in NAMED_LISTS:
+        raise ValueError(f"there is no list named {name!r}; there is: {', '.join(sorted(NAMED_LISTS))}")
+    return NAMED_LISTS[name]
 
 
-def words_of(given: Iterable[str], lists: Lists | None = None) -> list[str]:
-    """The words of a `words:` test, each name of a list replaced by what it holds (default: the lists of words)."""
-    if lists is None:
-        from leadbridge.config.lists import WORD_LISTS
+def words_of(given: Iterable[str]) -> list[str]:
+    """The words of a `words:` test, each name of a list of words replaced by what it holds."""
+    from leadbridge.config.lists import WORD_LISTS
 
-        lists = WORD_LISTS
-    return [word for one in given for word in (sorted(map(str, lists[one])) if one in lists else [one])]
+    return [word for one in given for word in sorted(WORD_LISTS.get(one, [one]))]
 
 
 def _passing(parts: Sequence[_Part], column: Column, at: int) -> Mask:
@@ -260,31 +253,28 @@ class Prepared:
     check: Callable[[Columns, int], Mask]
 
 
-def prepare(condition: Condition, lists: Lists | None = None) -> Prepared:
-    """Make a condition ready. `lists` defaults to the named lists leadbridge ships.
-
-    Raises ValueError for a list that is not there and for a test that tests nothing.
-    """
+def prepare(condition: Condition) -> Prepared:
+    """Make a condition ready. Raises ValueError for a list that is not there and for a test that tests nothing."""
     match condition:
         case FieldTest():
-            return Prepared(_field_check(condition.field, condition.test, lists))
+            return Prepared(_field_check(condition.field, condition.test))
         case Not():
-            part = prepare(condition.part, lists).check
+            part = prepare(condition.part).check
             return Prepared(lambda columns, at: ~part(columns, at))
         case AllOf():
-            parts = [prepare(part, lists).check for part in condition.parts]
+            parts = [prepare(part).check for part in condition.parts]
             return Prepared(
                 lambda columns, at: reduce(and_, (part(columns, at) for part in parts), columns.every(True))
             )
         case AnyOf():
-            parts = [prepare(part, lists).check for part in condition.parts]
+            parts = [prepare(part).check for part in condition.parts]
             return Prepared(
                 lambda columns, at: reduce(or_, (part(columns, at) for part in parts), columns.every(False))
             )
 
 
-def _field_check(name: str, test: Test, lists: Lists | None) -> Callable[[Columns, int], Mask]:
-    parts = _parts_of(test, lists)
+def _field_check(name: str, test: Test) -> Callable[[Columns, int], Mask]:
+    parts = _parts_of(test)
 
     def check(columns: Columns, at: int) -> Mask:
         column = columns.by_name.get(name)

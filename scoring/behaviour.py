@@ -17,7 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from leadbridge.columns import MICROS, UNKNOWN_INSTANT, Coded, Column, Instants, Mask, Numbers
-from leadbridge.conditions import Lists, Prepared, prepare
+from leadbridge.conditions import Prepared, prepare
 from leadbridge.config.behaviour import Behaviour, Counted
 from leadbridge.config.conditions import fields_of
 from scoring.frames import KIND_CODES, Activities
@@ -66,26 +66,26 @@ class CompiledBehaviour:
         return frozenset(kind for one in self.counts for kind in one.kinds)
 
 
-def compile_behaviour(behaviour: Mapping[str, Behaviour], lists: Lists | None = None) -> tuple[CompiledBehaviour, ...]:
+def compile_behaviour(behaviour: Mapping[str, Behaviour]) -> tuple[CompiledBehaviour, ...]:
     """Make fields ready, in the file's order. Raises ValueError as `conditions.prepare` does."""
     return tuple(
         CompiledBehaviour(
             name,
             each.take,
             each.value,
-            compile_count(each, lists),
-            None if each.per is None else compile_count(each.per, lists),
-            None if each.without is None else compile_count(each.without, lists),
+            compile_count(each),
+            None if each.per is None else compile_count(each.per),
+            None if each.without is None else compile_count(each.without),
         )
         for name, each in behaviour.items()
     )
 
 
-def compile_count(counted: Counted, lists: Lists | None = None) -> CompiledCount:
+def compile_count(counted: Counted) -> CompiledCount:
     """Make ready which activities count. Raises ValueError as `conditions.prepare` does."""
     return CompiledCount(
         kinds=tuple(sorted({KIND_CODES[kind] for kind in counted.of})),
-        where=None if counted.where is None else prepare(counted.where, lists),
+        where=None if counted.where is None else prepare(counted.where),
         where_keys=frozenset() if counted.where is None else frozenset(fields_of(counted.where)),
         within=None if counted.within is None else round(counted.within * MICROS),
     )

@@ -13,7 +13,7 @@ from graphlib import CycleError, TopologicalSorter
 from typing import Any
 
 from leadbridge.columns import MICROS, plain, spelled
-from leadbridge.conditions import Lists, Prepared, named_list, prepare, words_of
+from leadbridge.conditions import Prepared, named_list, prepare, words_of
 from leadbridge.config.behaviour import Behaviour, Counted
 from leadbridge.config.conditions import AllOf, AnyOf, Condition, FieldTest, Not, Test, fields_of
 from leadbridge.config.questions import Question, question_facts
@@ -133,7 +133,6 @@ def compile_model(
     model: ScoreModel,
     types: Mapping[str, str],
     *,
-    lists: Lists | None = None,
     personas: Mapping[str, Persona] | None = None,
     behaviour: Mapping[str, Behaviour] | None = None,
     others: Mapping[str, ScoreModel] | None = None,
@@ -174,7 +173,7 @@ def compile_model(
     if wrong:
         raise ValueError(f"score {name}: " + "; ".join(wrong))
 
-    rules = tuple(_rule(rule, lists) for rule in model.rules)
+    rules = tuple(_rule(rule) for rule in model.rules)
     predictor = _predictor(model)
     words = dict.fromkeys(rule.exclusive for rule in model.rules if rule.exclusive is not None)
     categories = tuple(
@@ -199,7 +198,6 @@ def compile_model(
         hash=model_hash(
             name,
             model,
-            lists=lists,
             personas=personas,
             behaviour=behaviour,
             others=others,
@@ -207,7 +205,7 @@ def compile_model(
             company=company,
         ),
         scale=(model.min, model.max),
-        applies=None if model.applies_to is None else prepare(model.applies_to, lists),
+        applies=None if model.applies_to is None else prepare(model.applies_to),
         rules=rules,
         exclusive=tuple(
             tuple(index for index, rule in enumerate(model.rules) if rule.exclusive == word) for word in words
@@ -256,7 +254,7 @@ def _to_be_known(condition: Condition) -> set[str]:
             return set().union(*(_to_be_known(part) for part in condition.parts))
 
 
-def _decay(rule: Rule, lists: Lists | None) -> "Decay | None":
+def _decay(rule: Rule) -> "Decay | None":
     if rule.half_life is None and rule.steps is None:
         return None
     steps = sorted((rule.steps or {}).items())
@@ -265,36 +263,36 @@ def _decay(rule: Rule, lists: Lists | None) -> "Decay | None":
         ages=tuple(round(age * MICROS) for age, _ in steps),
         shares=tuple(share for _, share in steps),
         floor=rule.floor or 0.0,
-        pause=None if rule.pause_while is None else prepare(rule.pause_while, lists),
+        pause=None if rule.pause_while is None else prepare(rule.pause_while),
     )
 
 
-def _rule(rule: Rule, lists: Lists | None) -> CompiledRule:
+def _rule(rule: Rule) -> CompiledRule:
     silent = rule.no_activity_for is not None
     within = rule.no_activity_for if silent else rule.within
     return CompiledRule(
         sort="silence" if silent else "attribute" if rule.activity is None else "activity",
         points=units(rule.points),
-        when=None if rule.when is None else prepare(rule.when, lists),
+        when=None if rule.when is None else prepare(rule.when),
         kinds=None if rule.activity is None else frozenset(KIND_CODES[kind] for kind in rule.activity),
-        where=None if rule.where is None else prepare(rule.where, lists),
+        where=None if rule.where is None else prepare(rule.where),
         where_keys=frozenset() if rule.where is None else frozenset(fields_of(rule.where)),
         within=None if within is None else round(within * MICROS),
-        decay=None if silent else _decay(rule, lists),
+        decay=None if silent else _decay(rule),
         at_most=rule.at_most,
         at_least=rule.at_least,
         first_only=rule.first_only,
         distinct=rule.distinct,
-        then=None if rule.sequence is None else _then(rule.sequence, lists),
+        then=None if rule.sequence is None else _then(rule.sequence),
         bound=RULE_LIMIT if rule.cap is None else min(units(rule.cap), RULE_LIMIT),
         each=rule.each,
     )
 
 
-def _then(sequence: Sequence, lists: Lists | None) -> CompiledThen:
+def _then(sequence: Sequence) -> CompiledThen:
     return CompiledThen(
         kinds=frozenset(KIND_CODES[kind] for kind in sequence.then),
-        where=None if sequence.where is None else prepare(sequence.where, lists),
+        where=None if sequence.where is None else prepare(sequence.where),
         where_keys=frozenset() if sequence.where is None else frozenset(fields_of(sequence.where)),
         within=round(sequence.within * MICROS),
     )
@@ -307,7 +305,6 @@ def model_hash(
     name: str,
     model: ScoreModel,
     *,
-    lists: Lists | None = None,
     personas: Mapping[str, Persona] | None = None,
     behaviour: Mapping[str, Behaviour] | None = None,
     others: Mapping[str, ScoreModel] | None = None,
@@ -324,14 +321,14 @@ def model_hash(
     meaning = {
         "meaning": MEANING,
         "name": name,
-        "applies_to": _plain(model.applies_to, lists),
+        "applies_to": _plain(model.applies_to),
         "scale": [model.min, model.max],
         "categories": {
             label: [_exact(each.min), _exact(each.max), *([] if each.model is None else [each.model.version])]
             for label, each in model.categories.items()
         },
         "rules": [
-            {key: _plain(value, lists) for key, value in dict(rule).items() if value not in (None, False)}
+            {key: _plain(value) for key, value in dict(rule).items() if value not in (None, False)}
             for rule in model.rules
         ],
         "grades": {letter: _exact(begins) for letter, begins in model.grades.items()},
@@ -345,18 +342,18 @@ def model_hash(
         asked |= {fact for each in personas.values() for trait in each.traits for fact in fields_of(trait.when)}
         meaning["personas"] = [
             [label, _exact(each.at_least),
-             _sorted([[trait.name, _exact(trait.weight), _plain(trait.when, lists)] for trait in each.traits])]
+             _sorted([[trait.name, _exact(trait.weight), _plain(trait.when)] for trait in each.traits])]
             for label, each in personas.items()
         ]  # fmt: skip
     if questions and any(fact.partition(".")[0] == "known" or fact == "completeness" for fact in asked):
-        meaning["questions"] = {key: _plain(each, lists) for key, each in questions.items()}
+        meaning["questions"] = {key: _plain(each) for key, each in questions.items()}
         asked |= {each.field for each in questions.values()}
         asked |= {fact for each in questions.values() if each.enough is not None for fact in fields_of(each.enough)}
     if looked := {key: each for key, each in (behaviour or {}).items() if key in asked}:
-        meaning["behaviour"] = {key: _plain(each, lists) for key, each in looked.items()}
+        meaning["behaviour"] = {key: _plain(each) for key, each in looked.items()}
     if taken_up := sorted(scores_asked(model) & (others or {}).keys() - {name}):
         around: Any = {
-            "lists": lists, "personas": personas, "behaviour": behaviour, "others": others, "questions": questions,
+            "personas": personas, "behaviour": behaviour, "others": others, "questions": questions,
             "company": company,
         }  # fmt: skip
         meaning["scores"] = {key: model_hash(key, (others or {})[key], **around) for key in taken_up}
@@ -396,34 +393,32 @@ def _sorted(items: list[Any]) -> list[Any]:
     return sorted(items, key=lambda item: json.dumps(item, sort_keys=True))
 
 
-def _plain(value: Any, lists: Lists | None) -> Any:
+def _plain(value: Any) -> Any:
     """A part of the model in JSON's words, with everything that has no order put in one."""
     match value:
         case FieldTest():
-            return ["field", value.field, _plain(value.test, lists)]
+            return ["field", value.field, _plain(value.test)]
         case AllOf() | AnyOf():
-            return [type(value).__name__, _sorted([_plain(part, lists) for part in value.parts])]
+            return [type(value).__name__, _sorted([_plain(part) for part in value.parts])]
         case Not():
-            return ["not", _plain(value.part, lists)]
+            return ["not", _plain(value.part)]
         case Sequence() | Counted() | Question():
-            return {key: _plain(part, lists) for key, part in dict(value).items() if part is not None}
+            return {key: _plain(part) for key, part in dict(value).items() if part is not None}
         case Test():
-            return {key: _test_argument(key, given, lists) for key, given in dict(value).items() if given is not None}
+            return {key: _test_argument(key, given) for key, given in dict(value).items() if given is not None}
         case float():
             return _exact(value)
         case dict():  # steps
-            return [[_exact(key), _plain(part, lists)] for key, part in sorted(value.items())]
+            return [[_exact(key), _plain(part)] for key, part in sorted(value.items())]
         case list() | tuple():
-            return _sorted([_plain(part, lists) for part in value])
+            return _sorted([_plain(part) for part in value])
         case _:
             return value
 
 
-def _test_argument(key: str, given: Any, lists: Lists | None) -> Any:
+def _test_argument(key: str, given: Any) -> Any:
     if key in ("in_", "not_in") and isinstance(given, str):
-        return sorted({spelled(item) for item in named_list(given, lists)})
+        return sorted({spelled(item) for item in named_list(given)})
     if key == "words":
-        return sorted({spelled(word) for word in words_of(given, lists)})
-    return _plain(
-        [given] if key in ("contains", "starts_with", "ends_with") and isinstance(given, str) else given, lists
-    )
+        return sorted({spelled(word) for word in words_of(given)})
+    return _plain([given] if key in ("contains", "starts_with", "ends_with") and isinstance(given, str) else given)

@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from leadbridge.columns import Coded, Column, Columns, Mask, Numbers, micros
-from leadbridge.conditions import Lists, Prepared, prepare
+from leadbridge.conditions import Prepared, prepare
 from leadbridge.config.scores import Persona
 from scoring import explain
 
@@ -73,14 +73,14 @@ class PersonaFrame:
         return {"persona": self.persona(row), "persona_reasons": self.reasons(row), **near}
 
 
-def compile_personas(personas: Mapping[str, Persona], lists: Lists | None = None) -> tuple[CompiledPersona, ...]:
+def compile_personas(personas: Mapping[str, Persona]) -> tuple[CompiledPersona, ...]:
     """Make personas ready, in the file's order. Raises ValueError as `conditions.prepare` does."""
     return tuple(
         CompiledPersona(
             name,
             persona.at_least,
             tuple(
-                (trait.name, round(trait.weight * _WEIGHT), prepare(trait.when, lists))
+                (trait.name, round(trait.weight * _WEIGHT), prepare(trait.when))
                 for trait in sorted(persona.traits, key=lambda trait: -trait.weight)
             ),
         )

@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from leadbridge.columns import MICROS, Coded, Column, Columns, Instants, Numbers, values_of
-from leadbridge.conditions import Lists, Prepared, prepare
+from leadbridge.conditions import Prepared, prepare
 from leadbridge.config.questions import STATES, Question
 from leadbridge.types import Value
 from scoring import reading
@@ -88,14 +88,14 @@ class Answers:
         }
 
 
-def compile_questions(questions: Mapping[str, Question], lists: Lists | None = None) -> tuple[CompiledQuestion, ...]:
+def compile_questions(questions: Mapping[str, Question]) -> tuple[CompiledQuestion, ...]:
     """Make questions ready, in the file's order. Raises ValueError as `conditions.prepare` does."""
     return tuple(
         CompiledQuestion(
             name,
             each.ask,
             each.field,
-            None if each.enough is None else prepare(each.enough, lists),
+            None if each.enough is None else prepare(each.enough),
             round(each.weight * _WEIGHT),
             each.source,
             each.dated,

@@ -12,7 +12,6 @@ from leadbridge.types import Value
 from tests.scoring.reference import Did
 
 AT = datetime(2026, 3, 1, 12, 30, tzinfo=UTC)
-LISTS = {"fruit": frozenset({"apple", "pear", "5"})}
 TYPES = {
     "title": "text",
     "size": "integer",
@@ -26,7 +25,19 @@ DAYS = (1, 7, 30)
 
 WORDS = ["VP", "vp sales", "chief", "straße", "STRASSE", "apple", "Apple ", "5", "5.0", "true", "ＶＰ", "c++", "é"]
 TEXTS = [*WORDS, " Head of\u00a0Sales ", "VP  Sales, EMEA", "mischief", "chief_officer", "", "  ", "1e3", "nan"]
-TEXTS += ["-3.5", "1_000", "2026-02-01", "2026-03-01T12:30:00+00:00", "yes", "0", "c++11", "vice-president", "e\u0301"]
+TEXTS += [
+    "-3.5",
+    "1_000",
+    "2026-02-01",
+    "2026-03-01T12:30:00+00:00",
+    "yes",
+    "0",
+    "c++11",
+    "vice-president",
+    "e\u0301",
+    "France",
+    " FR",
+]
 
 PATTERNS = ["^VP", "sales$", r"c\+\+(11)?", "É", "[a-e]pple", "(chief|head)", r"^\d+$", "^.{2}$", "e.?f", "x*$"]
 """What RE2 and Python's engine read alike."""
@@ -58,14 +69,14 @@ one_or_many = texts | st.lists(texts, min_size=1, max_size=3)
 ARGUMENTS: dict[str, st.SearchStrategy[Any]] = {
     "equals": scalars,
     "is_not": scalars,
-    "in": st.lists(scalars, min_size=1, max_size=3) | st.just("fruit"),
-    "not_in": st.lists(scalars, min_size=1, max_size=3) | st.just("fruit"),
+    "in": st.lists(scalars, min_size=1, max_size=3) | st.just("country_fr"),
+    "not_in": st.lists(scalars, min_size=1, max_size=3) | st.just("country_fr"),
     "at_least": numbers,
     "at_most": numbers,
     "above": numbers,
     "below": numbers,
     "between": st.tuples(numbers, numbers).map(sorted),
-    "words": st.lists(texts | st.just("fruit"), min_size=1, max_size=3),
+    "words": st.lists(texts | st.just("job_level_vp"), min_size=1, max_size=3),
     "matches": st.lists(st.sampled_from(PATTERNS), min_size=1, max_size=2),
     "contains": one_or_many,
     "starts_with": one_or_many,

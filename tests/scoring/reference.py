@@ -11,6 +11,7 @@ from typing import Any
 
 from leadbridge.config.behaviour import Behaviour, Counted
 from leadbridge.config.conditions import AllOf, AnyOf, Condition, FieldTest, Not, Test
+from leadbridge.config.lists import NAMED_LISTS, WORD_LISTS
 from leadbridge.config.scores import Category, Persona, Rule, ScoreModel, Sequence
 from leadbridge.types import Value
 
@@ -114,10 +115,10 @@ def many(given: Any) -> list[Any]:
     return list(given) if isinstance(given, list | tuple | set | frozenset) else [given]
 
 
-def passes(name: str, argument: Any, value: Value, at: datetime, lists: Mapping[str, Any]) -> bool:
+def passes(name: str, argument: Any, value: Value, at: datetime) -> bool:
     """One test on one known value."""
     if name in ("in_", "not_in") and isinstance(argument, str):
-        argument = lists[argument]
+        argument = NAMED_LISTS[argument]
     size, when = number(value), moment(value)
     match name:
         case "equals":
@@ -139,7 +140,7 @@ def passes(name: str, argument: Any, value: Value, at: datetime, lists: Mapping[
         case "between":
             return size is not None and argument[0] <= size <= argument[1]
         case "words":
-            words = [word for one in argument for word in lists.get(one, [one])]
+            words = [word for one in argument for word in WORD_LISTS.get(one, [one])]
             return any(has_word(text(value), word) for word in words)
         case "matches":
             return any(re.search(pattern, text(value), re.IGNORECASE) for pattern in argument)
@@ -161,30 +162,28 @@ def passes(name: str, argument: Any, value: Value, at: datetime, lists: Mapping[
     raise AssertionError(name)
 
 
-def test_passes(test: Test, value: Value, at: datetime, lists: Mapping[str, Any]) -> bool:
+def test_passes(test: Test, value: Value, at: datetime) -> bool:
     given = {name: argument for name, argument in dict(test).items() if argument is not None}
     if value is None:
         return given == {"present": False}
-    return all(passes(name, argument, value, at, lists) for name, argument in given.items())
+    return all(passes(name, argument, value, at) for name, argument in given.items())
 
 
 test_passes.__test__ = False  # type: ignore[attr-defined]
 
 
-def holds(
-    condition: Condition, row: Mapping[str, Value], types: Mapping[str, str], at: datetime, lists: Mapping[str, Any]
-) -> bool:
+def holds(condition: Condition, row: Mapping[str, Value], types: Mapping[str, str], at: datetime) -> bool:
     match condition:
         case FieldTest():
             kind = types.get(condition.field)
             value = None if kind is None else fitted(row.get(condition.field), kind)
-            return test_passes(condition.test, value, at, lists)
+            return test_passes(condition.test, value, at)
         case Not():
-            return not holds(condition.part, row, types, at, lists)
+            return not holds(condition.part, row, types, at)
         case AllOf():
-            return all(holds(part, row, types, at, lists) for part in condition.parts)
+            return all(holds(part, row, types, at) for part in condition.parts)
         case AnyOf():
-            return any(holds(part, row, types, at, lists) for part in condition.parts)
+            return any(holds(part, row, types, at) for part in condition.parts)
 
 
 @dataclass(frozen=True)
@@ -241,12 +240,12 @@ def attribute_types(rows: list[Did]) -> dict[str, str]:
     return {key: "text" for row in rows for key in row.attributes}
 
 
-def followed(sequence: Sequence, first: Did, done: Iterable[Did], at: datetime, lists: Any) -> bool:
+def followed(sequence: Sequence, first: Did, done: Iterable[Did], at: datetime) -> bool:
     return any(
         first.at < one.at <= at
         and one.at - first.at < timedelta(seconds=sequence.within)
         and one.kind in [kind.value for kind in sequence.then]
-        and (sequence.where is None or holds(sequence.where, one.attributes, attribute_types([one]), at, lists))
+        and (sequence.where is None or holds(sequence.where, one.attributes, attribute_types([one]), at))
         for one in done
     )
 
@@ -264,10 +263,8 @@ def share(rule: Rule, age: timedelta, paused: bool) -> float:
     return max(left, rule.floor or 0.0)
 
 
-def rule_points(
-    rule: Rule, row: Mapping[str, Value], types: Mapping[str, str], done: list[Did], at: datetime, lists: Any
-) -> float:
-    if rule.when is not None and not holds(rule.when, row, types, at, lists):
+def rule_points(rule: Rule, row: Mapping[str, Value], types: Mapping[str, str], done: list[Did], at: datetime) -> float:
+    if rule.when is not None and not holds(rule.when, row, types, at):
         return 0.0
     if rule.activity is None and rule.no_activity_for is None:
         each = 1.0 if rule.each is None else fitted(row.get(rule.each), types[rule.each])
@@ -278,16 +275,16 @@ def rule_points(
         for one in done
         if one.at <= at
         and (rule.activity is None or one.kind in [kind.value for kind in rule.activity])
-        and (rule.where is None or holds(rule.where, one.attributes, attribute_types([one]), at, lists))
+        and (rule.where is None or holds(rule.where, one.attributes, attribute_types([one]), at))
     ]
     if rule.no_activity_for is not None:
         silent = not any(one.at > at - timedelta(seconds=rule.no_activity_for) for one in matching)
         return rule.points if silent else 0.0
     if rule.sequence is not None:
-        matching = [one for one in matching if followed(rule.sequence, one, done, at, lists)]
+        matching = [one for one in matching if followed(rule.sequence, one, done, at)]
     if rule.within is not None and not rule.first_only:
         matching = [one for one in matching if one.at > at - timedelta(seconds=rule.within)]
-    paused = rule.pause_while is not None and holds(rule.pause_while, row, types, at, lists)
+    paused = rule.pause_while is not None and holds(rule.pause_while, row, types, at)
     worths = []
     for one in matching:
         worth = rule.points
@@ -326,12 +323,11 @@ def score(
     types: Mapping[str, str],
     done: list[Did],
     at: datetime,
-    lists: Mapping[str, Any],
 ) -> Found | None:
     """One person's score; None when it does not apply."""
-    if model.applies_to is not None and not holds(model.applies_to, row, types, at, lists):
+    if model.applies_to is not None and not holds(model.applies_to, row, types, at):
         return None
-    points = {rule.name: rule_points(rule, row, types, done, at, lists) for rule in model.rules}
+    points = {rule.name: rule_points(rule, row, types, done, at) for rule in model.rules}
     likely = {label: expected(each, points) for label, each in model.categories.items() if each.model}
     for word in {rule.exclusive for rule in model.rules} - {None}:
         group = [rule.name for rule in model.rules if rule.exclusive == word]
@@ -386,24 +382,24 @@ def facts_of(found: Found | None, name: str) -> dict[str, Value]:
     return facts | {f"score.{name}.{category}": points for category, points in found.categories.items()}
 
 
-def counted(one: Counted, done: list[Did], at: datetime, lists: Any) -> list[Did]:
+def counted(one: Counted, done: list[Did], at: datetime) -> list[Did]:
     return [
         each
         for each in done
         if each.at <= at
         and each.kind in [kind.value for kind in one.of]
         and (one.within is None or each.at > at - timedelta(seconds=one.within))
-        and (one.where is None or holds(one.where, each.attributes, attribute_types([each]), at, lists))
+        and (one.where is None or holds(one.where, each.attributes, attribute_types([each]), at))
     ]
 
 
-def behaved(behaviour: Behaviour, done: list[Did], at: datetime, lists: Mapping[str, Any]) -> Value:
+def behaved(behaviour: Behaviour, done: list[Did], at: datetime) -> Value:
     """One field worked out from what a person did."""
-    found = sorted(counted(behaviour, done, at, lists), key=lambda each: each.at)
+    found = sorted(counted(behaviour, done, at), key=lambda each: each.at)
     if behaviour.take == "count":
         if behaviour.per is None:
             return len(found)
-        whole = len(counted(behaviour.per, done, at, lists))
+        whole = len(counted(behaviour.per, done, at))
         return len(found) / whole if whole else None
     if behaviour.take in ("first_at", "last_at"):
         return found[0 if behaviour.take == "first_at" else -1].at if found else None
@@ -412,7 +408,7 @@ def behaved(behaviour: Behaviour, done: list[Did], at: datetime, lists: Mapping[
         words = [(when, text(value)) for when, value in values if fitted(value, "text") is not None]
         spellings = [word for _, word in words]
         if behaviour.take == "distinct":
-            others = counted(behaviour.without, done, at, lists) if behaviour.without else []
+            others = counted(behaviour.without, done, at) if behaviour.without else []
             theirs = [each.attributes.get(str(behaviour.value)) for each in others]
             return len(set(spellings) - {text(value) for value in theirs if fitted(value, "text") is not None})
         best = [(spellings.count(word), when, word) for when, word in words]
@@ -433,11 +429,9 @@ def behaved(behaviour: Behaviour, done: list[Did], at: datetime, lists: Mapping[
             return max(numbers)[1] if numbers else None
 
 
-def nearness(
-    persona: Persona, row: Mapping[str, Value], types: Mapping[str, str], at: datetime, lists: Mapping[str, Any]
-) -> int:
+def nearness(persona: Persona, row: Mapping[str, Value], types: Mapping[str, str], at: datetime) -> int:
     """0..100, by fractions."""
-    held = [trait.weight for trait in persona.traits if holds(trait.when, row, types, at, lists)]
+    held = [trait.weight for trait in persona.traits if holds(trait.when, row, types, at)]
     every = [trait.weight for trait in persona.traits]
     share = sum(map(Fraction, held)) / sum(map(Fraction, every))
     return math.floor(100 * share + Fraction(1, 2))

@@ -20,7 +20,7 @@ from scoring.confidence import confidence
 from scoring.engine import ScoreFrame, score
 from scoring.frames import activities_frame, people_frame
 from tests.scoring import reference
-from tests.scoring.drawn import AT, LISTS, TYPES, audiences, facts, models, on_people
+from tests.scoring.drawn import AT, TYPES, audiences, facts, models, on_people
 
 Audience: TypeAlias = list[tuple[dict[str, Value], list[reference.Did]]]
 CLOSE = 1e-9
@@ -34,7 +34,7 @@ def scored(model: ScoreModel, audience: Audience, order: random.Random | None = 
         order.shuffle(people)
         order.shuffle(done)
     frame = people_frame([person for person, _ in people], [row for _, row in people], TYPES)
-    compiled = compile_model("lead", model, TYPES, lists=LISTS)
+    compiled = compile_model("lead", model, TYPES)
     return score(compiled, frame, activities_frame(frame, done), AT)
 
 
@@ -52,7 +52,7 @@ def agree(model: ScoreModel, audience: Audience) -> None:
     told = ["" if one is None else explain.reasons(one.contributions) for one in each]
     assert explain.reasons_of(frame, np.arange(len(audience))) == told
     for row, (person, done) in enumerate(audience):
-        wanted = reference.score(model, person, TYPES, done, AT, LISTS)
+        wanted = reference.score(model, person, TYPES, done, AT)
         found = frame.score(row)
         if wanted is None:
             assert found is None
@@ -107,7 +107,7 @@ def test_lines_add_up_exactly_and_no_order_of_people_or_activities_changes_anyth
 def test_confidence_is_the_share_of_rules_whose_questions_are_answered(
     model: ScoreModel, rows: list[dict[str, Value]]
 ) -> None:
-    compiled = compile_model("lead", model, TYPES, lists=LISTS)
+    compiled = compile_model("lead", model, TYPES)
     wanted = [reference.confidence(model, row, TYPES) for row in rows]
     assert confidence(compiled, columns_of(rows, TYPES)).tolist() == wanted
 
@@ -115,6 +115,6 @@ def test_confidence_is_the_share_of_rules_whose_questions_are_answered(
 @settings(max_examples=300, deadline=None, derandomize=True)
 @given(on_people.map(parse_condition), st.lists(facts, max_size=6))
 def test_a_condition_holds_for_whom_the_obvious_evaluator_says(condition: object, rows: list[dict[str, Value]]) -> None:
-    wanted = [reference.holds(condition, row, TYPES, AT, LISTS) for row in rows]  # type: ignore[arg-type]
-    prepared = prepare(condition, LISTS)  # type: ignore[arg-type]
+    wanted = [reference.holds(condition, row, TYPES, AT) for row in rows]  # type: ignore[arg-type]
+    prepared = prepare(condition)  # type: ignore[arg-type]
     assert holds(prepared, columns_of(rows, TYPES), AT).tolist() == wanted

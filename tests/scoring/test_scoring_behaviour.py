@@ -18,7 +18,7 @@ from scoring.compile import compile_model, in_order, model_hash
 from scoring.engine import score, score_facts
 from scoring.frames import People, activities_frame, people_frame
 from tests.scoring import reference
-from tests.scoring.drawn import AT, LISTS, TYPES, audiences, behaviours, worlds
+from tests.scoring.drawn import AT, TYPES, audiences, behaviours, worlds
 from tests.scoring.reference import Did
 from tests.scoring.test_scoring_against_oracle import CLOSE, Audience, lines_of
 
@@ -42,7 +42,7 @@ def worked_out(raw: dict[str, Any], *people: list[Did]) -> list[Value]:
     rows = [
         (person, one.kind, one.at, one.attributes) for person, done in zip(ids, people, strict=True) for one in done
     ]
-    compiled = compile_behaviour({"field": Behaviour.model_validate(raw)}, LISTS)
+    compiled = compile_behaviour({"field": Behaviour.model_validate(raw)})
     return values_of(measured(compiled, len(people), activities_frame(frame, rows), micros(AT))["field"])
 
 
@@ -83,10 +83,10 @@ def test_a_field_of_behaviour_is_what_the_obvious_evaluator_says_in_any_order(
     frame = people_frame(list(range(len(audience))), [{} for _ in audience], {})
     rows = [(person, one.kind, one.at, one.attributes) for person, (_, done) in enumerate(audience) for one in done]
     order.shuffle(rows)
-    compiled = compile_behaviour({"field": behaviour}, LISTS)
+    compiled = compile_behaviour({"field": behaviour})
     found = values_of(measured(compiled, len(audience), activities_frame(frame, rows), micros(AT))["field"])
     for value, (_, done) in zip(found, audience, strict=True):
-        wanted = reference.behaved(behaviour, done, AT, LISTS)
+        wanted = reference.behaved(behaviour, done, AT)
         if isinstance(wanted, float) and isinstance(value, float):
             assert math.isclose(value, wanted, abs_tol=1e-6)
         else:
@@ -102,20 +102,20 @@ def test_a_score_takes_up_behaviour_and_another_score_as_the_obvious_evaluator_d
     people = people_frame(list(range(len(audience))), [row for row, _ in audience], TYPES)
     rows = [(person, one.kind, one.at, one.attributes) for person, (_, done) in enumerate(audience) for one in done]
     activities = activities_frame(people, rows)
-    facts = people.facts.adding(measured(compile_behaviour(behaviour, LISTS), len(people), activities, micros(AT)))
+    facts = people.facts.adding(measured(compile_behaviour(behaviour), len(people), activities, micros(AT)))
     frames = {}
     for name in in_order(models):
-        compiled = compile_model(name, models[name], TYPES, lists=LISTS, behaviour=behaviour, others=models)
+        compiled = compile_model(name, models[name], TYPES, behaviour=behaviour, others=models)
         frames[name] = score(compiled, People(people.ids, facts), activities, AT)
         facts = facts.adding(score_facts([frames[name]]))
 
     types = TYPES | {name: each.type for name, each in behaviour.items()} | {"score.base": "number"}
     types |= {"grade.base": "text"} | {f"score.base.{category}": "number" for category in models["base"].categories}
     for person, (row, done) in enumerate(audience):
-        known = row | {name: reference.behaved(each, done, AT, LISTS) for name, each in behaviour.items()}
-        base = reference.score(models["base"], known, types, done, AT, LISTS)
+        known = row | {name: reference.behaved(each, done, AT) for name, each in behaviour.items()}
+        base = reference.score(models["base"], known, types, done, AT)
         known |= reference.facts_of(base, "base")
-        wanted = reference.score(models["lead"], known, types, done, AT, LISTS)
+        wanted = reference.score(models["lead"], known, types, done, AT)
         found = frames["lead"].score(person)
         assert (found is None) == (wanted is None)
         if found is None or wanted is None:

@@ -18,7 +18,7 @@ AT = datetime(2026, 3, 1, 12, tzinfo=UTC)
 def asked(test: Any, value: Value, kind: str = "text") -> bool:
     """Does {it: test} hold for one person whose `it` is this value?"""
     columns = columns_of([{"it": value}], {"it": kind})
-    return bool(holds(prepare(parse_condition({"it": test}), {"fruit": {"apple", "5"}}), columns, AT)[0])
+    return bool(holds(parse_condition({"it": test}), columns, AT)[0])
 
 
 @pytest.mark.parametrize(
@@ -42,9 +42,9 @@ def asked(test: Any, value: Value, kind: str = "text") -> bool:
         ({"is_not": "acme"}, "other", "text", True),
         ({"is_not": "acme"}, None, "text", False),
         ({"not_in": ["acme"]}, None, "text", False),
-        ({"in": "fruit"}, "Apple", "text", True),
-        ({"in": "fruit"}, 5, "integer", True),
-        ({"not_in": "fruit"}, "plum", "text", True),
+        ({"in": "country_fr"}, "France", "text", True),
+        ({"in": ["apple", "5"]}, 5, "integer", True),
+        ({"not_in": "country_fr"}, "plum", "text", True),
         ({"at_least": 10}, 10, "integer", True),
         ({"at_least": 10}, 9.99, "number", False),
         ({"at_least": 10}, "12.5", "text", True),
@@ -158,8 +158,8 @@ def test_an_instant_of_asking_without_a_zone_is_refused() -> None:
 
 
 def test_an_unknown_list_is_named_with_those_there_are() -> None:
-    with pytest.raises(ValueError, match="no list named 'frut'; there is: fruit"):
-        prepare(parse_condition({"a": {"in": "frut"}}), {"fruit": {"apple"}})
+    with pytest.raises(ValueError, match=r"no list named 'frut'; there is: .*, free_mail_domains, "):
+        prepare(parse_condition({"a": {"in": "frut"}}))
 
 
 def test_the_shipped_lists_are_there_by_default() -> None:

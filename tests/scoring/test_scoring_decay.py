@@ -9,7 +9,7 @@ from pydantic import ValidationError
 from leadbridge.config.scores import Rule, ScoreModel
 from leadbridge.types import Score, Value
 from scoring.compile import compile_model, model_hash
-from tests.scoring.drawn import AT, LISTS, TYPES
+from tests.scoring.drawn import AT, TYPES
 from tests.scoring.reference import Did
 from tests.scoring.test_scoring_against_oracle import scored
 from tests.scoring.test_scoring_horizon import DAY, one
@@ -53,7 +53,7 @@ def test_while_a_pause_holds_nothing_decays_and_a_window_still_ends() -> None:
 
 def test_activity_beyond_the_last_step_is_not_even_read_unless_something_keeps_it() -> None:
     def reach(**rule: Any) -> int | None:
-        return compile_model("lead", ScoreModel.model_validate(lead(rule)), TYPES, lists=LISTS).reach
+        return compile_model("lead", ScoreModel.model_validate(lead(rule)), TYPES).reach
 
     assert reach(steps=STEPS) == 90 * DAY // timedelta(microseconds=1)
     assert reach(steps=STEPS, within="40d") == 40 * DAY // timedelta(microseconds=1)

@@ -34,7 +34,7 @@ def one(
     raw = ScoreModel.model_validate({"categories": categories or {"fit": {}}, "rules": rules, **model})
     people = people_frame([7], [facts or {}], TYPES)
     activities = activities_frame(people, [(7, kind, AT - age, attributes) for kind, age, attributes in done])
-    (found,) = score(compile_model("lead", raw, TYPES, lists={}), people, activities, AT).scores()
+    (found,) = score(compile_model("lead", raw, TYPES), people, activities, AT).scores()
     return found
 
 

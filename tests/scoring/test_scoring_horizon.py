@@ -15,7 +15,7 @@ from scoring.compile import compile_model
 from scoring.engine import score, score_facts
 from scoring.frames import People, activities_frame, people_frame
 from scoring.horizon import NEVER, clockwork, unchanged_until
-from tests.scoring.drawn import AT, LISTS, TYPES, audiences, raw_models
+from tests.scoring.drawn import AT, TYPES, audiences, raw_models
 from tests.scoring.predict.test_predict_likely import trained
 from tests.scoring.reference import Did
 from tests.scoring.test_scoring_against_oracle import Audience
@@ -41,9 +41,9 @@ def seen(config: Config, audience: Audience, at: datetime) -> tuple[list[Any], l
     people = people_frame(list(range(len(audience))), [row for row, _ in audience], TYPES)
     rows = [(person, one.kind, one.at, one.attributes) for person, (_, done) in enumerate(audience) for one in done]
     activities = activities_frame(people, rows)
-    behaviour = compile_behaviour(config.behaviour, LISTS)
+    behaviour = compile_behaviour(config.behaviour)
     facts = people.facts.adding(measured(behaviour, len(people), activities, micros(at)))
-    model = compile_model("lead", config.scores["lead"], TYPES, lists=LISTS, behaviour=config.behaviour)
+    model = compile_model("lead", config.scores["lead"], TYPES, behaviour=config.behaviour)
     frame = score(model, People(people.ids, facts), activities, at)
     facts = facts.adding(score_facts([frame]))
     stages = [holds(rule.when, facts, at).tolist() for rule in config.stages.values()]

@@ -7,12 +7,12 @@ from typing import Any
 import pytest
 from pydantic import ValidationError
 
+from leadbridge.config.lists import NAMED_LISTS, WORD_LISTS
 from leadbridge.config.scores import ScoreModel
 from leadbridge.types import ActivityKind
 from scoring.compile import compile_model, model_hash
 from scoring.frames import KIND_CODES
 
-LISTS = {"free": frozenset({"mail.example"}), "other": frozenset({"post.example"})}
 TYPES = {"title": "text", "size": "integer", "domain": "text"}
 RAW: dict[str, Any] = {
     "applies_to": {"title": {"present": True}},
@@ -21,7 +21,7 @@ RAW: dict[str, Any] = {
         {"name": "boss", "category": "fit", "points": 15,
          "when": {"title": {"words": ["vp", "head"]}, "size": {"between": [5, 50]}}},
         {"name": "free", "category": "fit", "points": -10, "exclusive": "x",
-         "when": {"any": [{"domain": {"in": "free"}}, {"domain": {"in": ["a.example", "b.example"]}}]}},
+         "when": {"any": [{"domain": {"in": "free_mail_domains"}}, {"domain": {"in": ["a.example", "b.example"]}}]}},
         {"name": "page", "category": "engagement", "points": 8, "activity": ["page_view", "chat"], "at_most": 3,
          "within": "30d", "half_life": "14d", "where": {"url": {"contains": "/pricing"}}},
     ],
@@ -29,8 +29,8 @@ RAW: dict[str, Any] = {
 }  # fmt: skip
 
 
-def named(raw: dict[str, Any], lists: dict[str, frozenset[str]] = LISTS) -> str:
-    return model_hash("lead", ScoreModel.model_validate(raw), lists=lists)
+def named(raw: dict[str, Any]) -> str:
+    return model_hash("lead", ScoreModel.model_validate(raw))
 
 
 def changed(change: Callable[[dict[str, Any]], Any]) -> dict[str, Any]:
@@ -47,11 +47,7 @@ def backwards(raw: Any) -> Any:
 
 
 def test_the_hash_is_sixteen_hexadecimal_digits_and_the_same_every_time() -> None:
-    assert (
-        named(RAW)
-        == named(copy.deepcopy(RAW))
-        == compile_model("lead", ScoreModel.model_validate(RAW), TYPES, lists=LISTS).hash
-    )
+    assert named(RAW) == named(copy.deepcopy(RAW)) == compile_model("lead", ScoreModel.model_validate(RAW), TYPES).hash
     assert len(named(RAW)) == 16
     assert int(named(RAW), 16) >= 0
 
@@ -90,7 +86,7 @@ CHANGES: list[Callable[[dict[str, Any]], Any]] = [
     lambda raw: raw["rules"][0].update(when={"not": RAW["rules"][0]["when"]}),
     lambda raw: raw["rules"][1].update(exclusive="y"),
     lambda raw: raw["rules"][1].update(when={"all": RAW["rules"][1]["when"]["any"]}),
-    lambda raw: raw["rules"][1]["when"]["any"][0]["domain"].update({"in": "other"}),
+    lambda raw: raw["rules"][1]["when"]["any"][0]["domain"].update({"in": "country_fr"}),
     lambda raw: raw["rules"][2].update(activity=["page_view"]),
     lambda raw: raw["rules"][2].update(at_most=4),
     lambda raw: raw["rules"][2].update(within="31d"),
@@ -119,38 +115,42 @@ CHANGES: list[Callable[[dict[str, Any]], Any]] = [
 def test_every_change_of_meaning_gives_another_hash() -> None:
     hashes = [named(RAW), *(named(changed(change)) for change in CHANGES)]
     assert len(set(hashes)) == len(hashes)
-    assert model_hash("customer", ScoreModel.model_validate(RAW), lists=LISTS) not in hashes
+    assert model_hash("customer", ScoreModel.model_validate(RAW)) not in hashes
 
 
-def test_the_contents_of_a_named_list_are_part_of_the_meaning() -> None:
-    longer = {**LISTS, "free": LISTS["free"] | {"new.example"}}
-    assert named(RAW, longer) != named(RAW)
-    assert named(RAW, {**LISTS, "unused": frozenset({"x"})}) == named(RAW)
+def test_the_contents_of_a_named_list_are_part_of_the_meaning(monkeypatch: pytest.MonkeyPatch) -> None:
+    before = named(RAW)
+    monkeypatch.setitem(NAMED_LISTS, "country_fr", frozenset({"x"}))
+    assert named(RAW) == before
+    monkeypatch.setitem(NAMED_LISTS, "free_mail_domains", NAMED_LISTS["free_mail_domains"] | {"new.example"})
+    assert named(RAW) != before
 
 
-def test_a_list_among_words_means_its_words() -> None:
+def test_a_list_among_words_means_its_words(monkeypatch: pytest.MonkeyPatch) -> None:
     def words(*given: str) -> dict[str, Any]:
         return changed(lambda raw: raw["rules"][0]["when"]["title"].update(words=list(given)))
 
-    assert named(words("free", "vp")) == named(words("VP", "mail.example"))
-    assert named(words("free", "vp")) != named(words("vp"))
-    assert named(words("free", "vp"), {**LISTS, "free": frozenset({"x"})}) != named(words("free", "vp"))
+    before = named(words("job_level_vp", "head"))
+    assert before == named(words("HEAD", *WORD_LISTS["job_level_vp"]))
+    assert before != named(words("head"))
+    monkeypatch.setitem(WORD_LISTS, "job_level_vp", frozenset({"x"}))
+    assert before != named(words("job_level_vp", "head"))
 
 
 def test_every_unknown_fact_and_category_is_named_at_once() -> None:
     raw = changed(lambda raw: raw["rules"][0].update(category="fitt", when={"titel": "vp"}))
     with pytest.raises(ValueError, match=r"rule 'boss': no category 'fitt'; rule 'boss': no fact 'titel'"):
-        compile_model("lead", ScoreModel.model_validate(raw), TYPES, lists=LISTS)
+        compile_model("lead", ScoreModel.model_validate(raw), TYPES)
 
 
 def test_a_score_is_no_input_to_a_score() -> None:
     raw = changed(lambda raw: raw["rules"][0].update(when={"score.lead": {"at_least": 10}}))
     with pytest.raises(ValueError, match=r"no fact 'score\.lead'"):
-        compile_model("lead", ScoreModel.model_validate(raw), TYPES, lists=LISTS)
+        compile_model("lead", ScoreModel.model_validate(raw), TYPES)
 
 
 def test_a_compiled_model_says_what_must_be_read_for_it() -> None:
-    compiled = compile_model("lead", ScoreModel.model_validate(RAW), TYPES, lists=LISTS)
+    compiled = compile_model("lead", ScoreModel.model_validate(RAW), TYPES)
     assert compiled.fields == {"title", "size", "domain"}
     assert compiled.keys == {"url"}
     assert compiled.kinds == frozenset({KIND_CODES[ActivityKind.PAGE_VIEW], KIND_CODES[ActivityKind.CHAT]})
@@ -158,11 +158,11 @@ def test_a_compiled_model_says_what_must_be_read_for_it() -> None:
     unbounded = changed(
         lambda raw: raw["rules"].append({"name": "c", "category": "fit", "activity": "call", "points": 1})
     )
-    assert compile_model("lead", ScoreModel.model_validate(unbounded), TYPES, lists=LISTS).reach is None
+    assert compile_model("lead", ScoreModel.model_validate(unbounded), TYPES).reach is None
     quiet = changed(
         lambda raw: raw["rules"].append({"name": "q", "category": "fit", "no_activity_for": "60d", "points": 1})
     )
-    compiled = compile_model("lead", ScoreModel.model_validate(quiet), TYPES, lists=LISTS)
+    compiled = compile_model("lead", ScoreModel.model_validate(quiet), TYPES)
     assert (compiled.kinds, compiled.reach) == (None, 60 * 86_400 * 1_000_000)
 
 

@@ -16,7 +16,7 @@ from scoring.engine import score
 from scoring.frames import People, activities_frame, people_frame
 from scoring.personas import PersonaFrame, compile_personas, nearness
 from tests.scoring import reference
-from tests.scoring.drawn import AT, LISTS, TYPES, facts, on_people
+from tests.scoring.drawn import AT, TYPES, facts, on_people
 
 NOW = datetime(2026, 3, 1, tzinfo=UTC)
 FIELDS = {"title": "text", "size": "integer"}
@@ -118,9 +118,9 @@ def test_nearness_is_what_the_obvious_evaluator_says(
     drawn: list[tuple[dict[str, Any], float]], rows: list[dict[str, Value]]
 ) -> None:
     wanted = personas(**{f"p{index}": {**raw, "at_least": least} for index, (raw, least) in enumerate(drawn)})
-    frame = nearness(compile_personas(wanted, LISTS), columns_of(rows, TYPES), AT)
+    frame = nearness(compile_personas(wanted), columns_of(rows, TYPES), AT)
     for index, row in enumerate(rows):
-        expected = {name: reference.nearness(one, row, TYPES, AT, LISTS) for name, one in wanted.items()}
+        expected = {name: reference.nearness(one, row, TYPES, AT) for name, one in wanted.items()}
         assert dict(zip(wanted, frame.nearness[:, index].tolist(), strict=True)) == expected
         enough = [name for name, found in expected.items() if found >= wanted[name].at_least]
         assert frame.persona(index) == max(enough, key=lambda name: expected[name], default=None)

@@ -18,7 +18,7 @@ from scoring.engine import score
 from scoring.frames import People, activities_frame, people_frame
 from scoring.questions import Answers, answered, compile_questions
 from tests.scoring import reference
-from tests.scoring.drawn import AT, LISTS, TYPES, facts, on_people
+from tests.scoring.drawn import AT, TYPES, facts, on_people
 
 FIELDS = {"budget": "number", "title": "text", "need": "text", "source": "text", "given": "date"}
 BANT: dict[str, Any] = {
@@ -95,11 +95,11 @@ def test_questions_are_what_the_obvious_evaluator_says(
         {f"q{place}": {"ask": "?", "field": name, "weight": weight, "enough": enough}
          for place, (name, enough, weight) in enumerate(asked)}
     )  # fmt: skip
-    found = answered(compile_questions(raw, LISTS), columns_of([row], TYPES), micros(AT))
+    found = answered(compile_questions(raw), columns_of([row], TYPES), micros(AT))
     known = []
     for place, question in enumerate(raw.values()):
         there = reference.fitted(row.get(question.field), TYPES[question.field]) is not None
-        enough = question.enough is None or reference.holds(question.enough, row, TYPES, AT, LISTS)
+        enough = question.enough is None or reference.holds(question.enough, row, TYPES, AT)
         known.append(there)
         assert STATES[found.states[place, 0]] == ("unknown" if not there else "met" if enough else "not_met")
     if raw:

@@ -148,29 +148,11 @@ def compile_model(
     Raises ValueError naming every rule that asks for a fact or category that is not there. A score is no fact of its
     own, and stages are none: what we write is never an input to it (reliability G17).
     """
-    behaviour, others = behaviour or {}, {key: model for key, model in (others or {}).items() if key != name}
-    wrong = [f"rule {rule.name!r}: no category {rule.category!r}" for rule in model.rules
-             if rule.category not in model.categories]  # fmt: skip
-    asking = [("applies_to", model.applies_to)]
-    asking += [
-        (f"rule {rule.name!r}", condition) for rule in model.rules for condition in (rule.when, rule.pause_while)
-    ]
-    measured = {key: each.type for key, each in behaviour.items()}
-    types = attributes({**types, **measured, **question_facts(questions or ())}, personas or ()) | of_scores(
-        {key: model.categories for key, model in others.items()}
-    )
-    types |= of_company(key for key in company or () if key != name)
-    fields: set[str] = set()
-    for who, condition in asking:
-        asked = fields_of(condition) if condition is not None else set()
-        fields |= asked
-        wrong += [f"{who}: no fact {missing!r} to look at" for missing in sorted(asked - types.keys())]
-    for rule in model.rules:
-        if rule.each is not None and rule.activity is None:
-            fields.add(rule.each)
-            if types.get(rule.each) not in ("number", "integer"):
-                wrong.append(f"rule {rule.name!r}: no number {rule.each!r} to multiply by")
-    if wrong:
+    others = {key: each for key, each in (others or {}).items() if key != name}
+    known = {**types, **{key: each.type for key, each in (behaviour or {}).items()}, **question_facts(questions or ())}
+    known = attributes(known, personas or ()) | of_scores({key: each.categories for key, each in others.items()})
+    known |= of_company(key for key in company or () if key != name)
+    if wrong := _faults(model, known):
         raise ValueError(f"score {name}: " + "; ".join(wrong))
 
     rules = tuple(_rule(rule) for rule in model.rules)
@@ -187,12 +169,6 @@ def compile_model(
         )
         for label, category in model.categories.items()
     )
-    bounds = [(label, (category.max, category.min)) for label, category in model.categories.items()]
-    lines = [(rule.category, rule.name) for rule in model.rules]
-    if predictor is not None and model.trained is not None:
-        lines.append((predictor.category, likely.line_of(model.trained)))
-    for label, (high, low) in [*bounds, ("", (model.max, model.min))]:
-        lines += [(label, f"at most {plain(high)}"), (label, f"at least {plain(low)}")]
     return CompiledModel(
         name=name,
         hash=model_hash(
@@ -211,16 +187,45 @@ def compile_model(
             tuple(index for index, rule in enumerate(model.rules) if rule.exclusive == word) for word in words
         ),
         categories=categories,
-        lines=(*lines, ("", "rounding")),
+        lines=_lines(model, predictor),
         grade_from=list(model.categories).index(model.grade_from) if model.grades else 0,
         grades=tuple(sorted(((letter, units(begins)) for letter, begins in model.grades.items()), key=lambda g: g[1])),
-        fields=frozenset(fields),
+        fields=frozenset(facts_asked(model)),
         figure_from=0 if model.matrix is None else list(model.categories).index(model.matrix.of),
         figures=tuple(sorted(((word, units(begins)) for word, begins in model.figures.items()), key=lambda f: f[1])),
         keys=frozenset().union(*(_keys(rule) for rule in rules)),
         predictor=predictor,
         asks=tuple(asks for rule in model.rules if (asks := _needs(rule))),
     )
+
+
+def _faults(model: ScoreModel, types: Mapping[str, str]) -> list[str]:
+    """What the model asks for that is not there."""
+    wrong = [f"rule {rule.name!r}: no category {rule.category!r}" for rule in model.rules
+             if rule.category not in model.categories]  # fmt: skip
+    asking = [("applies_to", model.applies_to)]
+    asking += [
+        (f"rule {rule.name!r}", condition) for rule in model.rules for condition in (rule.when, rule.pause_while)
+    ]
+    for who, condition in asking:
+        asked = fields_of(condition) if condition is not None else set()
+        wrong += [f"{who}: no fact {missing!r} to look at" for missing in sorted(asked - types.keys())]
+    return wrong + [
+        f"rule {rule.name!r}: no number {rule.each!r} to multiply by"
+        for rule in model.rules
+        if rule.each is not None and rule.activity is None and types.get(rule.each) not in ("number", "integer")
+    ]
+
+
+def _lines(model: ScoreModel, predictor: likely.Predictor | None) -> tuple[tuple[str, str], ...]:
+    """(category, words) of every line a contribution may have: rules, the trained probability, bounds, rounding."""
+    lines = [(rule.category, rule.name) for rule in model.rules]
+    if predictor is not None and model.trained is not None:
+        lines.append((predictor.category, likely.line_of(model.trained)))
+    bounds = [(label, category.max, category.min) for label, category in model.categories.items()]
+    for label, high, low in [*bounds, ("", model.max, model.min)]:
+        lines += [(label, f"at most {plain(high)}"), (label, f"at least {plain(low)}")]
+    return (*lines, ("", "rounding"))
 
 
 def _predictor(model: ScoreModel) -> likely.Predictor | None:

@@ -25,7 +25,7 @@ def clean(text: str) -> str:
 
 
 def typed(raw: str | None, wanted: str, empty: Sequence[str] = ()) -> Value:
-    """The value a vendor's text means, for a type of `config.schema.FieldType`.
+    """The value a vendor's text means, for a type of `config.fields.FieldType`.
 
     None and "" are unknown, and so are the words in `empty` (without regard to case). Raises Unreadable.
     """

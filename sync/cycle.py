@@ -103,7 +103,7 @@ def _score(parts: Parts, done: Round, tell: Tell, rung: Callable[[], bool]) -> N
     day.note(store, parts.crms)
     day.say_what_does_not_fit(store, parts.crms)
     for crm in parts.crms:
-        done.written.add(write_back.write_back(store, crm, owner=owner, tell=between))
+        add(done.written, write_back.write_back(store, crm, owner=owner, tell=between))
 
 
 def _hot(parts: Parts, done: Round, tell: Tell) -> None:
@@ -112,4 +112,4 @@ def _hot(parts: Parts, done: Round, tell: Tell) -> None:
     add(done.events, events.work(store, parts.crms, owner=owner, wanted=parts.intake, tell=tell))
     add(done.rescored, rescore.rescore(parts, lanes=lanes, tell=tell))
     for crm in parts.crms:
-        done.written.add(write_back.write_back(store, crm, owner=owner, lanes=lanes, tell=tell))
+        add(done.written, write_back.write_back(store, crm, owner=owner, lanes=lanes, tell=tell))

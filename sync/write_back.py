@@ -46,13 +46,6 @@ class Written:
     paused: list[str] = field(default_factory=list)  # connections that need an operator, with the reason
     reasons: Counter[str] = field(default_factory=Counter)
 
-    def add(self, more: "Written") -> None:
-        """Count another vendor's writes in."""
-        for name in ("written", "refused", "gone", "moved", "waiting"):
-            setattr(self, name, getattr(self, name) + getattr(more, name))
-        self.paused += more.paused
-        self.reasons += more.reasons
-
 
 def write_back(
     store: Store,

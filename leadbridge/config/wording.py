@@ -95,7 +95,7 @@ def in_words(error: ErrorDetails) -> str:
     context = error.get("ctx", {})
     if "error" in context:  # a ValueError of the schema's own, already in plain words
         return str(context["error"])
-    if "problem" in context:  # `schema.Across`
+    if "problem" in context:  # `kinds.across`
         return str(context["problem"])
     words = _WORDS.get(error["type"])
     return words.format(**context) if words else "is not what belongs here"

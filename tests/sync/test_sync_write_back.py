@@ -358,7 +358,7 @@ def test_a_crm_that_tells_of_every_write_gets_no_answer_to_our_own(
         monkeypatch.setattr(
             rescore,
             "_batch",
-            lambda *given: (scored.append(len(given[4])), whole(*given))[1],  # type: ignore[func-returns-value]
+            lambda *given: (scored.append(len(given[1])), whole(*given))[1],  # type: ignore[func-returns-value]
         )
         with Embedded(made.parts, pull_every=None, sweep=0.2) as running:
             names = ["jobtitle", "leadbridge_score", "leadbridge_grade", "lifecyclestage"]

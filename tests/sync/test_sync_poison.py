@@ -52,7 +52,7 @@ def test_a_person_who_ends_the_process_stands_alone_and_is_set_aside(
     whole = rescore._batch
 
     def kills(*given: Any) -> None:
-        if any(claim.person_id == bad for claim in given[4]):
+        if any(claim.person_id == bad for claim in given[1]):
             raise Killed
         whole(*given)
 

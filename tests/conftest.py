@@ -1,5 +1,6 @@
 """What every test may ask for: a store on each database; and the rule that a run in CI leaves nothing out."""
 
+import gc
 import os
 import shutil
 from collections.abc import Iterator
@@ -13,6 +14,20 @@ if TYPE_CHECKING:  # rooms without a store need not wait for SQLAlchemy
     from leadbridge.store import Store
     from tests.helpers.databases import Server
     from tests.helpers.tally import Tally
+
+
+def pytest_configure() -> None:
+    """Let what tests write be in memory, unless somebody says where."""
+    from tests.helpers import memory
+
+    if (place := memory.place()) is not None:
+        os.environ.setdefault("PYTEST_DEBUG_TEMPROOT", str(place))
+
+
+def pytest_collection_finish() -> None:
+    """Modules and tests stay to the end: the garbage collector need not look through them again and again."""
+    gc.collect()
+    gc.freeze()
 
 
 @pytest.hookimpl(optionalhook=True)

@@ -66,13 +66,15 @@ HOSTILE = {
 }  # fmt: skip
 
 
-@pytest.fixture
+@pytest.fixture(scope="module")
 def alone() -> Iterator[None]:
     """What other tests left in memory is not looked through again and again while a file is timed."""
     gc.collect()
     gc.freeze()
     yield
     gc.unfreeze()
+    gc.collect()
+    gc.freeze()
 
 
 @pytest.mark.usefixtures("alone")

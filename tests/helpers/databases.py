@@ -25,6 +25,7 @@ import psycopg
 from psycopg import sql
 
 from leadbridge.store import Store, open_store
+from tests.helpers import memory
 
 KEY = bytes(range(32))
 """Key of every store in tests."""
@@ -120,7 +121,7 @@ def start(run_pid: int, bin_folder: Path, *, on_disk: bool = False, **settings: 
 
     `on_disk`: where a sync costs what it costs in real life, for measurements.
     """
-    folder = Path(tempfile.mkdtemp(prefix="lbpg-", dir=None if on_disk else _memory()))
+    folder = Path(tempfile.mkdtemp(prefix="lbpg-", dir=None if on_disk else memory.place()))
     as_user: dict[str, Any] = {}
     if os.geteuid() == 0:  # PostgreSQL refuses to run as root
         nobody = pwd.getpwnam("nobody")
@@ -173,13 +174,6 @@ def start(run_pid: int, bin_folder: Path, *, on_disk: bool = False, **settings: 
             time.sleep(0.02)
         else:
             return Server(folder)
-
-
-def _memory() -> Path | None:
-    """A file system in memory with room for a server; containers often have a tiny one."""
-    place = Path("/dev/shm")
-    roomy = os.access(place, os.W_OK) and shutil.disk_usage(place).free > 2 * 1024**3
-    return place if roomy else None
 
 
 def _reachable(bin_folder: Path, as_user: dict[str, Any]) -> bool:

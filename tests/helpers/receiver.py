@@ -42,7 +42,7 @@ def receiver() -> Iterator[Receiver]:
             """Quiet."""
 
     server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-    threading.Thread(target=server.serve_forever, daemon=True).start()
+    threading.Thread(target=server.serve_forever, args=(0.005,), daemon=True).start()
     found.url = f"json://127.0.0.1:{server.server_port}/hooks/s3cr3t-path-of-a-chat"
     try:
         yield found

@@ -48,7 +48,7 @@ def mail_server() -> Iterator[tuple[str, list[Message]]]:
     """Address of a mailbox for apprise, and the letters that came."""
     with socketserver.ThreadingTCPServer(("127.0.0.1", 0), _Mail) as server:
         server.letters = []  # type: ignore[attr-defined]
-        threading.Thread(target=server.serve_forever, daemon=True).start()
+        threading.Thread(target=server.serve_forever, args=(0.005,), daemon=True).start()
         port = server.server_address[1]
         yield f"mailto://127.0.0.1:{port}?from=lb@acme.example&to=ops@acme.example", server.letters  # type: ignore[attr-defined]
         server.shutdown()

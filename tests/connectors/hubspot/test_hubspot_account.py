@@ -226,7 +226,7 @@ def bent(sandbox: Sandbox, bend: Bend) -> Iterator[str]:
         return [body]
 
     server = make_server("127.0.0.1", 0, app, threaded=True)
-    thread = threading.Thread(target=server.serve_forever)
+    thread = threading.Thread(target=server.serve_forever, args=(0.005,))
     thread.start()
     try:
         yield f"http://127.0.0.1:{server.server_port}"

@@ -92,7 +92,7 @@ def door() -> Iterator[str]:
         return [b""]
 
     server = make_server("127.0.0.1", 0, app, threaded=True)
-    thread = threading.Thread(target=server.serve_forever)
+    thread = threading.Thread(target=server.serve_forever, args=(0.005,))
     thread.start()
     yield f"http://127.0.0.1:{server.server_port}"
     server.shutdown()

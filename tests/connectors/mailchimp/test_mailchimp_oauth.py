@@ -48,7 +48,7 @@ def login(answer: dict[str, str]) -> Iterator[str]:
         return [json.dumps(answer).encode()]
 
     server = make_server("127.0.0.1", 0, app)
-    thread = threading.Thread(target=server.serve_forever)
+    thread = threading.Thread(target=server.serve_forever, args=(0.005,))
     thread.start()
     try:
         yield f"http://127.0.0.1:{server.server_port}"

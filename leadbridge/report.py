@@ -299,6 +299,7 @@ def show_status(data: dict[str, Any]) -> None:
             f"{vendor}: {day['used']:,} of the day's {day['limit']:,} calls are used, {day['left']:,} are left to "
             "leadbridge",
             highlight=False,
+            soft_wrap=True,
         )
     for problem in data["needs_operator"]:
         console.print(f"[yellow]cannot go on: {escape(problem)}[/]", highlight=False, soft_wrap=True)

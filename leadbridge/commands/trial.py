@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from enum import StrEnum
 from pathlib import Path
 from typing import Annotated
 
@@ -17,6 +18,14 @@ from leadbridge.commands.common import (
 )
 
 
+class Crm(StrEnum):
+    """Where the people of the sandbox are."""
+
+    HUBSPOT = "hubspot"
+    SALESFORCE = "salesforce"
+    BOTH = "both"
+
+
 def sandbox(
     port: Annotated[int, typer.Option(min=0, max=65535, help="port on this machine; 0: any free one")] = 8085,
     people: Annotated[int, typer.Option(min=0, help="how many invented people to start with")] = 500,
@@ -24,9 +33,13 @@ def sandbox(
     data: LeadsFile = None,
     mapping: MappingFile = None,
     limit: Limit = None,
+    crm: Annotated[Crm, typer.Option(help="the CRM that keeps the people")] = Crm.HUBSPOT,
     until_stdin_closes: Annotated[bool, typer.Option(hidden=True)] = False,
 ) -> None:
-    """Serve stand-ins of HubSpot and Mailchimp, to try things on."""
+    """Serve stand-ins of HubSpot, Salesforce and Mailchimp, to try things on.
+
+    On a terminal it says what to write into a leadbridge.yaml to point it at them.
+    """
     _together(data, mapping, limit)
     from leadbridge.sandbox import serve
     from leadbridge.sandbox.leads_file import LeadsFileError
@@ -39,6 +52,7 @@ def sandbox(
             data=data,
             mapping=mapping,
             limit=limit,
+            crm=crm.value,
             until_stdin_closes=until_stdin_closes,
         )
     except LeadsFileError as error:

@@ -199,11 +199,12 @@ def load(population: Population, hubspot: Crm, mailchimp: Mailchimp) -> dict[str
         ids[person.email] = contact_id
         for touch in person.touches:
             _TOUCH[touch.kind](hubspot, contact_id, person, touch, forms)
-    _load_mailchimp(population, mailchimp)
+    load_mailchimp(population, mailchimp)
     return ids
 
 
-def _load_mailchimp(population: Population, mailchimp: Mailchimp) -> None:
+def load_mailchimp(population: Population, mailchimp: Mailchimp) -> None:
+    """Put the audience, its journeys and what was mailed into the stand-in. Leaves no journal entry."""
     for plan in population.journeys:
         mailchimp.add_journey(plan.id, plan.name, step_id=plan.step_id, tag=plan.tag)
     for person in population.contacts:

@@ -7,9 +7,13 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from leadbridge.sandbox import leads_file, people
-from leadbridge.sandbox.population import Population
+from leadbridge.sandbox.org import load_org
+from leadbridge.sandbox.population import Population, load_mailchimp
 from leadbridge.sandbox.salesforce import CLIENT_ID, CLIENT_SECRET
 from leadbridge.sandbox.server import Sandbox
+
+CRMS = {"hubspot": "HubSpot", "salesforce": "Salesforce", "both": "HubSpot and Salesforce"}
+"""Who may keep the people, and how that is told."""
 
 
 def serve(
@@ -20,9 +24,10 @@ def serve(
     data: Path | None = None,
     mapping: Path | None = None,
     limit: int | None = None,
+    crm: str = "hubspot",
     until_stdin_closes: bool = False,
 ) -> None:
-    """Serve seeded stand-ins on this machine until interrupted.
+    """Serve seeded stand-ins on this machine until interrupted; the people are in `crm`, one of `CRMS`.
 
     A caller that reads our output gets one JSON line {"url", "people", "remarks"} when everything is ready. With
     `until_stdin_closes` the sandbox also ends when its caller does, however the caller ends.
@@ -35,9 +40,14 @@ def serve(
     )
     sandbox = Sandbox(port=port, index_delay=2.0)
     try:
-        people.load(population, sandbox.hubspot, sandbox.mailchimp)
+        if crm == "salesforce":
+            load_mailchimp(population, sandbox.mailchimp)
+        else:
+            people.load(population, sandbox.hubspot, sandbox.mailchimp)
+        if crm != "hubspot":
+            load_org(population, sandbox.salesforce)
         sandbox.start()
-        _tell(sandbox, population)
+        _tell(sandbox, population, crm)
         if until_stdin_closes:
             sys.stdin.buffer.read()
         else:
@@ -49,7 +59,7 @@ def serve(
         sandbox.stop()
 
 
-def _tell(sandbox: Sandbox, population: Population) -> None:
+def _tell(sandbox: Sandbox, population: Population, crm: str) -> None:
     """Say on stdout that everything is ready, and where."""
     events = _change_events(sandbox)
     ready = {"url": sandbox.url, "people": len(population.contacts), "remarks": population.remarks}
@@ -66,7 +76,9 @@ def _tell(sandbox: Sandbox, population: Population) -> None:
         print(f"  export SF_CLIENT_ID={CLIENT_ID} SF_CLIENT_SECRET={CLIENT_SECRET}")
         for remark in population.remarks:
             print(remark)
-        print(f"{ready['people']} people. Journal: {sandbox.url}/_sandbox/journal  (Ctrl-C to stop)")
+        empty = "" if crm == "both" else ", and nobody in the other CRM (see --crm)"
+        print(f"{ready['people']} people in {CRMS[crm]}{empty}.")
+        print(f"Journal: {sandbox.url}/_sandbox/journal  (Ctrl-C to stop)")
     else:
         print(json.dumps(ready), flush=True)
 

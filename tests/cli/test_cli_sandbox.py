@@ -20,10 +20,11 @@ COMMAND = [sys.executable, "-m", "leadbridge.cli"]
 
 
 @pytest.fixture
-def said() -> Iterator[str]:
-    """What a sandbox prints on a terminal; it runs meanwhile."""
+def said(request: pytest.FixtureRequest) -> Iterator[str]:
+    """What a sandbox with these options prints on a terminal; it runs meanwhile."""
     ours, theirs = pty.openpty()
-    process = subprocess.Popen([*COMMAND, "sandbox", "--port", "0", "--people", "20"], stdout=theirs, cwd=ROOT)
+    command = [*COMMAND, "sandbox", "--port", "0", "--people", "20", *request.param]
+    process = subprocess.Popen(command, stdout=theirs, cwd=ROOT)
     os.close(theirs)
     with os.fdopen(ours) as terminal:
         lines = []
@@ -37,11 +38,12 @@ def said() -> Iterator[str]:
 
 
 @pytest.mark.slow
-def test_a_configuration_with_what_the_sandbox_prints_works_on_it(said: str, tmp_path: Path) -> None:
+@pytest.mark.parametrize(("said", "crm"), [([], "hubspot"), (["--crm", "salesforce"], "salesforce")], indirect=["said"])
+def test_a_configuration_with_what_the_sandbox_prints_works_on_it(said: str, crm: str, tmp_path: Path) -> None:
     secrets = dict(re.findall(r"(\w+)=(\S+)", said))
     yaml = YAML()
-    raw = yaml.load((ROOT / "examples/hubspot-mailchimp.yaml").read_text(encoding="utf-8"))
-    for vendor in ("hubspot", "mailchimp"):
+    raw = yaml.load((ROOT / f"examples/{crm}-mailchimp.yaml").read_text(encoding="utf-8"))
+    for vendor in (crm, "mailchimp"):
         (line,) = re.findall(rf"^  {vendor}: +{{(.*), \.\.\.}}", said, re.MULTILINE)
         raw["connections"][vendor].update(dict(one.split(": ", 1) for one in line.split(", ")))
     file = tmp_path / "leadbridge.yaml"

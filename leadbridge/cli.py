@@ -80,6 +80,7 @@ def _told(file: str, fault: Fault) -> str:
 
 
 for command in (
+    setup.init,
     setup.check,
     connect.connect,
     setup.plan,

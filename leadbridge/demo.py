@@ -29,6 +29,7 @@ from leadbridge.config.conditions import FieldTest
 from leadbridge.config.load import as_written, load
 from leadbridge.errors import ConfigError, Fault, LeadbridgeError
 from leadbridge.run import Embedded, stop_signal
+from leadbridge.starting import example
 from leadbridge.store import leads, ranking
 from sync import cycle, explain, setup, wiring
 
@@ -138,12 +139,6 @@ def configuration(directory: Path, sandbox: Sandbox, base: Path) -> tuple[Path, 
         "SF_CLIENT_SECRET": "sandbox-salesforce-secret",
         "MAILCHIMP_KEY": "sandbox-mailchimp-key-us1",
     }
-
-
-def example() -> Path:
-    """The shipped example configuration: inside the installed package, or beside it in a checkout."""
-    inside = Path(__file__).parent / "examples" / "hubspot-mailchimp.yaml"
-    return inside if inside.exists() else Path(__file__).parents[1] / "examples" / "hubspot-mailchimp.yaml"
 
 
 def usable(base: Path) -> None:

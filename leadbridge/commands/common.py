@@ -6,6 +6,7 @@ import json
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
+from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -29,6 +30,16 @@ MappingFile = Annotated[
 ]
 Limit = Annotated[int | None, typer.Option(min=1, help="read at most this many leads of the file, the newest")]
 AsJson = Annotated[bool, typer.Option("--json", help="print one JSON object instead of words")]
+
+
+class Crm(StrEnum):
+    """Which CRM, where a command can do with each."""
+
+    HUBSPOT = "hubspot"
+    SALESFORCE = "salesforce"
+    BOTH = "both"
+
+
 DEFAULT_CONFIG = Path("leadbridge.yaml")
 
 

@@ -11,9 +11,11 @@ import typer
 
 from leadbridge.commands.common import (
     DEFAULT_CONFIG,
+    FAILED,
     WRONG_USE,
     AsJson,
     ConfigFile,
+    Crm,
     emit,
     load,
     parts_of,
@@ -22,6 +24,40 @@ from leadbridge.errors import ConfigError, Fault
 
 if TYPE_CHECKING:
     from sync.ahead import Ahead
+
+
+def init(
+    crm: Annotated[Crm, typer.Option(help="the CRM you have")] = Crm.HUBSPOT,
+    config: ConfigFile = DEFAULT_CONFIG,
+    as_json: AsJson = False,
+) -> None:
+    """Write a configuration to start from, with remarks: for your CRM and Mailchimp. Contacts nobody.
+
+    It passes `check` as it stands. A file that is there already is not touched.
+    """
+    from leadbridge import starting
+    from leadbridge.config.load import as_written
+
+    try:
+        with config.open("x", encoding="utf-8") as out:
+            out.write(starting.text(crm))
+    except FileExistsError:
+        typer.echo(f"{config} is there already and was not touched; name another with --config", err=True)
+        raise typer.Exit(FAILED) from None
+    except OSError as error:
+        typer.echo(f"{config} cannot be written: {error.strerror}", err=True)
+        raise typer.Exit(FAILED) from None
+    _, unset = as_written(config)
+
+    def show() -> None:
+        typer.echo(f"{config} is written. Change in it what is yours: the audience, your fields, rules and journeys.")
+        if unset:
+            typer.echo(
+                f"Set in the environment: {', '.join(unset)} (or the name of a file: {unset[0]}_FILE and so on)."
+            )
+        typer.echo("Then: leadbridge check, check --live, plan, apply, sync --dry-run.")
+
+    emit(as_json, {"file": str(config), "unset": unset}, show)
 
 
 def check(

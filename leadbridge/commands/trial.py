@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from enum import StrEnum
 from pathlib import Path
 from typing import Annotated
 
@@ -12,18 +11,11 @@ import typer
 from leadbridge.commands.common import (
     WRONG_USE,
     AsJson,
+    Crm,
     LeadsFile,
     Limit,
     MappingFile,
 )
-
-
-class Crm(StrEnum):
-    """Where the people of the sandbox are."""
-
-    HUBSPOT = "hubspot"
-    SALESFORCE = "salesforce"
-    BOTH = "both"
 
 
 def sandbox(

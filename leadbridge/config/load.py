@@ -74,7 +74,9 @@ def _load(path: Path, environ: Mapping[str, str], faults: Faults) -> Config | No
     tree = None if raw is None else document.read(raw, faults)
     if tree is None:
         if not faults:
-            faults.add(0, (), "is empty; start from examples/hubspot-mailchimp.yaml")
+            faults.add(
+                0, (), "is empty; start from examples/hubspot-mailchimp.yaml, or from what `leadbridge init` writes"
+            )
         return None
     if tree.kind != "table":
         faults.add(tree.line, (), "needs keys such as connections: and scores:, each on a line of its own")
@@ -91,7 +93,10 @@ def _read(path: Path, faults: Faults) -> bytes | None:
             return file.read(document.MAX_BYTES + 1)
     except FileNotFoundError:
         faults.add(
-            0, (), "is not there; copy examples/hubspot-mailchimp.yaml to this name, or name another with --config"
+            0,
+            (),
+            "is not there; copy examples/hubspot-mailchimp.yaml to this name, let `leadbridge init` write it, or name "
+            "another with --config",
         )
     except (OSError, ValueError) as error:
         reason = error.strerror if isinstance(error, OSError) else "not a file name"

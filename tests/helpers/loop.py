@@ -11,7 +11,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from leadbridge.demo import Sandbox, configuration, effects_of, example, sandbox_process
+from leadbridge.demo import Sandbox, configuration, effects_of, sandbox_process
+from leadbridge.starting import example
 
 MUTATING = {
     "hubspot": ("create", "update", "upsert", "archive", "merge", "gdpr_delete", "change"),

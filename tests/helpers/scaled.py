@@ -14,6 +14,7 @@ from pathlib import Path
 from leadbridge import demo
 from leadbridge.sandbox import people
 from leadbridge.sandbox.server import Sandbox
+from leadbridge.starting import example
 from leadbridge.store import Store, open_store
 from tests.helpers.databases import KEY
 from tests.helpers.waiting import until
@@ -96,7 +97,7 @@ class Site:
             )  # no rule's word, so that any other moves it
         self.sandbox = sandbox
         self.store_url = store_url
-        self.file, environ = demo.configuration(folder, demo.Sandbox(sandbox.url, count), demo.example())
+        self.file, environ = demo.configuration(folder, demo.Sandbox(sandbox.url, count), example())
         self.environ = environ | {"LEADBRIDGE_KEY": KEY.hex()}
         text = self.file.read_text(encoding="utf-8")
         text = re.sub(r"(?m)^store:[^\n]*\n(?:[ ]+[^\n]*\n)*", lambda _: f"store: {store_url}\n", text)  # may be folded

@@ -19,6 +19,7 @@ from leadbridge import clock, demo
 from leadbridge.sandbox import people
 from leadbridge.sandbox.server import Sandbox
 from leadbridge.sandbox.world import Fault
+from leadbridge.starting import example
 from leadbridge.store import Store, gaps, inbox, open_store
 from sync import cycle, pull
 from sync.worker import Worker
@@ -204,7 +205,7 @@ class Site:
     def __init__(self, folder: Path, sandbox: Sandbox) -> None:
         self.sandbox = sandbox
         self.stand_in = demo.Sandbox(sandbox.url, PEOPLE)
-        self.file, self.environ = demo.configuration(folder, self.stand_in, demo.example())
+        self.file, self.environ = demo.configuration(folder, self.stand_in, example())
         self.store = folder / "leadbridge.db"
         self.said: list[str] = []
 

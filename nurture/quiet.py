@@ -11,6 +11,9 @@ from leadbridge.config.countries import SPELLINGS
 from leadbridge.config.guards import QuietHours
 from leadbridge.types import Value
 
+NOWHERE = {"Factory", "localtime"}
+"""Names that come with the zones and say nothing of where a person lives: the second is this machine's own."""
+
 NEVER = timedelta(days=2)
 """How far ahead a moment is looked for; zones half a world apart may have none that is day in all of them."""
 
@@ -55,7 +58,7 @@ def _end(at: datetime, zone: ZoneInfo, start: time, end: time) -> datetime:
 
 @cache
 def _zones_by_name() -> dict[str, str]:
-    return {_plain(name): name for name in available_timezones()}
+    return {_plain(name): name for name in available_timezones() - NOWHERE}
 
 
 def _plain(name: str) -> str:

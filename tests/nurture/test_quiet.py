@@ -22,6 +22,11 @@ def is_day(at: datetime, zone: str, start: str = "21:00", end: str = "08:00") ->
     return first <= clock < last if first < last else clock >= first or clock < last
 
 
+@pytest.mark.parametrize("name", ["localtime", "Factory", "Mars/Phobos", "+05:30", "../Europe/Madrid", "\0", 5, True])
+def test_a_zone_nobody_lives_in_is_an_unknown_one(name: str | int) -> None:
+    assert zones_of(hours(), name, None) == ("Europe/Madrid",)
+
+
 ZONES = ("Europe/Madrid", "America/New_York", "Asia/Kolkata", "Australia/Lord_Howe", "America/St_Johns", "UTC")
 TIMES = st.integers(0, 23).map(lambda hour: f"{hour:02}:30")
 

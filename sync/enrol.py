@@ -18,7 +18,7 @@ from connectors.base import EmailPlatform, Entry, MemberStatus
 from leadbridge import clock, logs
 from leadbridge.config.schema import Config
 from leadbridge.errors import NeedsOperator, VendorError
-from leadbridge.store import due, enrolments, offers, ranking, stops, suppressions
+from leadbridge.store import due, enrolments, lineage, offers, ranking, stops, suppressions
 from leadbridge.store import leads as lead_store
 from leadbridge.store.engine import Store, exclusive
 from leadbridge.types import EnrolmentState, SuppressionReason
@@ -142,6 +142,8 @@ def _one_batch(
     """One batch of intents, from claim to settled. True when there may be more to do."""
     now = clock.now()
     with store.writing() as tx:
+        if not lineage.confirm(tx, now):
+            log.error("contact stopped", why=lineage.WHY)
         enrolments.expire(tx, now)
         audience = ranking.contactable(tx)
         bounds.release_lapsed_canary(tx, rules.guards, now)

@@ -22,7 +22,7 @@ from sqlalchemy import Connection
 
 from leadbridge import clock
 from leadbridge.errors import StoreError
-from leadbridge.store import audit, leases, migrations, stops
+from leadbridge.store import audit, leases, lineage, migrations, stops
 from leadbridge.store.engine import Store, high_ids, set_high_ids
 from leadbridge.store.rows import in_pieces
 from leadbridge.store.tables import metadata
@@ -122,6 +122,7 @@ def restore(store: Store, source: Path, who: str, tell: Tell = lambda _what, _co
         migrations.upgrade(tx)
         migrations.check(tx, store.vault, store.where)
         leases.end_all(tx)
+        lineage.forget(tx)
         now = clock.now()
         stops.stop(tx, stops.RESTORED, who, f"the store is as of {at:%Y-%m-%d %H:%M} UTC", now)
         audit.note(tx, who, "restored", {"backup_of": at.isoformat(), "rows": rows}, now)

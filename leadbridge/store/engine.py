@@ -419,6 +419,22 @@ def running_now(tx: Connection) -> datetime:
     return at.astimezone(UTC)
 
 
+def lineage(tx: Connection) -> str | None:
+    """The server and its timeline, which is another one after each failover and each restore by its own means; None on
+    SQLite, and where a hosted PostgreSQL does not tell. For a writer."""
+    if tx.dialect.name == "sqlite":
+        return None
+    try:
+        with tx.begin_nested():  # a refusal must not end the transaction
+            found: str = tx.exec_driver_sql(
+                "SELECT system_identifier || '/' || substr(pg_walfile_name(pg_current_wal_lsn()), 1, 8)"
+                " FROM pg_control_system()"
+            ).scalar_one()
+    except (ProgrammingError, NotSupportedError):
+        return None
+    return found
+
+
 def exclusive(tx: Connection, name: str) -> None:
     """Of all writing transactions that ask for this name, one at a time goes on from here, until it ends.
 

@@ -1,16 +1,20 @@
 """After a restore nobody is contacted twice, and nobody who left meanwhile (reliability G19, G20, G31)."""
 
+import os
+import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from psycopg import sql
 
 from leadbridge.errors import VendorError
 from leadbridge.store import audit, backup, enrolments, open_store, stops
 from leadbridge.store.engine import Store
 from leadbridge.types import EnrolmentState
 from sync import reconcile
-from tests.helpers.databases import KEY
+from tests.helpers import databases
+from tests.helpers.databases import KEY, NoPostgres, Server
 from tests.helpers.syncing import TAG, TRIGGER, Stage, journey, moving, stage
 from tests.webhooks.conftest import on_sqlite
 
@@ -157,6 +161,58 @@ def test_contact_stays_stopped_while_a_vendor_cannot_be_read(store: Store, resto
         with restored.reading() as tx:
             assert stops.stopped(tx, stops.CONTACT) is not None
         assert made.entered() == {}
+
+
+@pytest.fixture
+def server() -> Server:
+    """A server of the test's own, which it may stop."""
+    try:
+        found = databases.start(os.getpid(), databases.binaries())
+    except NoPostgres as missing:
+        pytest.skip(str(missing))
+    found.run(sql.SQL("CREATE DATABASE own"))
+    return found
+
+
+def taken_over(server: Server, copy: Path) -> None:
+    """A standby with all but the last commits takes over."""
+    server.stop_hard()
+    subprocess.run(["rm", "-r", server.folder / "data"], check=True)
+    subprocess.run(["cp", "-a", copy, server.folder / "data"], check=True)
+    subprocess.run(["cp", "-a", "--attributes-only", copy / "PG_VERSION", server.folder / "data" / "standby.signal"],
+                   check=True)  # fmt: skip
+    server.start_again()
+    server.run(sql.SQL("SELECT pg_promote()"))
+
+
+@pytest.mark.parametrize("name", [TAG, TRIGGER])
+def test_after_a_failover_that_lost_the_last_commits_nobody_is_contacted_again(
+    server: Server, tmp_path: Path, name: str
+) -> None:
+    store = open_store(server.url("own"), key=KEY)
+    store.migrate()
+    with stage(store, journey(name)) as made:
+        made.lead("early@acme.example")
+        made.sync()
+        made.lead("ada@acme.example")
+        made.until_enrol()
+        server.stop_hard()
+        subprocess.run(["cp", "-a", server.folder / "data", tmp_path / "copy"], check=True)
+        server.start_again()
+        made.sync()
+        assert made.entered() == {"early@acme.example": 1, "ada@acme.example": 1}
+        taken_over(server, tmp_path / "copy")
+        for _ in range(2):
+            made.sync()
+        assert made.entered() == {"early@acme.example": 1, "ada@acme.example": 1}
+        with store.reading() as tx:
+            assert "failover" in str(stops.stopped(tx, stops.CONTACT))
+        done = reconcile.reconcile(made.parts, "olga")
+        made.lead("new@acme.example")
+        made.sync()
+        assert made.entered() == {"early@acme.example": 1, "ada@acme.example": 1, "new@acme.example": 1}
+        assert (done.entered, done.unknown) == ((1, 0) if name == TAG else (0, 1))
+    store.close()
 
 
 @on_sqlite

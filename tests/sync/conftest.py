@@ -1,4 +1,5 @@
-"""A store on each database that lasts for the run and is emptied for each test.
+"""What the tests of sync share: an installation, its clock, and a store on each database that lasts for the run and is
+emptied for each test.
 
 Half of what a round costs is the building of its statements, which an engine does once: a fresh store for each of
 hundreds of tests would do little else.
@@ -18,6 +19,7 @@ from leadbridge import logs
 from leadbridge.store import Store, open_store
 from leadbridge.store.tables import metadata
 from tests.helpers.databases import KEY, Fresh
+from tests.helpers.syncing import Moving, Stage, moving, stage
 
 
 class Lasting:
@@ -68,6 +70,20 @@ def store_url(request: pytest.FixtureRequest, _lasting: Lasting, tmp_path_factor
 def store(_lasting: Lasting, store_url: str) -> Store:
     """The empty store, on each database in turn."""
     return next(store for store, url in _lasting.stores.values() if url == store_url)
+
+
+@pytest.fixture
+def made(store: Store) -> Iterator[Stage]:
+    """A whole installation over a sandbox; files that need another configuration make their own."""
+    with stage(store) as found:
+        yield found
+
+
+@pytest.fixture
+def time(made: Stage) -> Iterator[Moving]:
+    """The clock of that installation and its vendors, to be moved."""
+    with moving(made) as found:
+        yield found
 
 
 @pytest.fixture

@@ -8,19 +8,13 @@ from leadbridge.store import Store
 from sync import figures
 from sync.worker import Rounds
 from tests.helpers import rooms
-from tests.helpers.syncing import BUDGET, TAG, Moving, Stage, journey, moving, stage
+from tests.helpers.syncing import BUDGET, TAG, Moving, Stage, journey, stage
 
 
 @pytest.fixture
 def made(store: Store) -> Iterator[Stage]:
     with stage(store, nurture={"journeys": [journey(TAG)]}) as found:
         found.sandbox.mailchimp.settings.journeys_readable = True
-        yield found
-
-
-@pytest.fixture
-def time(made: Stage) -> Iterator[Moving]:
-    with moving(made) as found:
         yield found
 
 

@@ -13,7 +13,7 @@ from leadbridge.store.engine import Store
 from leadbridge.types import RecordRef
 from sync import compare, pull
 from sync.preview import preview
-from tests.helpers.syncing import Moving, Stage, moving, stage
+from tests.helpers.syncing import Moving, Stage, stage
 
 READ = "contacts.batch.read"
 
@@ -23,12 +23,6 @@ def made(store: Store) -> Iterator[Stage]:
     with stage(store) as made:
         made.apply()
         yield made
-
-
-@pytest.fixture
-def time(made: Stage) -> Iterator[Moving]:
-    with moving(made) as time:
-        yield time
 
 
 def is_gone(store: Store, ref: RecordRef) -> bool:

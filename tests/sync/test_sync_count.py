@@ -1,26 +1,10 @@
 """Everything the CRM has is here, counted there and here (requirement N8)."""
 
-from collections.abc import Iterator
 from datetime import date, timedelta
 
-import pytest
-
-from leadbridge.store import Store
 from sync import count
 from sync.count import Month
-from tests.helpers.syncing import Moving, Stage, moving, stage
-
-
-@pytest.fixture
-def made(store: Store) -> Iterator[Stage]:
-    with stage(store) as found:
-        yield found
-
-
-@pytest.fixture
-def time(made: Stage) -> Iterator[Moving]:
-    with moving(made) as found:
-        yield found
+from tests.helpers.syncing import Moving, Stage
 
 
 def counted(made: Stage) -> list[Month]:

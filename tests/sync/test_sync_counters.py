@@ -1,6 +1,5 @@
 """Numbers a CRM only counts up become activities by difference, marked as such, and nothing counts twice."""
 
-from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from itertools import pairwise
 from typing import Any
@@ -12,17 +11,11 @@ from sqlalchemy import select
 
 from connectors.hubspot.counters import COUNTERS, SOURCE, counted
 from connectors.hubspot.mapping import contact_ref
-from leadbridge.store import Store, tables
+from leadbridge.store import tables
 from leadbridge.types import ActivityKind, Lead
-from tests.helpers.syncing import Stage, stage
+from tests.helpers.syncing import Stage
 
 VIEWS, CLICKS = "hs_analytics_num_page_views", "hs_social_linkedin_clicks"
-
-
-@pytest.fixture
-def made(store: Store) -> Iterator[Stage]:
-    with stage(store) as found:
-        yield found
 
 
 def told(made: Stage) -> list[tuple[str, int]]:

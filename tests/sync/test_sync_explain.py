@@ -1,6 +1,5 @@
 """Why a score is what it is, now and at any past instant, and what changed in between; nothing is written."""
 
-from collections.abc import Iterator
 from datetime import timedelta
 from typing import Any
 
@@ -16,12 +15,6 @@ from tests.helpers.storedump import dump
 from tests.helpers.syncing import BASE, Stage, moving, stage
 
 ADA = "ada@acme.example"
-
-
-@pytest.fixture
-def made(store: Store) -> Iterator[Stage]:
-    with stage(store) as found:
-        yield found
 
 
 def view(made: Stage, number: int) -> None:

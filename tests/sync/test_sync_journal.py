@@ -14,7 +14,7 @@ from leadbridge.store.tables import records
 from leadbridge.types import RecordRef
 from sync import events, pull, setup
 from sync.sources import Pulled
-from tests.helpers.syncing import BASE, Moving, Stage, journey, moving, stage
+from tests.helpers.syncing import BASE, Moving, Stage, journey, stage
 from tests.webhooks.conftest import on_sqlite
 
 APP = {"journal_client_id": CLIENT_ID, "journal_client_secret": "sandbox-hubspot-secret"}
@@ -26,12 +26,6 @@ either = pytest.mark.parametrize("status", [404, 0], ids=["told", "silent"])
 def made(store: Store) -> Iterator[Stage]:
     with stage(store, journey(), hubspot=APP) as made:
         yield made
-
-
-@pytest.fixture
-def time(made: Stage) -> Iterator[Moving]:
-    with moving(made) as time:
-        yield time
 
 
 def catch_up(made: Stage) -> Pulled:

@@ -1,33 +1,21 @@
 """Somebody whose scoring, or an event whose reading, ends the process takes nobody else along (fault 15; G8, G14)."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from typing import Any
 
 import pytest
 
 from connectors.events import read_event
-from leadbridge.store import Store, leases
+from leadbridge.store import leases
 from leadbridge.store import passes as pass_store
 from scoring import engine
 from sync import events, passes, rescore
-from tests.helpers.syncing import Moving, Stage, moving, stage
+from tests.helpers.syncing import Moving, Stage
 from tests.helpers.tally import Tally
 
 
 class Killed(BaseException):
     """Stands for SIGKILL: nothing in the program catches it, and nothing is undone or given back."""
-
-
-@pytest.fixture
-def made(store: Store) -> Iterator[Stage]:
-    with stage(store) as found:
-        yield found
-
-
-@pytest.fixture
-def time(made: Stage) -> Iterator[Moving]:
-    with moving(made) as found:
-        yield found
 
 
 def until_it_lives(made: Stage, time: Moving, work: Callable[[], object]) -> int:

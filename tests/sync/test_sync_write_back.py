@@ -1,7 +1,6 @@
 """Scores in the CRM are true, written once, and fought over with nobody (reliability G15-G18)."""
 
 from collections import Counter
-from collections.abc import Iterator
 
 import pytest
 
@@ -18,18 +17,6 @@ from tests.helpers.tally import Tally
 from tests.helpers.waiting import until
 
 UPDATE = "contacts.batch.update"
-
-
-@pytest.fixture
-def made(store: Store) -> Iterator[Stage]:
-    with stage(store) as found:
-        yield found
-
-
-@pytest.fixture
-def time(made: Stage) -> Iterator[Moving]:
-    with moving(made) as found:
-        yield found
 
 
 def scores(made: Stage) -> Counter[str]:

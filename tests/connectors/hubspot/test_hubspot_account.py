@@ -26,12 +26,6 @@ from leadbridge.types import Activity, ActivityKind
 from tests.helpers import rooms
 
 
-@pytest.fixture
-def sandbox() -> Iterator[Sandbox]:
-    with Sandbox() as sandbox:
-        yield rooms.unlimited(sandbox)
-
-
 def room(sandbox: Sandbox, *, fields: dict[str, Any] | None = None, **connection: Any) -> HubSpot:
     return rooms.hubspot(rooms.configuration(sandbox.url, hubspot=connection, fields=fields))
 

@@ -1,6 +1,5 @@
 """`check --live`: where the file and the HubSpot account do not agree, each with its cure."""
 
-from collections.abc import Iterator
 from typing import Any
 
 import pytest
@@ -11,12 +10,6 @@ from leadbridge.sandbox.hubspot import CLIENT_ID, REFRESH_TOKEN
 from leadbridge.sandbox.server import Sandbox
 from leadbridge.sandbox.world import Fault as Trouble
 from tests.helpers import rooms
-
-
-@pytest.fixture
-def sandbox() -> Iterator[Sandbox]:
-    with Sandbox() as sandbox:
-        yield rooms.unlimited(sandbox)
 
 
 def faults(sandbox: Sandbox, version: str = "v3", fields: dict[str, Any] | None = None, **more: Any) -> list[Fault]:

@@ -15,12 +15,6 @@ from leadbridge.types import Lead, RecordRef
 from tests.helpers import rooms
 
 
-@pytest.fixture
-def sandbox() -> Iterator[Sandbox]:
-    with Sandbox() as sandbox:
-        yield rooms.unlimited(sandbox)
-
-
 @pytest.fixture(params=["v3", "2026-09"])
 def room(request: pytest.FixtureRequest, sandbox: Sandbox) -> HubSpot:
     return rooms.hubspot(rooms.configuration(sandbox.url, hubspot={"api_version": request.param}))

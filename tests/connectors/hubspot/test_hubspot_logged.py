@@ -1,6 +1,5 @@
 """What people log in HubSpot as records, and its lists, as activity; over the real SDK and both path families."""
 
-from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 
 import pytest
@@ -12,12 +11,6 @@ from leadbridge.errors import FeatureMissing
 from leadbridge.sandbox.server import Sandbox
 from leadbridge.types import Activity, ActivityKind
 from tests.helpers import rooms
-
-
-@pytest.fixture
-def sandbox() -> Iterator[Sandbox]:
-    with Sandbox() as sandbox:
-        yield rooms.unlimited(sandbox)
 
 
 @pytest.fixture(params=["v3", "2026-09"])

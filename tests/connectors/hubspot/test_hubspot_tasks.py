@@ -1,6 +1,5 @@
 """Tasks for sales: made once whatever happens on the way, safe to read, and followed up. Real SDK, real HTTP."""
 
-from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -15,12 +14,6 @@ from leadbridge.sandbox.world import Fault
 from tests.helpers import rooms
 
 DUE = datetime(2027, 3, 1, 16, 0, tzinfo=UTC)
-
-
-@pytest.fixture
-def sandbox() -> Iterator[Sandbox]:
-    with Sandbox() as sandbox:
-        yield rooms.unlimited(sandbox)
 
 
 @pytest.fixture(params=["v3", "2026-09"])

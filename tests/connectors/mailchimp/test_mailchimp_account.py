@@ -1,7 +1,6 @@
 """What is peculiar to Mailchimp, over the real client and real HTTP."""
 
 import socket
-from collections.abc import Iterator
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -20,12 +19,6 @@ from leadbridge.sandbox.server import Sandbox
 from leadbridge.sandbox.world import Fault
 from leadbridge.testing.stages import PATIENT
 from tests.helpers import rooms
-
-
-@pytest.fixture
-def sandbox() -> Iterator[Sandbox]:
-    with Sandbox() as sandbox:
-        yield sandbox
 
 
 def room(sandbox: Sandbox, **connection: Any) -> Mailchimp:

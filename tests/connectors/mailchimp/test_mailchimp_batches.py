@@ -3,7 +3,7 @@
 import io
 import json
 import tarfile
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -20,12 +20,6 @@ from leadbridge.types import Activity, ActivityKind
 from tests.helpers import rooms
 
 MANY = 12  # campaigns: more than are asked one by one
-
-
-@pytest.fixture
-def sandbox() -> Iterator[Sandbox]:
-    with Sandbox() as sandbox:
-        yield sandbox
 
 
 def room(sandbox: Sandbox, **connection: Any) -> Mailchimp:

@@ -4,7 +4,6 @@ A key that the contract does not know is a fault of a call: the service would ig
 """
 
 import json
-import threading
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -13,7 +12,6 @@ from typing import Any
 from urllib.parse import parse_qsl
 
 import pytest
-from werkzeug.serving import make_server
 
 from connectors.base import Consent
 from connectors.mailchimp.connector import Mailchimp
@@ -77,27 +75,6 @@ def told(sandbox: Sandbox) -> list[Told]:
 
     sandbox._server.app = recording
     return found
-
-
-@pytest.fixture
-def sandbox() -> Iterator[Sandbox]:
-    with Sandbox() as sandbox:
-        yield sandbox
-
-
-@pytest.fixture
-def door() -> Iterator[str]:
-    def app(_: Any, start_response: Any) -> Any:
-        start_response("200 OK", [])
-        return [b""]
-
-    server = make_server("127.0.0.1", 0, app, threaded=True)
-    thread = threading.Thread(target=server.serve_forever, args=(0.005,))
-    thread.start()
-    yield f"http://127.0.0.1:{server.server_port}"
-    server.shutdown()
-    thread.join()
-    server.server_close()
 
 
 def strangers(value: Any, schema: dict[str, Any], at: str = "$") -> Iterator[str]:

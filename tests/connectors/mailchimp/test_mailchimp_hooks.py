@@ -1,11 +1,8 @@
 """Our webhook at the audience, made by `apply` and put right when somebody changed it."""
 
-import threading
-from collections.abc import Iterator
 from typing import Any
 
 import pytest
-from werkzeug.serving import make_server
 
 from connectors.grants import SIGNING, MemoryGrants
 from connectors.mailchimp.connector import Mailchimp
@@ -15,29 +12,6 @@ from leadbridge.testing import Skipping
 from tests.helpers import rooms
 
 PATH_SECRET = "x" * 32
-
-
-@pytest.fixture
-def sandbox() -> Iterator[Sandbox]:
-    with Sandbox() as sandbox:
-        yield sandbox
-
-
-@pytest.fixture
-def door() -> Iterator[str]:
-    """Something that answers the GET by which Mailchimp tries an address."""
-
-    def app(_: Any, start_response: Any) -> Any:
-        start_response("200 OK", [])
-        return [b""]
-
-    server = make_server("127.0.0.1", 0, app, threaded=True)
-    thread = threading.Thread(target=server.serve_forever, args=(0.005,))
-    thread.start()
-    yield f"http://127.0.0.1:{server.server_port}"
-    server.shutdown()
-    thread.join()
-    server.server_close()
 
 
 def room(sandbox: Sandbox, public_url: str | None, grants: MemoryGrants | None = None) -> Mailchimp:

@@ -16,12 +16,6 @@ from tests.helpers import rooms
 TOKEN = "sandbox-mailchimp-token"
 
 
-@pytest.fixture
-def sandbox() -> Iterator[Sandbox]:
-    with Sandbox() as sandbox:
-        yield sandbox
-
-
 def room(url: str, token: str = TOKEN) -> Any:
     connection = {"api_key": None, "access_token": token, "base_url": None, "login_url": url}
     return rooms.mailchimp(rooms.configuration(url, mailchimp=connection))

@@ -62,7 +62,7 @@ class Rounds:
         parts = self._parts
         try:
             pull.pull(parts.store, parts.crms, parts.platform, owner=parts.owner, every=every, tell=self._between_pages)
-            agreement.look(parts.store, parts.rooms, parts.owner)
+            agreement.look(parts.store, parts.rooms, parts.owner, parts.config)
         except VendorError as error:
             log.warning("pull failed", why=str(error), kind=type(error).__name__)
             if isinstance(error, NeedsOperator):

@@ -1,9 +1,11 @@
 """The file and the accounts are compared while leadbridge runs; where they do not agree an operator is called (N22)."""
 
 from collections.abc import Iterator
+from dataclasses import replace
 
 import pytest
 
+from leadbridge.config.scores import Drift
 from leadbridge.store import Store
 from sync import figures
 from sync.worker import Rounds
@@ -45,6 +47,22 @@ def test_a_property_taken_away_or_a_journey_that_stands_still_is_shown_within_a_
     made.apply()
     time.on(minutes=16)
     assert wanted(made) == []
+
+
+def test_a_file_that_was_changed_is_compared_at_once_and_not_again_until_a_day_is_over(
+    made: Stage, time: Moving
+) -> None:
+    assert wanted(made) == []
+    looked = made.calls("properties.list")
+    time.on(minutes=1)
+    assert wanted(made) == []
+    assert made.calls("properties.list") == looked
+    rooms.hubspot_api(made.sandbox, "DELETE", "/crm/v3/properties/contacts/budget_amount")
+    changed = replace(made.parts, config=made.config.model_copy(update={"drift": Drift(points=2)}))
+    Rounds(changed, rung=lambda: False).pull()
+    assert [one.split(":")[0] for one in figures.read(made.store, made.config).needs_operator] == [
+        "fields.budget.hubspot"
+    ]
 
 
 def test_an_account_that_cannot_be_asked_is_no_disagreement(made: Stage, time: Moving) -> None:

@@ -62,7 +62,7 @@ class Lease:
 
 
 @contextmanager
-def sole(store: Store, name: str, owner: str, *, every: float = RENEW) -> Iterator[Lease | None]:
+def sole(store: Store, name: str, owner: str) -> Iterator[Lease | None]:
     """Be the only one who holds this name, renewed while the block runs; None while somebody else is."""
     with store.writing() as tx:
         token = leases.take(tx, name, owner)
@@ -71,7 +71,7 @@ def sole(store: Store, name: str, owner: str, *, every: float = RENEW) -> Iterat
         return
     held = token
     try:
-        with renewed(store, lambda tx: leases.keep(tx, name, held), every=every):
+        with renewed(store, lambda tx: leases.keep(tx, name, held)):
             yield Lease(name, held)
     finally:
         with store.writing() as tx:

@@ -2,7 +2,6 @@
 
 from collections import Counter
 from dataclasses import dataclass, field
-from datetime import datetime
 
 from leadbridge import clock
 from leadbridge.store import machine_events
@@ -32,12 +31,12 @@ class Machines:
     unmade: list[Unmade] = field(default_factory=list)
 
 
-def machines(store: Store, scorer: Scorer, at: datetime | None = None) -> Machines:
+def machines(store: Store, scorer: Scorer) -> Machines:
     """Everybody with events of machines is scored twice, by the rules of today: without them, and as if they counted.
 
     Qualified is who is MQL or further. Batch by batch; nothing is stored.
     """
-    at = at or clock.now()
+    at = clock.now()
     with store.reading() as tx:
         told = machine_events.told(tx)
     found = Machines(told.events, len(told.people))

@@ -1,6 +1,6 @@
 """What is kept no longer than needed (reliability G27): raw bodies for 14 days, once a day."""
 
-from datetime import datetime, timedelta
+from datetime import timedelta
 
 from leadbridge import clock, logs
 from leadbridge.store import audit, inbox, quarantine, watermarks
@@ -16,9 +16,9 @@ EVERY = timedelta(days=1)
 _US, _PURGED = "leadbridge", "purged"
 
 
-def purge(store: Store, who: str, now: datetime | None = None) -> dict[str, int]:
+def purge(store: Store, who: str) -> dict[str, int]:
     """Drop what is older; returns how many rows of each table. Audited where it dropped anything."""
-    now = now or clock.now()
+    now = clock.now()
     before = now - RAW_FOR
     with store.writing() as tx:
         gone = {"quarantine": quarantine.purge(tx, before), "inbox": inbox.purge(tx, before)}

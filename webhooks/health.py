@@ -8,7 +8,6 @@ import threading
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from datetime import datetime
 from typing import Any
 
 from leadbridge import clock, logs
@@ -51,14 +50,12 @@ class Health:
         space: Space | None = None,
         *,
         vendors: Sequence[str] = (),
-        now: Callable[[], datetime] = clock.now,
     ) -> None:
         """`vendors`: those that are written to."""
         self._store = store
         self._vendors = vendors
         self._writer = writer
         self._space = space
-        self._now = now
         self._lock = threading.Lock()
         self._seen: dict[str, tuple[float, Report]] = {}
 
@@ -86,7 +83,7 @@ class Health:
         except Exception as error:  # noqa: BLE001 - whatever it is, the answer is "bad", not a stack
             log.warning("health: the store does not answer", why=str(error))
             return Report(("store_unreachable",))
-        now = self._now()
+        now = clock.now()
         ages = {name: max(0.0, (now - at).total_seconds()) if at else 0.0 for name, at in oldest.items()}
         faults = tuple(f"{name}_stalled" for name, age in ages.items() if age > OLDEST_DUE)
         faults += self._no_room()

@@ -1,7 +1,6 @@
 """HubSpot's door: batches of events, signature v3. Sources: vendors/hubspot.md sections 10 and 11."""
 
 from collections.abc import Callable, Sequence
-from datetime import datetime
 
 from connectors.deliveries.reading import array_length
 from leadbridge import clock
@@ -21,16 +20,14 @@ class HubSpotReceiver(Receiver):
         *,
         secrets: Sequence[str],
         portal: Callable[[], str | None] = lambda: None,
-        now: Callable[[], datetime] = clock.now,
     ) -> None:
         """`secrets`: the present one first, then the one being rotated out. `portal`: the pinned account, if known."""
         super().__init__(writer)
         self._secrets = tuple(secrets)
         self._portal = portal
-        self._now = now
 
     def verify(self, delivery: Delivery) -> None:
-        verify_hubspot(self._secrets, delivery.method, delivery.address, delivery.headers, delivery.body, self._now())
+        verify_hubspot(self._secrets, delivery.method, delivery.address, delivery.headers, delivery.body, clock.now())
 
     def read(self, delivery: Delivery) -> Raw:
         return Raw(delivery.body, array_length(delivery.body), self._portal())

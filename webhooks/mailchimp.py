@@ -4,7 +4,6 @@ Source: vendors/mailchimp.md section 11.
 """
 
 from collections.abc import Callable, Sequence
-from datetime import datetime
 
 from connectors.deliveries.mailchimp import form_fields
 from leadbridge import clock
@@ -26,7 +25,6 @@ class MailchimpReceiver(Receiver):
         path_secrets: Sequence[str],
         audience: str,
         signing_secrets: Callable[[], Sequence[str]] = tuple,
-        now: Callable[[], datetime] = clock.now,
     ) -> None:
         """With `signing_secrets` every delivery must be signed by one of them; hooks made before 2026 have none.
 
@@ -36,7 +34,6 @@ class MailchimpReceiver(Receiver):
         self._path_secrets = tuple(path_secrets)
         self._audience = audience
         self._signing_secrets = signing_secrets
-        self._now = now
 
     def knows(self, path_secret: str) -> bool:
         """Is this the secret part of our own path?"""
@@ -47,7 +44,7 @@ class MailchimpReceiver(Receiver):
             raise WebhookRefused("not_found", 404)  # like any address that does not exist
         if signing := self._signing_secrets():
             header = delivery.headers.get("X-Mailchimp-Signature")
-            verify_mailchimp(signing, header, delivery.body, self._now())
+            verify_mailchimp(signing, header, delivery.body, clock.now())
 
     def read(self, delivery: Delivery) -> Raw:
         if not form_fields(delivery.body).get("type"):

@@ -5,7 +5,6 @@ Neither is trusted for what it says of a record; both only name records to be re
 
 import re
 from collections.abc import Callable, Sequence
-from datetime import datetime
 
 from connectors.deliveries.salesforce import of_callout, of_message, same_organization
 from connectors.deliveries.soap import ACKNOWLEDGED, read_message
@@ -33,13 +32,11 @@ class CalloutReceiver(Receiver):
         secrets: Sequence[str],
         flow_secrets: Sequence[str] = (),
         organization: Callable[[], str | None] = lambda: None,
-        now: Callable[[], datetime] = clock.now,
     ) -> None:
         super().__init__(writer)
         self._secrets = tuple(secrets)
         self._flow_secrets = tuple(flow_secrets)
         self._organization = organization
-        self._now = now
 
     def verify(self, delivery: Delivery) -> None:
         shared = delivery.headers.get(SHARED_SECRET)
@@ -47,7 +44,7 @@ class CalloutReceiver(Receiver):
             if not same_secret(shared, self._flow_secrets):
                 raise WebhookRefused("bad_secret")
             return
-        verify_callout(self._secrets, delivery.headers, delivery.body, self._now())
+        verify_callout(self._secrets, delivery.headers, delivery.body, clock.now())
 
     def read(self, delivery: Delivery) -> Raw:
         body = of_callout(delivery.body)

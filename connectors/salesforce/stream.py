@@ -86,20 +86,12 @@ class _Schema:
 class Stream:
     """One channel of one org. One listener at a time: the caller sees to that."""
 
-    def __init__(
-        self,
-        api: Api,
-        connection: SalesforceConnection,
-        ours: Collection[str],
-        *,
-        silence: float = SILENCE,
-        ticks: Callable[[], float] = time.monotonic,
-    ) -> None:
+    def __init__(self, api: Api, connection: SalesforceConnection, ours: Collection[str]) -> None:
         """`ours`: fields that leadbridge writes."""
         self._api = api
         self._connection = connection
         self._ours = frozenset(ours)
-        self._silence, self._ticks = silence, ticks
+        self._silence = SILENCE
         self._schemas: dict[str, _Schema] = {}
         self._renewed = False  # the token in use was fetched because one was refused, and none has worked since
 
@@ -180,7 +172,7 @@ class Stream:
                 response_deserializer=pb.FetchResponse.FromString,
             )
             call = subscribe(iter(requests), metadata=_signed(grant))
-            watch = _Watch(call.cancel, stop, self._silence, self._ticks)
+            watch = _Watch(call.cancel, stop, self._silence)
             while (message := self._next(call, grant, watch)) is not None:
                 self._renewed = False
                 yield self._heard(message, grant, channel, missed)
@@ -368,7 +360,6 @@ class _Watch:
     cancel: Callable[[], object]
     stop: threading.Event
     silence: float
-    ticks: Callable[[], float]
     silent: bool = False
     look_every: float = field(default=0.2)
 
@@ -378,11 +369,11 @@ class _Watch:
     @contextmanager
     def waiting(self) -> Iterator[None]:
         over = threading.Event()
-        since = self.ticks()
+        since = time.monotonic()
 
         def watch() -> None:
             while not over.wait(self.look_every):
-                self.silent = self.ticks() - since >= self.silence
+                self.silent = time.monotonic() - since >= self.silence
                 if self.silent or self.stopped():
                     self.cancel()
                     return

@@ -32,19 +32,18 @@ def load(path: str | Path, environ: Mapping[str, str] | None = None) -> Config:
     return config
 
 
-def as_written(path: str | Path, environ: Mapping[str, str] | None = None) -> tuple[Config, list[str]]:
+def as_written(path: str | Path) -> tuple[Config, list[str]]:
     """What the file says, whether its secrets are set here or not, and the variables that are not set.
 
     For judging a file where its secrets are not; the Config is good for describing only. Raises ConfigError as `load`
     does, without the faults of variables that are not set, as long as there are others.
     """
-    real = os.environ if environ is None else environ
-    filled = _Filled(real)
+    filled = _Filled(os.environ)
     faults, strict = Faults(), Faults()
     config = _load(Path(path), filled, faults)
     if not faults and config is not None:
         return config, filled.missing
-    _load(Path(path), real, strict)
+    _load(Path(path), os.environ, strict)
     raise ConfigError(str(path), [fault for fault in strict.listed() if fault in faults.listed()] or strict.listed())
 
 

@@ -54,8 +54,8 @@ def totals(tx: Connection) -> metrics.Amounts:
 class Keeper:
     """A thread that adds up while a process serves."""
 
-    def __init__(self, store: Store, every: float = EVERY) -> None:
-        self._store, self._every = store, every
+    def __init__(self, store: Store) -> None:
+        self._store = store
         self._stopping = threading.Event()
         self._thread = threading.Thread(target=self._run, name="counters", daemon=True)
         self._thread.start()
@@ -63,9 +63,9 @@ class Keeper:
     def stop(self) -> None:
         """Add the last of it, and end."""
         self._stopping.set()
-        self._thread.join(self._every)
+        self._thread.join(EVERY)
 
     def _run(self) -> None:
-        while not self._stopping.wait(self._every):
+        while not self._stopping.wait(EVERY):
             try_flush(self._store)
         try_flush(self._store)

@@ -10,7 +10,7 @@ from typing import Any, TextIO
 
 from connectors.deliveries.intake import BATCH, MAX_EVENT, fault_of
 from connectors.intake.mapping import VENDOR
-from leadbridge import clock
+from leadbridge import addresses, clock
 from leadbridge.store import inbox
 from leadbridge.store.engine import Store
 
@@ -53,8 +53,10 @@ def read(file: TextIO, *, delimiter: str = ",", renamed: Mapping[str, str] | Non
     """
     rows = csv.reader(file, delimiter=delimiter, strict=True)
     try:
-        header = [(renamed or {}).get(name.strip(), name.strip()) for name in next(rows, [])]
-        if (problem := _header(header)) is not None:
+        names = [name.strip() for name in next(rows, [])]
+        header = [(renamed or {}).get(name, name) for name in names]
+        problem = _shape(names, delimiter) or _header(header) or _lacking(names, renamed or {})
+        if problem is not None:
             yield Unfit(1, problem)
             return
         for row in rows:
@@ -89,6 +91,15 @@ def _portions(calls: Iterable[Call]) -> Iterator[list[Call]]:
         yield portion
 
 
+def _shape(names: list[str], delimiter: str) -> str | None:
+    if not names:
+        return "is empty"
+    if len(names) == 1 and (other := next((one for one in ";\t,|" if one != delimiter and one in names[0]), None)):
+        shown = "$'\\t'" if other == "\t" else f"'{other}'"
+        return f"has one column only; say what stands between two: --delimiter {shown}"
+    return None
+
+
 def _header(names: list[str]) -> str | None:
     if twice := sorted({name for name in names if names.count(name) > 1}):
         return f"names a column twice: {', '.join(twice)}"
@@ -99,6 +110,12 @@ def _header(names: list[str]) -> str | None:
     return None
 
 
+def _lacking(names: list[str], renamed: Mapping[str, str]) -> str | None:
+    """A column that was named and is not there: what it should have become would be missed without a word."""
+    lacking = [name for name in renamed if name not in names]
+    return f"has no column {lacking[0]!r}, which --column names; it has: {', '.join(names)}" if lacking else None
+
+
 def _call(header: list[str], row: list[str], line: int) -> Call | Unfit:
     if len(row) > len(header):
         return Unfit(line, f"has {len(row)} columns, the header {len(header)}")
@@ -107,6 +124,8 @@ def _call(header: list[str], row: list[str], line: int) -> Call | Unfit:
     event = given.get("event")
     if event and "timestamp" not in given:
         return Unfit(line, "has an event without a timestamp, which would count as of today")
+    if "email" in given and "user_id" not in given and addresses.canonical(given["email"]) is None:
+        return Unfit(line, "has an email that is no address, so that nobody could be found by it")
     who = {"email": given["email"]} if "email" in given else {}
     call: Call = {"type": "track" if event else "identify", "userId": given.get("user_id")}
     if event:

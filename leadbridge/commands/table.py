@@ -64,9 +64,10 @@ def import_(
             calls = table.keep(parts.store, (one for one in lines() if not isinstance(one, table.Unfit)))
 
     def show() -> None:
+        count = "1 line" if calls == 1 else f"{calls:,} lines"
         typer.echo(
-            f"{calls} lines would be kept." if dry_run
-            else f"{calls} lines are kept; the worker, or the next `leadbridge sync`, works them."
+            f"{count} would be kept." if dry_run
+            else f"{count} kept; the worker, or the next `leadbridge sync`, works on what was kept."
         )  # fmt: skip
 
     emit(as_json, {"kept": 0 if dry_run else calls, "lines": calls}, show)

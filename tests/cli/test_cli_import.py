@@ -69,6 +69,7 @@ def test_a_table_becomes_activities_of_the_people_it_names_and_once_however_ofte
     [
         ("eda@acme.example;Order Completed;;;;", "line 6 has an event without a timestamp"),
         ("eda@acme.example;Order Completed;yesterday;;;", "line 6 has a timestamp that is none"),
+        ("eda;Order Completed;2026-11-21;;;", "line 6 has an email that is no address"),
         (";;;Director;;", "line 6 says nobody; it needs an email or a user_id"),
         ("eda@acme.example;;;;;;;", "line 6 has 8 columns, the header 6"),
         ('eda@acme.example;"Order', "line 6 cannot be read, nor what follows it"),
@@ -91,11 +92,18 @@ def test_of_a_table_with_a_line_that_does_not_do_nothing_is_kept(
         ("mail;event", "line 1 has neither email nor user_id; say which column it is: --column THEIRS=email"),
         ("E-Mail;score;score", "line 1 names a column twice: score"),
         ("E-Mail;;score", "line 1 has a column without a name"),
+        ("email;event", "line 1 has no column 'E-Mail', which --column names; it has: email, event"),
+        ("E-Mail,event", "line 1 has one column only; say what stands between two: --delimiter ','"),
     ],
 )
 def test_a_header_that_does_not_do_is_told_alone(run: Run, intake: Path, header: str, why: str) -> None:
     intake.write_text(f"{header}\nada@acme.example;;\n", encoding="utf-8")
     assert run("import", str(intake), *WORDS, code=2).stderr.splitlines()[0] == f"leads.csv: {why}"
+
+
+def test_an_empty_table_is_told_as_one(run: Run, intake: Path) -> None:
+    intake.write_text("", encoding="utf-8")
+    assert run("import", str(intake), *WORDS, code=2).stderr.splitlines()[0] == "leads.csv: line 1 is empty"
 
 
 def test_a_table_in_another_alphabet_is_told(run: Run, intake: Path) -> None:

@@ -67,7 +67,7 @@ def main() -> None:
         typer.echo(f"{len(error.faults)} {noun} in {error.file}; nothing was contacted.", err=True)
         sys.exit(WRONG_USE)
     except LeadbridgeError as error:
-        typer.echo(f"leadbridge: {error}", err=True)
+        typer.echo(f"leadbridge: {str(error).removeprefix('leadbridge: ')}", err=True)
         sys.exit(FAILED)
 
 

@@ -65,14 +65,18 @@ def resume(
     config: ConfigFile = DEFAULT_CONFIG,
     as_json: AsJson = False,
 ) -> None:
-    """Let what was stopped go on."""
+    """Let what was stopped go on. The stop of a restore ends by `reconcile` alone."""
     from leadbridge import clock
     from leadbridge.store import stops
 
     with parts_of(config) as parts, parts.store.writing() as tx:
         was = stops.resume(tx, what, operator(), clock.now())
+        still = stops.stopped(tx, what)
     words = f"{what.value} goes on." if was else f"{what.value} was not stopped."
-    emit(as_json, {"resumed": what.value, "was_stopped": was}, lambda: typer.echo(words))
+    if still is not None:
+        words = f"{what.value} does not go on: it is {still}."
+    told = {"resumed": what.value, "was_stopped": was} | ({} if still is None else {"still_stopped": still.why})
+    emit(as_json, told, lambda: typer.echo(words))
 
 
 def release(

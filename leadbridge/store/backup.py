@@ -124,7 +124,13 @@ def restore(store: Store, source: Path, who: str, tell: Tell = lambda _what, _co
         leases.end_all(tx)
         lineage.forget(tx)
         now = clock.now()
-        stops.stop(tx, stops.RESTORED, who, f"the store is as of {at:%Y-%m-%d %H:%M} UTC", now)
+        stops.stop(
+            tx,
+            stops.RESTORED,
+            who,
+            f"the store is as of {at:%Y-%m-%d %H:%M} UTC; `leadbridge reconcile` ends this",
+            now,
+        )
         audit.note(tx, who, "restored", {"backup_of": at.isoformat(), "rows": rows}, now)
     return Backup(at, rows, source.stat().st_size)
 

@@ -5,7 +5,7 @@ from datetime import timedelta
 import pytest
 
 from leadbridge import clock
-from leadbridge.store import Store, audit, enrolments, leads, suppressions
+from leadbridge.store import Store, audit, enrolments, leads, stops, suppressions
 from leadbridge.types import EnrolmentState
 from tests.helpers.commands import Run, told
 from tests.helpers.store_people import move, person
@@ -38,6 +38,14 @@ def test_the_stop_switch_names_who_and_why_and_the_first_stop_stays(run: Run) ->
     assert told(run("resume", "contact", "--json")) == {"resumed": "contact", "was_stopped": True}
     assert told(run("resume", "contact", "--json")) == {"resumed": "contact", "was_stopped": False}
     run("stop", "everything", code=2)
+
+
+def test_the_stop_of_a_restore_is_told_by_resume_with_what_ends_it(run: Run, store: Store) -> None:
+    run("stop", "contact", "--why", "wrong model")
+    with store.writing() as tx:
+        stops.stop(tx, stops.RESTORED, "olga", "the store is as of 2026-11-28 18:11 UTC", clock.now())
+    said = run("resume", "contact")
+    assert said.stdout == "contact does not go on: it is stopped by olga: the store is as of 2026-11-28 18:11 UTC.\n"
 
 
 def test_the_switch_is_audited(run: Run, store: Store) -> None:

@@ -220,7 +220,7 @@ def settle_written(tx: Connection, writes: Sequence[ClaimedWrite], now: datetime
         noted.append((write.ref, after))
         row = waiting[write.id]
         left = {name: text for name, text in row.wanted.items() if after.written.get(name) != text}
-        if row.version == write.version or not left:
+        if not left:
             ended.append(write.id)
         else:
             remaining.append(
@@ -278,19 +278,24 @@ def refuse_write(tx: Connection, vault: Vault, refused: Sequence[tuple[ClaimedWr
             )
             tx.execute(
                 update(write_backs)
-                .where(write_backs.c.id == write.id, write_backs.c.version == write.version)
+                .where(write_backs.c.id == write.id, write_backs.c.wanted == write.values)
                 .values(state=REFUSED)
             )
     tx.execute(update(write_backs).where(among(tx, write_backs.c.id, sorted(ids))).values(UNHELD))
     return ids
 
 
-def retry_write(tx: Connection, writes: Sequence[ClaimedWrite], at: datetime) -> set[int]:
-    """Try these again at `at`; returns the ids that were still held."""
+def retry_write(
+    tx: Connection, writes: Sequence[ClaimedWrite], at: datetime, *, blameless: bool = False
+) -> set[int]:
+    """Try these again at `at`; returns the ids that were still held. `blameless`: earlier tries count as one, since
+    they failed for no reason of theirs."""
     ids = held_ids(tx, write_backs, writes)
     tx.execute(
-        update(write_backs).where(among(tx, write_backs.c.id, sorted(ids))).values(UNHELD | {"due_at": at})
-    )  # fmt: skip
+        update(write_backs)
+        .where(among(tx, write_backs.c.id, sorted(ids)))
+        .values(UNHELD | {"due_at": at} | ({"attempts": 1} if blameless else {}))
+    )
     return ids
 
 

@@ -6,7 +6,7 @@ the vendor's size; events that cannot be worked go to quarantine and the rest pr
 
 from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import dataclass, field
-from datetime import datetime, timedelta
+from datetime import datetime
 from functools import partial
 from typing import TypeAlias
 
@@ -20,7 +20,7 @@ from leadbridge.errors import LeadbridgeError, RecordRefused, VendorError
 from leadbridge.store import due, enrolments, exits, inbox, leads, leases, outbox, suppressions
 from leadbridge.store.engine import Store
 from leadbridge.types import EventKind, PersonId, RecordRef, WebhookEvent, email_key
-from sync import deliveries, forget, intake, rereading
+from sync import deliveries, forget, intake, rereading, retry
 from sync.holding import renewed
 
 log = logs.logger(__name__)
@@ -28,9 +28,6 @@ log = logs.logger(__name__)
 BATCH = 1000
 JOINED = "subscribed since, as the platform tells"
 """Why a refusal is over."""
-
-AGAIN = timedelta(seconds=30)
-"""When events are looked at again after the vendor could not be read."""
 
 Claimed: TypeAlias = Sequence[tuple[inbox.InboxEvent, WebhookEvent]]
 
@@ -160,7 +157,7 @@ def _reread(store: Store, crm: Crm, events: Claimed, done: Worked) -> None:
     except VendorError as error:
         log.warning("events wait", vendor=error.vendor, why=error.problem, events=len(events))
         with store.writing() as tx:
-            inbox.release(tx, [row for row, _ in events], clock.now() + AGAIN)
+            inbox.release(tx, [row for row, _ in events], clock.now() + retry.AGAIN)
         done.waiting += len(events)
         return
     except LeadbridgeError:

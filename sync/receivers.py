@@ -16,7 +16,7 @@ from sqlalchemy import Connection
 from connectors.base import Crm, Made, Outcome, SalesTask
 from leadbridge import clock, logs
 from leadbridge.config.hand_off import HandOff, Task
-from leadbridge.errors import FeatureMissing, NeedsOperator, VendorError
+from leadbridge.errors import FeatureMissing, NeedsOperator, RetryLater, VendorError
 from leadbridge.store import alerts as alert_store
 from leadbridge.store import due, enrolments, hand_offs
 from leadbridge.store import leads as lead_store
@@ -148,12 +148,16 @@ class _Worker:
                     made[row.id] = Made(Outcome.GONE, reason="no record in a CRM")
                 else:
                     by_vendor[ref.vendor].append((row, self._task(row, ref, texts[row.id])))
+            wait = retry.LONGEST
             try:
                 for vendor, asked in by_vendor.items():
                     answers = self._create(self.crms[vendor], [task for _, task in asked])
                     made |= {row.id: answers[task.key] for row, task in asked}
+            except RetryLater:
+                wait = FIRST_RETRY
+                raise
             finally:  # whatever the vendor does: what is known is kept, the rest is tried again
-                self._settle_tasks(claims, made, refs)
+                self._settle_tasks(claims, made, refs, wait)
 
     def _create(self, crm: Crm, tasks: Sequence[SalesTask]) -> dict[str, Made]:
         """Make these tasks; one that is refused with its owner is nobody's, rather than not made at all."""
@@ -173,12 +177,14 @@ class _Worker:
         claims: Sequence[hand_offs.HandOff],
         made: Mapping[int, Made],
         refs: Mapping[PersonId, RecordRef],
+        wait: timedelta,
     ) -> None:
+        """`wait`: before those are tried again of whom nothing is known, the call as a whole having failed."""
         now = clock.now()
         changes: list[tuple[hand_offs.HandOff, dict[str, Any]]] = []
         for row in claims:
             answer, ref = made.get(row.id), refs.get(row.person_id)
-            again = now + retry.LONGEST  # the call as a whole failed: nothing is these people's fault
+            again = now + wait
             if answer is None:
                 state = hand_offs.WANTED
             elif answer.outcome is Outcome.WRITTEN:

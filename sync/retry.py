@@ -12,6 +12,10 @@ FIRST = timedelta(seconds=15)
 GROWTH = 4
 """Five tries over twenty minutes: a vendor that stumbles for a while does not send its records to quarantine."""
 
+AGAIN = timedelta(seconds=30)
+"""Before a vendor that could not be reached is asked again: with a sweep, all goes on within a minute of its return
+(G32). Meanwhile the breaker lets one call through now and then."""
+
 
 def next_try(attempts: int, now: datetime) -> datetime | None:
     """The instant of the next try after `attempts` tries: 15 s, 1, 4, 15 minutes later; None when tries are spent."""

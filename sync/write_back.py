@@ -14,7 +14,7 @@ from sqlalchemy import Connection
 
 from connectors.base import Change, Crm, EmailPlatform, Outcome, Settled
 from leadbridge import clock, logs
-from leadbridge.errors import NeedsOperator, VendorError
+from leadbridge.errors import NeedsOperator, RetryLater, VendorError
 from leadbridge.store import due, outbox
 from leadbridge.store import leads as lead_store
 from leadbridge.store.engine import Store
@@ -176,12 +176,16 @@ def _settle(
 
 
 def _put_back(store: Store, claims: list[outbox.ClaimedWrite], error: VendorError, done: Written) -> None:
-    """The whole call failed: nothing is known to be written, and setting a value again is harmless."""
+    """The whole call failed: nothing is known to be written, and setting a value again is harmless.
+
+    A vendor that cannot be reached is no fault of these records: they are tried as soon as it may be back (G32).
+    """
     now = clock.now()
     log.warning("write back failed", vendor=error.vendor, why=error.problem, status=error.status)
+    away = isinstance(error, RetryLater)
+    soon = now + (timedelta(seconds=wish) if (wish := getattr(error, "after", None)) else retry.AGAIN)
     with store.writing() as tx:
         for claim in claims:
-            wait = getattr(error, "after", None)
-            again = now + timedelta(seconds=wait) if wait else retry.next_try(claim.attempts, now)
-            outbox.retry_write(tx, [claim], again or now + retry.LONGEST)
+            again = soon if away else retry.next_try(claim.attempts, now) or now + retry.LONGEST
+            outbox.retry_write(tx, [claim], again, blameless=away)
     done.waiting += len(claims)

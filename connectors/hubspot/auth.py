@@ -79,8 +79,12 @@ class Api:
         query: Sequence[tuple[str, str]] = (),
         body: Mapping[str, Any] | None = None,
         failures: list[VendorError] | None = None,
+        once: bool = False,
     ) -> S:
-        """Do one operation of `paths.ROUTES` and return its answer in the given shape. Raises VendorError."""
+        """Do one operation of `paths.ROUTES` and return its answer in the given shape. Raises VendorError.
+
+        `once`: not again after a try that may have reached HubSpot, for a caller who knows better than to repeat it.
+        """
         route = ROUTES[operation]
         path = path_of(self._version, operation, **(arguments or {}))
 
@@ -104,7 +108,7 @@ class Api:
         return self._caller(
             operation,
             send_with_key if route.developer else send,
-            repeatable=route.repeatable,
+            repeatable=route.repeatable and not once,
             spend=("day", "calls", "searches") if route.search else ("day", "calls"),
             failures=failures,
         )

@@ -1,13 +1,13 @@
 """Writing properties back, each item accounted for (vendors/hubspot.md sections 5.2, 14.3 and 14.4; reliability G16).
 
 Each input carries a trace id, with which HubSpot may write the good ones of a batch and name the bad ones. Where it
-refuses the whole batch all the same, the batch is halved until the bad ones stand alone.
+refuses the whole batch all the same, or breaks over it, the batch is halved until the bad ones stand alone.
 """
 
 from collections.abc import Mapping, Sequence
 
 from connectors.base import Change, Outcome, Settled
-from connectors.batches import in_batches
+from connectors.batches import by_halves, in_batches
 from connectors.hubspot.auth import Api
 from connectors.hubspot.leads import Leads
 from connectors.hubspot.mapping import contact_ref
@@ -53,31 +53,45 @@ class Writes:
         return {change.ref: settled[change.ref.record_id] for change in changes}
 
     def _part(self, ids: Sequence[str], wanted: Mapping[str, Mapping[str, str]], settled: Answers) -> None:
-        """Settle these ids, halving them when HubSpot refuses them together."""
+        """Settle these ids, in halves where HubSpot does not take them together."""
+
+        def send(some: Sequence[str]) -> VendorError | None:
+            error = self._together(some, wanted, settled, once=len(some) < len(ids))
+            if isinstance(error, Unknown) and not self._reads(some[0]):
+                raise error  # it is not these that HubSpot breaks over
+            return error
+
+        def alone(one: str, error: VendorError) -> None:
+            refused = isinstance(error, Refused)
+            settled[one] = _refused(error.problem) if refused else Settled(Outcome.UNANSWERED, masked(error.problem))
+
+        by_halves(ids, send, alone)
+
+    def _together(
+        self, ids: Sequence[str], wanted: Mapping[str, Mapping[str, str]], settled: Answers, *, once: bool
+    ) -> VendorError | None:
+        """Settle these ids by one call; what stands in the way of that."""
         inputs = [{"id": one, "objectWriteTraceId": one, "properties": wanted[one]} for one in ids]
         try:
-            answer = self._api.ask("contacts.batch.update", BatchAnswer, body={"inputs": inputs})
+            answer = self._api.ask("contacts.batch.update", BatchAnswer, body={"inputs": inputs}, once=once)
         except Refused as refused:
             _need_properties(refused.body)
-            if len(ids) == 1:
-                settled[ids[0]] = _refused(refused.body.words())
-            else:
-                self._halves(ids, wanted, settled)
+            return refused
         except Unknown as unknown:
             # An error 500 can be a validation in disguise (section 14.1), so the rest of a batch gets its chance.
             if unknown.status != 500:
                 raise
-            if len(ids) == 1:
-                settled[ids[0]] = Settled(Outcome.UNANSWERED, masked(unknown.problem))
-            else:
-                self._halves(ids, wanted, settled)
-        else:
-            self._take_apart(ids, answer, settled)
+            return unknown
+        self._take_apart(ids, answer, settled)
+        return None
 
-    def _halves(self, ids: Sequence[str], wanted: Mapping[str, Mapping[str, str]], settled: Answers) -> None:
-        middle = len(ids) // 2
-        self._part(ids[:middle], wanted, settled)
-        self._part(ids[middle:], wanted, settled)
+    def _reads(self, record_id: str) -> bool:
+        """Does HubSpot answer at all?"""
+        try:
+            self._leads.survivor(record_id)
+        except VendorError:
+            return False
+        return True
 
     def _take_apart(self, ids: Sequence[str], answer: BatchAnswer, settled: Answers) -> None:
         """Done means named as done. One error can stand for many inputs, and says so in its context only."""

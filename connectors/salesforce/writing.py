@@ -8,7 +8,7 @@ import json
 from collections.abc import Callable, Mapping, Sequence
 
 from connectors.base import Change, Outcome, Settled
-from connectors.batches import in_batches
+from connectors.batches import by_halves, in_batches
 from connectors.salesforce.auth import WRITES, Api
 from connectors.salesforce.bulk import Bulk
 from connectors.salesforce.describe import Objects
@@ -99,7 +99,24 @@ class Writes:
         self._take(problems, settled)
 
     def _send(self, refs: Sequence[RecordRef], wanted: Wanted, problems: dict[RecordRef, Problem | None]) -> None:
-        """What each record met; None: written."""
+        """What each record met, in halves where Salesforce does not take them together; None: written."""
+
+        def send(some: Sequence[RecordRef]) -> VendorError | None:
+            error = self._together(some, wanted, problems, once=len(some) < len(refs))
+            if isinstance(error, Unknown) and not self._reads(some[0]):
+                raise error  # it is not these that Salesforce breaks over
+            return error
+
+        def alone(ref: RecordRef, error: VendorError) -> None:
+            code = "REFUSED" if isinstance(error, Refused) else "UNKNOWN_EXCEPTION"
+            problems[ref] = Problem(errorCode=code, message=error.problem)
+
+        by_halves(refs, send, alone)
+
+    def _together(
+        self, refs: Sequence[RecordRef], wanted: Wanted, problems: dict[RecordRef, Problem | None], *, once: bool
+    ) -> VendorError | None:
+        """What each record met in one call; what stands in the way of that."""
         records = [
             {"attributes": {"type": ref.object_type}, "id": ref.record_id, **self._values(wanted[ref])} for ref in refs
         ]
@@ -109,29 +126,29 @@ class Writes:
                 "collections.update",
                 lambda library: library.restful("composite/sobjects", method="PATCH", json=body),
                 rows_of,
+                repeatable=not once,
                 spend=WRITES,
             )
         except Refused as refused:
             self._need_fields(refused.problems)
-            if len(refs) == 1:
-                problems[refs[0]] = Problem(errorCode="REFUSED", message=refused.problem)
-                return
-            self._halves(refs, wanted, problems)
-            return
+            return refused
         except Unknown as unknown:
-            if unknown.status != 500 or len(refs) == 1:  # one row's trigger can bring the whole call down
+            if unknown.status != 500:  # one row's trigger can bring the whole call down
                 raise
-            self._halves(refs, wanted, problems)
-            return
+            return unknown
         silent = len(answers) != len(refs)  # by position or not at all
         for n, ref in enumerate(refs):
             problems[ref] = _SILENCE if silent else _met(ref, answers[n])
         self._need_fields([one for ref in refs if (one := problems[ref]) is not None])
+        return None
 
-    def _halves(self, refs: Sequence[RecordRef], wanted: Wanted, problems: dict[RecordRef, Problem | None]) -> None:
-        middle = len(refs) // 2
-        self._send(refs[:middle], wanted, problems)
-        self._send(refs[middle:], wanted, problems)
+    def _reads(self, ref: RecordRef) -> bool:
+        """Does Salesforce answer at all?"""
+        try:
+            self._leads.read([ref])
+        except VendorError:
+            return False
+        return True
 
     def _values(self, values: Mapping[str, str]) -> dict[str, str | float | None]:
         """Texts as JSON: null clears a field, a number in quotes may be refused."""

@@ -47,7 +47,15 @@ def troubled(vendor: Vendor, world: World, arrived: Arrived = nullcontext) -> "W
 
 
 def _fault(vendor: Vendor, world: World, environ: "WSGIEnvironment") -> Fault | None:
-    return world.faults.take(vendor.name, vendor.operation_of(environ["REQUEST_METHOD"], environ["PATH_INFO"]))
+    operation = vendor.operation_of(environ["REQUEST_METHOD"], environ["PATH_INFO"])
+    return world.faults.take(vendor.name, operation, lambda: _body(environ))
+
+
+def _body(environ: "WSGIEnvironment") -> bytes:
+    """The body of a call, which stays there to be read again."""
+    body: bytes = environ["wsgi.input"].read()
+    environ["wsgi.input"] = BytesIO(body)
+    return body
 
 
 def _instead(
@@ -79,10 +87,8 @@ def _instead(
 
 def _items(environ: "WSGIEnvironment") -> int:
     """The inputs a refused call carried, as far as its body says."""
-    body = environ["wsgi.input"].read()
-    environ["wsgi.input"] = BytesIO(body)
     try:
-        given = json.loads(body)
+        given = json.loads(_body(environ))
     except ValueError:
         return 1
     lists = (given.get(name) for name in ("inputs", "operations", "records")) if isinstance(given, dict) else ()

@@ -6,7 +6,7 @@ with the effects it really had.
 
 import threading
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any, Protocol
@@ -145,6 +145,7 @@ class Fault:
     times: int = 1
     skip: int = 0  # let this many matching calls pass first
     headers: dict[str, str] = field(default_factory=dict)
+    holding: str = ""  # only calls whose body holds this text, such as a record's id
 
 
 class Faults:
@@ -165,11 +166,13 @@ class Faults:
     def __bool__(self) -> bool:
         return bool(self._faults)
 
-    def take(self, vendor: str, operation: str) -> Fault | None:
-        """The fault that befalls this call, if any; its count goes down."""
+    def take(self, vendor: str, operation: str, body: Callable[[], bytes] = bytes) -> Fault | None:
+        """The fault that befalls this call, if any; its count goes down. `body` gives the call's, where it is asked."""
         with self._lock:
             for fault in self._faults:
                 if fault.vendor not in ("*", vendor) or not _matches(fault.operation, operation):
+                    continue
+                if fault.holding and fault.holding.encode() not in body():
                     continue
                 if fault.skip > 0:
                     fault.skip -= 1

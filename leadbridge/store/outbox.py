@@ -285,9 +285,7 @@ def refuse_write(tx: Connection, vault: Vault, refused: Sequence[tuple[ClaimedWr
     return ids
 
 
-def retry_write(
-    tx: Connection, writes: Sequence[ClaimedWrite], at: datetime, *, blameless: bool = False
-) -> set[int]:
+def retry_write(tx: Connection, writes: Sequence[ClaimedWrite], at: datetime, *, blameless: bool = False) -> set[int]:
     """Try these again at `at`; returns the ids that were still held. `blameless`: earlier tries count as one, since
     they failed for no reason of theirs."""
     ids = held_ids(tx, write_backs, writes)

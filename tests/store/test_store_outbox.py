@@ -90,7 +90,7 @@ def test_a_wish_that_became_true_or_void_before_it_was_sent_is_dropped(store: St
 
 
 RENEWED_AS = pytest.mark.parametrize("version", [3, 2], ids=["newer scores", "the same scores"])
-"""The scores may have moved, or the file may ask for something else, or somebody may have changed what the vendor shows."""
+"""The scores moved, or the file asks for something else, or somebody changed what the vendor shows."""
 
 
 @RENEWED_AS

@@ -269,6 +269,17 @@ def test_a_stumble_of_the_crm_makes_neither_two_tasks_nor_none(company: Company,
     assert company.rows()[0].task == "made"
 
 
+def test_a_task_is_made_within_a_minute_of_the_crms_return(company: Company) -> None:
+    company.made.lead(**READY)
+    company.made.fault("status", "associations.batch.read", status=503, times=10_000)
+    for _ in range(10):
+        company.round(minutes=1)
+        company.made.pace.sleep(60)  # the breaker's time goes on too
+    company.made.sandbox.world.faults.clear()
+    company.round(minutes=1)
+    assert company.rows()[0].task == "made"
+
+
 def test_two_workers_at_once_make_one_task_and_tell_once(company: Company) -> None:
     company.made.lead(**READY)
     company.made.until_scored()

@@ -10,6 +10,7 @@ from leadbridge.run import Embedded
 from leadbridge.store import Store, due, inbox, leads, leases, outbox
 from leadbridge.types import RecordRef
 from sync import events, rescore, write_back
+from sync.worker import SWEEP
 from sync.write_back import Written
 from tests.helpers import rooms
 from tests.helpers.syncing import TAG, Moving, Stage, journey, moving, stage
@@ -232,6 +233,35 @@ def test_a_value_that_is_fought_over_leaves_room_for_a_score_that_really_moves(m
     time.on(seconds=20)
     made.sync()
     assert made.held(record)["leadbridge_score"] == "55"
+
+
+@pytest.mark.parametrize(
+    ("operation", "kind", "status"),
+    [("*", "status", 500), (UPDATE, "status", 503), (UPDATE, "reset_before", 0)],
+)
+def test_an_hour_after_which_the_vendor_is_back_ends_within_a_minute_and_sets_nothing_aside(
+    made: Stage, time: Moving, operation: str, kind: str, status: int
+) -> None:
+    """G32: the waits between tries do not grow with a fault that is the vendor's."""
+    record = made.lead()
+    made.sync()
+    made.edit(record, jobtitle="Director")
+    made.until_scored()  # a write waits; another change is known by its event only
+    other = made.lead(jobtitle="Director")
+    made.event({"subscriptionType": "contact.creation", "objectId": int(other)})
+    made.fault(kind, operation, status=status, times=100_000)
+    for _ in range(60 * 4):
+        made.act()
+        time.on(seconds=SWEEP)
+        made.pace.sleep(SWEEP)
+    made.sandbox.world.faults.clear()
+    back = time.at
+    while [made.held(one).get("leadbridge_score") for one in (record, other)] != ["55", "55"]:
+        assert (time.at - back).total_seconds() < 60
+        time.on(seconds=SWEEP)
+        made.pace.sleep(SWEEP)
+        made.act()
+    assert made.quarantined() == []
 
 
 def test_a_missing_property_calls_the_operator_and_loses_nothing(made: Stage, time: Moving, tally: Tally) -> None:

@@ -4,7 +4,7 @@ import json
 import socket
 import threading
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 from io import BytesIO
@@ -14,6 +14,7 @@ import pytest
 from werkzeug.serving import make_server
 
 from connectors.base import Change, Outcome, Progress
+from connectors.batches import HOPELESS
 from connectors.hubspot.connector import HubSpot
 from connectors.hubspot.mapping import contact_ref
 from leadbridge.call import Pace
@@ -21,7 +22,6 @@ from leadbridge.errors import NeedsOperator, Unknown, VendorError
 from leadbridge.sandbox.server import Sandbox
 from leadbridge.sandbox.world import Fault
 from leadbridge.testing import Skipping
-from leadbridge.testing.stages import PATIENT
 from leadbridge.types import Activity, ActivityKind
 from tests.helpers import rooms
 
@@ -329,12 +329,34 @@ def test_an_admins_rule_refuses_one_record_and_is_named(sandbox: Sandbox, versio
         assert "state" in settled[contact_ref(bound)].reason
 
 
-def test_a_500_that_hides_a_validation_does_not_hold_up_the_others(sandbox: Sandbox) -> None:
-    known = [sandbox.hubspot.add_contact({"firstname": f"P{n}"}) for n in range(2)]
-    tries = PATIENT.tries
-    sandbox.world.faults.add(Fault("status", operation="contacts.batch.update", status=500, times=2 * tries))
+@pytest.mark.parametrize("bad", [[0], [1], [0, 30, 60, 99], range(10, 90)])
+def test_a_500_that_hides_a_validation_does_not_hold_up_the_others(sandbox: Sandbox, bad: Sequence[int]) -> None:
+    """Wherever they stand in the batch, and however many: the vendor that answers for others is not taken for dead."""
+    known = [sandbox.hubspot.add_contact({"firstname": f"P{n}"}) for n in range(100 if len(bad) > 1 else 2)]
+    for n in bad:
+        sandbox.world.faults.add(
+            Fault("status", operation="contacts.batch.update", status=500, times=1000, holding=f'"{known[n]}"')
+        )
     settled = room(sandbox).write([Change(contact_ref(one), {"jobtitle": "x"}) for one in known])
-    assert [answer.outcome for answer in settled.values()] == [Outcome.UNANSWERED, Outcome.WRITTEN]
+    held_up = [n for n, answer in enumerate(settled.values()) if answer.outcome is Outcome.UNANSWERED]
+    assert held_up == list(bad)
+    assert sum(answer.outcome is Outcome.WRITTEN for answer in settled.values()) == len(known) - len(bad)
+
+
+@pytest.mark.parametrize("reads", [True, False])
+@pytest.mark.parametrize("count", [1, 3, 100])
+def test_a_500_for_everybody_is_the_fault_of_nobody(sandbox: Sandbox, count: int, reads: bool) -> None:
+    """Where nothing else is answered either; or where so many parts fail that it cannot be the records."""
+    known = [sandbox.hubspot.add_contact({"firstname": f"P{n}"}) for n in range(count)]
+    operation = "contacts.batch.update" if reads else "*"
+    sandbox.world.faults.add(Fault("status", operation=operation, status=500, times=10_000))
+    found, changes = room(sandbox), [Change(contact_ref(one), {"jobtitle": "x"}) for one in known]
+    if reads and count < HOPELESS:
+        assert {answer.outcome for answer in found.write(changes).values()} == {Outcome.UNANSWERED}
+        return
+    with pytest.raises(Unknown):
+        found.write(changes)
+    assert len(sandbox.world.journal) < 100
 
 
 def test_the_lifecycle_stage_really_moves(sandbox: Sandbox) -> None:

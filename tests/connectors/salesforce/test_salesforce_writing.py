@@ -7,7 +7,7 @@ import pytest
 
 from connectors.base import Change, Outcome, SalesTask
 from connectors.salesforce.connector import Salesforce
-from leadbridge.errors import NeedsOperator, RetryLater
+from leadbridge.errors import NeedsOperator, RetryLater, Unknown
 from leadbridge.sandbox import salesforce as stand_in
 from leadbridge.sandbox.server import Sandbox
 from leadbridge.sandbox.world import Fault
@@ -85,6 +85,29 @@ def test_rows_that_are_locked_are_sent_once_more_few_at_a_time(
     assert outcomes[:40] == [Outcome.WRITTEN] * 40
     assert outcomes[40] is Outcome.UNANSWERED  # still held: the caller tries again later
     assert calls(sandbox, "collections.update") - before == 3
+
+
+@pytest.mark.parametrize("bad", [[0], [3], [0, 15, 22, 49]])
+def test_a_row_whose_trigger_brings_the_call_down_stands_alone_and_the_others_are_written(
+    room: Salesforce, org: stand_in.Salesforce, sandbox: Sandbox, bad: list[int]
+) -> None:
+    known = leads(org, 50 if len(bad) > 1 else 4)
+    for n in bad:
+        sandbox.world.faults.add(
+            Fault("status", operation="collections.update", status=500, times=1000, holding=f'"{known[n]}"')
+        )
+    found = write(room, *known)
+    assert [n for n, outcome in enumerate(found) if outcome is Outcome.UNANSWERED] == bad
+    assert found.count(Outcome.WRITTEN) == len(known) - len(bad)
+
+
+def test_an_org_that_breaks_over_everything_says_nothing_of_any_row(
+    room: Salesforce, org: stand_in.Salesforce, sandbox: Sandbox
+) -> None:
+    known = leads(org, 3)
+    sandbox.world.faults.add(Fault("status", status=500, times=10_000))
+    with pytest.raises(Unknown):
+        write(room, *known)
 
 
 def test_a_lock_inside_the_words_of_a_trigger_is_a_lock(room: Salesforce, org: stand_in.Salesforce) -> None:

@@ -258,6 +258,10 @@ def _by_status(operation: str, status: int, problem: Problem | None, after: floa
             return Unknown(VENDOR, operation, "the server failed", status=status, after=after)
         case 400 if problem is not None and "signed up to a lot of lists" in told:  # of the address: passes (section 3)
             return RetryLater(VENDOR, operation, told, status=status, after=CROWDED_REST)
+        case 404 if operation == "members.list" and problem is not None:  # the audience itself
+            cure = "there is no such audience in this account; set connections.mailchimp.audience to one that "
+            cure += "`leadbridge check --live` names"
+            return NeedsOperator(VENDOR, operation, cure, status=status)
         case _ if status >= 400 and problem is not None:
             return Refused(operation, problem, status)
         case _ if 300 <= status < 400:

@@ -195,6 +195,11 @@ def test_a_status_is_as_old_as_the_question_however_slow_the_answer(sandbox: San
     assert [member.read_at for member in found] == [begun] * many
 
 
+def test_an_audience_that_is_not_there_is_named_with_the_cure(sandbox: Sandbox) -> None:
+    with pytest.raises(NeedsOperator, match=r"no such audience in this account; set connections\.mailchimp\.audience"):
+        list(room(sandbox, audience="beefbeef00").pull_opt_outs(None))
+
+
 # --- engagement ------------------------------------------------------------------------------------------------------
 
 

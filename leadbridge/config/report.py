@@ -3,6 +3,7 @@
 import re
 from collections import Counter
 from collections.abc import Iterable
+from urllib.parse import urlsplit
 
 from leadbridge.config.conditions import fields_of
 from leadbridge.config.guards import Cap
@@ -48,8 +49,18 @@ def describe(config: Config) -> list[tuple[str, str]]:
     loosened = "; loosened on purpose" if guards.loosened_on_purpose else ""
     lines.append(("guards", f"an hour {_cap(guards.per_hour)}, a day {_cap(guards.per_day)}{loosened}"))
     public = f", reached at {config.web.public_url}" if config.web.public_url else ""
-    lines.append(("web", f"listens on {config.web.host}:{config.web.port}{public}"))
+    lines.append(("web", f"listens on {config.web.host}:{config.web.port}{public}; {_page(config)}"))
     return lines
+
+
+def _page(config: Config) -> str:
+    """Who may see the page and the figures (`webhooks.dashboard.page.closed`)."""
+    if config.web.status_password is not None:
+        return "page and /metrics by password"
+    host = urlsplit(config.web.public_url).hostname if config.web.public_url else "localhost"
+    if host in ("localhost", "127.0.0.1", "::1"):
+        return "page and /metrics for this machine only"
+    return "page and /metrics closed until web.status_password is set"
 
 
 def _trained(name: str, score: ScoreModel) -> list[tuple[str, str]]:

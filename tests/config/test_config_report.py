@@ -37,6 +37,21 @@ def test_rules_are_counted_by_their_sort() -> None:
     assert told["fields"] == "6 mapped; in no rule: budget, country, partner, renewal"
 
 
+@pytest.mark.parametrize(
+    ("web", "page"),
+    [
+        ("{public_url: https://acme.example}", "closed until web.status_password is set"),
+        ('{public_url: https://acme.example, status_password: "${STATUS_PASSWORD}"}', "by password"),
+        ("{port: 8080}", "for this machine only"),
+        ("{public_url: http://127.0.0.1}", "for this machine only"),
+    ],
+)
+def test_who_may_see_the_page_is_said(web: str, page: str) -> None:
+    text = changed(("nurture:\n", f"web: {web}\nnurture:\n"))
+    told = dict(describe(loaded(text, {**ENVIRONMENT, "STATUS_PASSWORD": "a-long-password"})))
+    assert told["web"].endswith(f"; page and /metrics {page}")
+
+
 def test_what_is_not_there_is_said() -> None:
     rule = "{name: a, category: fit, when: {email: {present: true}}, points: 1}"
     text = f"connections: {{}}\nscores: {{lead: {{categories: {{fit: {{}}}}, rules: [{rule}]}}}}\n"

@@ -19,6 +19,9 @@ if TYPE_CHECKING:
 FAILED, WRONG_USE, IN_PART = 1, 2, 3
 """Exit codes, beside 0: done."""
 
+HIGHEST_ID = 2**63 - 1
+"""Of a row: what the databases hold."""
+
 ConfigFile = Annotated[Path, typer.Option("--config", "-c", help="configuration file", show_default=True)]
 LeadsFile = Annotated[
     Path | None,

@@ -9,7 +9,17 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from leadbridge.commands.common import DEFAULT_CONFIG, FAILED, WRONG_USE, AsJson, ConfigFile, emit, operator, parts_of
+from leadbridge.commands.common import (
+    DEFAULT_CONFIG,
+    FAILED,
+    HIGHEST_ID,
+    WRONG_USE,
+    AsJson,
+    ConfigFile,
+    emit,
+    operator,
+    parts_of,
+)
 
 if TYPE_CHECKING:
     from leadbridge.store.enrolments import EnrolmentRow
@@ -18,7 +28,7 @@ Why = Annotated[
     str, typer.Option("--why", help="shown to whoever comes upon it, and kept in the audit; name no person")
 ]
 Email = Annotated[str, typer.Argument(help="the person's address")]
-RowId = Annotated[int, typer.Argument(help="number of the row, as `enrolments list` shows it")]
+RowId = Annotated[int, typer.Argument(help="number of the row, as `enrolments list` shows it", min=1, max=HIGHEST_ID)]
 
 ledger = typer.Typer(
     help="The ledger of contact: who was put into which journey, and how it ended.",

@@ -11,6 +11,7 @@ import typer
 from leadbridge.commands.common import (
     DEFAULT_CONFIG,
     FAILED,
+    HIGHEST_ID,
     IN_PART,
     WRONG_USE,
     AsJson,
@@ -68,7 +69,9 @@ def list_items(
 
 @quarantine.command("show")
 def show_item(
-    item: Annotated[int, typer.Argument(help="number of the item, as `quarantine list` shows it")],
+    item: Annotated[
+        int, typer.Argument(help="number of the item, as `quarantine list` shows it", min=1, max=HIGHEST_ID)
+    ],
     config: ConfigFile = DEFAULT_CONFIG,
     as_json: AsJson = False,
 ) -> None:
@@ -96,7 +99,10 @@ def show_item(
 
 @quarantine.command("replay")
 def replay_items(
-    ids: Annotated[list[int] | None, typer.Argument(help="numbers of items, as `quarantine list` shows them")] = None,
+    ids: Annotated[
+        list[int] | None,
+        typer.Argument(help="numbers of items, as `quarantine list` shows them", min=1, max=HIGHEST_ID),
+    ] = None,
     source: Source = None,
     every: Annotated[bool, typer.Option("--all", help="everything that is set aside")] = False,
     items: Annotated[int | None, typer.Option(min=1, help="replay, provided that there are just so many")] = None,

@@ -116,4 +116,14 @@ def test_only_what_waits_can_be_cancelled(run: Run, store: Store) -> None:
     assert "cancelled by olga" in told(run("enrolments", "show", str(row), "--json"))["words"]
     assert "only what waits" in run("enrolments", "cancel", str(row), code=1).output
     assert "There is no row 99" in run("enrolments", "show", "99", code=1).output
+
+
+@pytest.mark.parametrize("number", ["0", "-1", str(2**63), str(10**30)])
+@pytest.mark.parametrize(
+    "words",
+    [("enrolments", "show"), ("enrolments", "cancel"), ("enrolments", "settle", "--as", "done"), ("quarantine", "show"),
+     ("quarantine", "replay")],
+)  # fmt: skip
+def test_a_number_that_no_row_can_have_is_wrong_use(run: Run, words: tuple[str, ...], number: str) -> None:
+    assert "Invalid value" in run(*words, "--", number, code=2).output
     run("enrolments", "list", "--state", "lost", code=2)

@@ -99,13 +99,19 @@ def _remember_models(store: Store, scorer: Scorer) -> None:
 
 
 def _put_in_force(store: Store, scorer: Scorer) -> None:
-    """From here on this configuration decides who is contacted; a changed one starts as a canary (G23)."""
+    """From here on this configuration decides who is contacted; a changed one starts as a canary. Who waits by what
+    decided before is looked at first, so that nobody is contacted by a threshold that was mistyped (G23)."""
     digest = policy.digest(scorer.config)
     with store.reading() as tx:
         current = policies.in_force(tx)
     if current is None or current.digest != digest:
         with store.writing() as tx:
-            policies.put_in_force(tx, digest, clock.now())
+            now = clock.now()
+            policies.put_in_force(tx, digest, now)
+            people = enrolments.waiting_people(tx)
+            lead_store.hold(tx, people)
+            enrolments.take_back(tx, people)
+            due.mark_due(tx, people, now, due.Lane.HOT)
 
 
 def _without_the_bad(parts: Parts, claims: Sequence[due.Claim], done: Rescored) -> None:

@@ -10,14 +10,27 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any, NamedTuple
 
-from sqlalchemy import BigInteger, ColumnElement, Connection, Row, Text, and_, delete, func, select, type_coerce, update
+from sqlalchemy import (
+    BigInteger,
+    ColumnElement,
+    Connection,
+    Row,
+    Text,
+    and_,
+    delete,
+    exists,
+    func,
+    select,
+    type_coerce,
+    update,
+)
 
 from leadbridge.store.columns import from_json
 from leadbridge.store.due import Lane
 from leadbridge.store.engine import among, database_now, is_writing
 from leadbridge.store.leases import SECONDS, UNHELD, claim_rows, held_ids, renew_rows
 from leadbridge.store.rows import tuples, update_each, upsert
-from leadbridge.store.tables import enrolments, holdouts
+from leadbridge.store.tables import due, enrolments, holdouts
 from leadbridge.store.text import from_micros
 from leadbridge.types import EnrolmentState, way_name
 
@@ -198,7 +211,8 @@ def claim_enrolments(
     lease_seconds: float = SECONDS,
     now: datetime | None = None,
 ) -> list[EnrolmentRow]:
-    """Claim rows in these states that are due, by lane, then oldest first; waiting ones only while not expired.
+    """Claim rows in these states that are due, by lane, then oldest first; waiting ones only while not expired. Rows of
+    somebody who is due in the hot lane are left until they have been looked at.
 
     Raises ValueError for `calling`: such a row is somebody's, or else to be stranded.
     """
@@ -206,6 +220,7 @@ def claim_enrolments(
         raise ValueError("a call under way is nobody's to claim; strand_expired makes the dead ones uncertain")
     now = now or database_now(tx)
     lasting = {state for state in states if state not in WAITING}
+    hot = exists().where(due.c.person_id == enrolments.c.person_id, due.c.lane == int(Lane.HOT), due.c.due_at <= now)
     claimed = claim_rows(
         tx,
         enrolments,
@@ -214,6 +229,7 @@ def claim_enrolments(
             # A wish that was never put off is due at once, should the clock have been put back since.
             (enrolments.c.due_at <= now) | (enrolments.c.due_at == enrolments.c.created_at),
             (enrolments.c.expires_at > now) | enrolments.c.state.in_(sorted(lasting)),
+            ~hot,  # who is to be looked at at once may not fit any more
         ],
         [enrolments.c.lane, enrolments.c.due_at, enrolments.c.id],
         limit=limit, owner=owner, seconds=lease_seconds, now=now,
@@ -350,6 +366,18 @@ def _fold(tx: Connection, which: ColumnElement[bool], now: datetime) -> int:
     tx.execute(update(enrolments).where(among(tx, after.id, kept)).values(state_at=now))
     tx.execute(delete(enrolments).where(among(tx, after.id, repeats)))
     return len(pairs)
+
+
+def waiting_people(tx: Connection) -> list[int]:
+    """Everybody for whom a row waits, in order of their ids."""
+    query = select(enrolments.c.person_id).where(enrolments.c.state.in_(sorted(WAITING))).distinct()
+    return sorted(tx.execute(query).scalars())
+
+
+def take_back(tx: Connection, person_ids: Collection[int]) -> None:
+    """Take the waiting rows of these people from whoever has claimed them; hold the people first."""
+    waits = among(tx, enrolments.c.person_id, sorted(person_ids)) & enrolments.c.state.in_(sorted(WAITING))
+    tx.execute(update(enrolments).where(waits).values(UNHELD | {"lease_token": enrolments.c.lease_token + 1}))
 
 
 def cancel_waiting(tx: Connection, person_ids: Collection[int], why: str, now: datetime) -> int:

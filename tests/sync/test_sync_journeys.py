@@ -473,6 +473,41 @@ def stricter(made: Stage, least: int) -> list[Any]:
             for one in made.config.nurture.journeys]  # fmt: skip
 
 
+@pytest.mark.parametrize("canary", [2, 1000])
+def test_a_mistyped_threshold_contacts_nobody_once_it_is_put_right(store: Store, canary: int) -> None:
+    """Neither who waits for room nor who is held back, although they are released."""
+    guards = MANY | {"per_hour": [3, "0%"], "canary": {"people": [canary, "0%"], "lasts": "24h"}}
+
+    def decides(at_least: int) -> None:
+        way = journey(when={"score.lead": {"at_least": at_least}})
+        made.config = configuration(made.sandbox.url, way, guards=guards)
+        made.parts = made.worker(f"w{at_least}")
+
+    with (
+        stage(store, journey(when={"score.lead": {"at_least": 50}}), guards=guards) as made,
+        moving(made, START) as time,
+    ):
+        made.lead(ADA, jobtitle="Director")
+        for _ in range(12):
+            made.lead()
+        made.sync()
+        time.on(hours=2)
+        decides(5)
+        with store.writing() as tx:
+            due.mark_due(tx, lead_store.all_person_ids(tx, 0, 100), clock.now())
+        made.sync()
+        wrong = min(canary, 3)
+        assert len(made.entered()) == 1 + wrong
+        time.on(minutes=5)
+        decides(50)
+        made.sync()
+        assert made.states() == {S.DONE: 1 + wrong, S.CANCELLED: 12 - wrong}
+        release.release(store, "olga", release.waiting(store, made.config).rows)
+        time.on(hours=2)
+        made.sync()
+        assert len(made.entered()) == 1 + wrong
+
+
 def test_a_canary_is_released_by_time(store: Store) -> None:
     canary = MANY | {"canary": {"people": [0, "0%"], "lasts": "10h"}}
     with stage(store, journey(TRIGGER), guards=canary) as made, moving(made, START) as time:

@@ -7,6 +7,8 @@ from pathlib import Path
 
 import pytest
 
+from tests.helpers.waiting import LONG
+
 ROOT = Path(__file__).parents[1]
 
 
@@ -16,7 +18,7 @@ def _run(folder: Path, body: str, ci: str, *options: str) -> tuple[int, str]:
     lean = ["-p", "tests.conftest", "-p", "no:hypothesispytest", "-p", "no:cacheprovider"]
     command = [sys.executable, "-m", "pytest", *lean, *options, str(folder)]
     done = subprocess.run(
-        command, cwd=ROOT, env={**os.environ, "CI": ci}, capture_output=True, text=True, check=False, timeout=60
+        command, cwd=ROOT, env={**os.environ, "CI": ci}, capture_output=True, text=True, check=False, timeout=LONG
     )  # fmt: skip
     return done.returncode, done.stdout
 

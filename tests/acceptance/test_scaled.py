@@ -24,7 +24,7 @@ from tests.helpers.queues import NoRedis, Redis
 from tests.helpers.scaled import BEAT, WEB, WORKER, Process, Site, site
 from tests.helpers.signers import hubspot_body
 from tests.helpers.tally import Tally
-from tests.helpers.waiting import until
+from tests.helpers.waiting import LONG, until
 
 PEOPLE = 40
 BOSS = "Chief Marketing Officer"
@@ -195,7 +195,7 @@ def test_the_scaled_shape_is_refused_without_a_queue_and_without_postgresql(tmp_
     with site(tmp_path, f"sqlite:///{tmp_path / 'store.db'}", None, count=1) as made:
         for command in ("web", "worker", "beat"):
             process = made.start(command)
-            assert process.wait(60) == 2
+            assert process.wait(LONG) == 2
             process.end()
             assert "queue" in process.words
             assert "leadbridge run" in process.words

@@ -9,6 +9,8 @@ from pathlib import Path
 
 import pytest
 
+from tests.helpers.waiting import LONG
+
 ROOT = Path(__file__).parents[2]
 EXAMPLE = ROOT / "examples" / "hubspot-mailchimp.yaml"
 SECRETS = {"HUBSPOT_TOKEN": "t0ken-of-hubspot", "HUBSPOT_APP_SECRET": "app-s3cret", "MAILCHIMP_KEY": "k3y-us21"}
@@ -19,7 +21,7 @@ def leadbridge(*words: str, code: int, folder: Path, environ: dict[str, str] | N
     known = {name: os.environ[name] for name in ("PATH", "HOME") if name in os.environ}
     command = [sys.executable, "-m", "leadbridge.cli", *words]
     found = subprocess.run(
-        command, env={**known, **(environ or {})}, cwd=folder, capture_output=True, text=True, timeout=60
+        command, env={**known, **(environ or {})}, cwd=folder, capture_output=True, text=True, timeout=LONG
     )
     assert found.returncode == code, found.stdout + found.stderr
     assert "Traceback" not in found.stdout + found.stderr

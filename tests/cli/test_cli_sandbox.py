@@ -34,7 +34,7 @@ def said(request: pytest.FixtureRequest) -> Iterator[str]:
                 break
         yield "".join(lines)
         process.send_signal(signal.SIGINT)
-        process.wait(20)
+        process.wait(LONG)
 
 
 @pytest.mark.slow

@@ -2,11 +2,13 @@
 
 import random
 import socket
+import statistics
 import threading
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from itertools import pairwise
 
 import pytest
 import urllib3
@@ -28,6 +30,7 @@ from leadbridge.call import (
 )
 from leadbridge.errors import NeedsOperator, RecordRefused, RetryLater, Unknown, VendorError
 from leadbridge.testing import Skipping
+from tests.helpers.waiting import LONG
 
 PATIENCE = Patience(connect=1, answer=10, whole=100, tries=5, first_wait=1, longest_wait=30)
 
@@ -250,7 +253,7 @@ def test_a_limit_is_shared_by_what_is_to_be_done_however_many_threads_do_it() ->
     made: list[str] = []
 
     def go_on(operation: str) -> None:
-        while len(made) < 120:
+        while made.count("list") < 40:
             send(operation, lambda _: made.append(operation), repeatable=True)
 
     threads = [threading.Thread(target=go_on, args=(what,)) for what in ("list", *["read"] * 10)]
@@ -258,7 +261,9 @@ def test_a_limit_is_shared_by_what_is_to_be_done_however_many_threads_do_it() ->
         thread.start()
     for thread in threads:
         thread.join()
-    assert made.count("list") > 30  # one in eleven, if every thread got as much
+    places = [place for place, what in enumerate(made) if what == "list"]
+    # One in eleven, if every thread got as much. The median: a thread may be paused, and the others go on.
+    assert statistics.median(after - before for before, after in pairwise(places)) < 4
 
 
 def test_who_waits_for_a_call_in_vain_lets_the_others_of_the_row_go_on() -> None:
@@ -267,11 +272,11 @@ def test_who_waits_for_a_call_in_vain_lets_the_others_of_the_row_go_on() -> None
 
     def hold(_: float) -> None:
         busy.set()
-        go.wait(10)
+        go.wait(LONG)
 
     holder = threading.Thread(target=lambda: send("write", hold, repeatable=True))
     holder.start()
-    busy.wait(10)
+    busy.wait(LONG)
     told: list[str] = []
     impatient = [threading.Thread(target=lambda: told.append(_told(send))) for _ in range(3)]
     for thread in impatient:
@@ -305,13 +310,15 @@ def test_a_call_that_costs_two_budgets_waits_for_both() -> None:
 def test_no_more_calls_than_places_are_in_flight() -> None:
     send = Caller("vendor", name, {"calls": Simultaneous(3)}, pace=Pace(PATIENCE))
     lock, flying, most = threading.Lock(), 0, 0
+    three = threading.Barrier(3)
 
     def call(_: float) -> None:
         nonlocal flying, most
         with lock:
             flying += 1
             most = max(most, flying)
-        time.sleep(0.02)
+        three.wait(LONG)
+        time.sleep(0.02)  # for a fourth, if there were one
         with lock:
             flying -= 1
 

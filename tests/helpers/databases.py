@@ -26,6 +26,7 @@ from psycopg import sql
 
 from leadbridge.store import Store, open_store
 from tests.helpers import memory
+from tests.helpers.waiting import LONG
 
 KEY = bytes(range(32))
 """Key of every store in tests."""
@@ -88,7 +89,7 @@ class Server:
     def start_again(self) -> None:
         """Have it recover and listen again; returns once it does."""
         (self.folder / "down").unlink()
-        deadline = time.monotonic() + 60
+        deadline = time.monotonic() + LONG
         while True:
             try:
                 psycopg.connect(host=str(self.folder), user="leadbridge", dbname="postgres").close()
@@ -164,7 +165,7 @@ def start(run_pid: int, bin_folder: Path, *, on_disk: bool = False, **settings: 
             [*watch, bin_folder / "postgres", "-D", data, "-k", folder, *options],
             stdin=subprocess.DEVNULL, stdout=output, stderr=output, start_new_session=True,
         ).returncode = 0  # it outlives whoever starts it, as it should  # fmt: skip
-    deadline = time.monotonic() + 30
+    deadline = time.monotonic() + LONG
     while True:
         try:
             psycopg.connect(host=str(folder), user="leadbridge", dbname="postgres").close()

@@ -6,9 +6,10 @@ import shutil
 import signal
 import socket
 import subprocess
-import time
 from pathlib import Path
 from typing import Any
+
+from tests.helpers.waiting import LONG, until
 
 
 class NoRedis(Exception):
@@ -33,10 +34,7 @@ class Redis:
 
     def start(self) -> None:
         self._process = subprocess.Popen(self._command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-        deadline = time.monotonic() + 20
-        while not self._answers():
-            assert time.monotonic() < deadline, "redis-server does not start"
-            time.sleep(0.02)
+        until(self._answers)
 
     def ask(self, *words: str | int) -> Any:
         """What it answers to a command."""
@@ -52,7 +50,7 @@ class Redis:
     def kill(self) -> None:
         self.signal(signal.SIGKILL)
         assert self._process is not None
-        self._process.wait(10)
+        self._process.wait(LONG)
 
     def close(self) -> None:
         assert self._process is not None
@@ -60,7 +58,7 @@ class Redis:
             with contextlib.suppress(ProcessLookupError):
                 self._process.send_signal(signal.SIGCONT)
             self._process.kill()
-            self._process.wait(10)
+            self._process.wait(LONG)
 
     def _answers(self) -> bool:
         import redis
@@ -105,22 +103,19 @@ class Rabbit:
         self.start()
 
     def start(self) -> None:
-        self._process = subprocess.Popen(
+        process = self._process = subprocess.Popen(
             [self._program], env=self._environ, cwd=self._folder, start_new_session=True,
             stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
         )  # fmt: skip
-        deadline = time.monotonic() + 120
-        while not self._answers():
-            assert self._process.poll() is None, "rabbitmq-server ended"
-            assert time.monotonic() < deadline, "rabbitmq-server does not start"
-            time.sleep(0.1)
+        until(lambda: self._answers() or process.poll() is not None)
+        assert process.poll() is None, "rabbitmq-server ended"
 
     def kill(self) -> None:
         """At once, with every process of its group."""
         assert self._process is not None
         with contextlib.suppress(ProcessLookupError):
             os.killpg(self._process.pid, signal.SIGKILL)
-        self._process.wait(10)
+        self._process.wait(LONG)
 
     def forget(self) -> None:
         """Lose everything it held: queues, and the hints in them. Only while it is dead."""

@@ -17,7 +17,7 @@ from leadbridge.sandbox.server import Sandbox
 from leadbridge.starting import example
 from leadbridge.store import Store, open_store
 from tests.helpers.databases import KEY
-from tests.helpers.waiting import until
+from tests.helpers.waiting import LONG, until
 
 ROOT = Path(__file__).parents[2]
 RUN, BEAT = ("run",), ("beat",)
@@ -42,7 +42,7 @@ class Process:
     def pid(self) -> int:
         return self._process.pid
 
-    def heard(self, pattern: str, seconds: float = 60.0) -> re.Match[str]:
+    def heard(self, pattern: str, seconds: float = LONG) -> re.Match[str]:
         """Wait until it says something like this."""
         until(lambda: re.search(pattern, self.words) or self._process.poll() is not None, seconds)
         found = re.search(pattern, self.words)
@@ -62,7 +62,7 @@ class Process:
         if self._process.poll() is None:
             self._process.send_signal(by)
         code = self._process.wait(seconds)
-        self._ear.join(5)
+        self._ear.join(LONG)
         return code
 
     def wait(self, seconds: float) -> int:
@@ -74,8 +74,8 @@ class Process:
     def close(self) -> None:
         if self._process.poll() is None:
             self._process.kill()
-            self._process.wait(10)
-        self._ear.join(5)
+            self._process.wait(LONG)
+        self._ear.join(LONG)
         if self._process.stderr:
             self._process.stderr.close()
 

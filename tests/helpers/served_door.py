@@ -16,6 +16,7 @@ from leadbridge.store.tables import inbox
 from sync import deliveries
 from tests.helpers.databases import KEY
 from tests.helpers.signers import hubspot_body, hubspot_change, hubspot_headers
+from tests.helpers.waiting import LONG
 from tests.webhooks.conftest import HUBSPOT_SECRET, PUBLIC, settings
 
 
@@ -43,7 +44,7 @@ def served(where: Path | str, *under: str, keep_free: int = 0) -> Iterator[tuple
         process.stdout.readline()
     finally:
         process.stdin.close()
-        process.wait(20)
+        process.wait(LONG)
         process.stdout.close()
 
 

@@ -245,9 +245,9 @@ def test_one_true_and_one_point_zero_stay_three_values() -> None:
 def test_no_pattern_takes_more_than_linear_time() -> None:
     tests = prepare(parse_condition({"a": {"matches": ["(a*)*b", "(a|aa)+$c", "(x+x+)+y"]}}))
     columns = columns_of([{"a": "ax" * 100_000 + "a" * 100_000}], {"a": "text"})
-    started = time.perf_counter()
+    started = time.process_time()
     assert not holds(tests, columns, AT)[0]
-    assert time.perf_counter() - started < 2
+    assert time.process_time() - started < 2
 
 
 @pytest.mark.parametrize(
@@ -268,6 +268,6 @@ def test_a_pattern_that_is_none_is_refused_with_the_reason(pattern: str, words: 
 def test_hostile_text_is_searched_in_linear_time() -> None:
     words = prepare(parse_condition({"a": {"words": ["a" * 40 + "b", "a a a a b"]}}))
     columns = columns_of([{"a": "a " * 50_000 + "a" * 50_000}], {"a": "text"})
-    started = time.perf_counter()
+    started = time.process_time()
     assert not holds(words, columns, AT)[0]
-    assert time.perf_counter() - started < 2
+    assert time.process_time() - started < 2

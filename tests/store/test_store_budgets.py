@@ -15,6 +15,7 @@ from leadbridge.store import Store, tables
 from leadbridge.store.budgets import SharedBudgets
 from leadbridge.store.engine import running_now
 from tests.helpers.databases import KEY
+from tests.helpers.waiting import LONG
 
 RATE, SPAN, STEP = 40, 0.5, timedelta(seconds=0.5 * 1.01 / 40)
 
@@ -165,5 +166,5 @@ def test_several_processes_keep_one_limit(store: Store, store_url: str) -> None:
     began = _now(store)
     command = [sys.executable, "-c", PROCESS, store_url, KEY.hex()]
     running = [subprocess.Popen(command, cwd=Path(__file__).parents[2]) for _ in range(3)]
-    assert [one.wait(timeout=60) for one in running] == [0, 0, 0]
+    assert [one.wait(timeout=LONG) for one in running] == [0, 0, 0]
     assert _next_at(store) >= began + 60 * STEP

@@ -21,6 +21,7 @@ from leadbridge.store.tables import deliveries, facts, persons
 from tests.helpers.databases import KEY, Server, binaries, start
 from tests.helpers.store_people import NOW, people
 from tests.helpers.tally import Tally
+from tests.helpers.waiting import LONG
 
 
 @pytest.mark.parametrize(
@@ -194,7 +195,7 @@ def test_opening_a_store_again_keeps_the_locks_that_hold_its_log(tmp_path: Path)
     another_process = (
         "import sqlite3, sys; c = sqlite3.connect(sys.argv[1]); c.execute('PRAGMA user_version'); c.close()"
     )
-    subprocess.run([sys.executable, "-c", another_process, file], check=True, timeout=60)
+    subprocess.run([sys.executable, "-c", another_process, file], check=True, timeout=LONG)
     assert file.with_name("leads.db-wal").exists()
     with first.writing() as tx:
         people(tx, 1)

@@ -21,7 +21,7 @@ from nurture.holdout import held_out
 from sync import bounds, enrol
 from tests.helpers import rooms
 from tests.helpers.syncing import BASE, TAG, TRIGGER, Stage, journey, moving, stage
-from tests.helpers.waiting import until
+from tests.helpers.waiting import LONG, until
 
 S = EnrolmentState
 STATUSES = ("subscribed", "unsubscribed", "cleaned", "pending", "transactional", "archived", "forgotten", None)
@@ -501,7 +501,7 @@ def test_a_slow_platform_gets_no_calls_decided_long_ago(store: Store, monkeypatc
         at_once = threading.Barrier(made.config.connections.mailchimp.simultaneous)
 
         def hang(seconds: float) -> None:
-            at_once.wait(60)
+            at_once.wait(LONG)
             made.pace.sleep(seconds)
 
         monkeypatch.setattr(enrol, "BEGIN_WITHIN", timedelta(seconds=100))

@@ -24,6 +24,7 @@ from leadbridge.store import Store, grants, open_store, tables
 from sync.grants import StoredGrants
 from tests.helpers import rooms
 from tests.helpers.databases import KEY
+from tests.helpers.waiting import LONG
 
 SECRET = "sandbox-hubspot-secret"
 OAUTH = {"token": None, "client_id": CLIENT_ID, "client_secret": SECRET, "refresh_token": REFRESH_TOKEN}
@@ -89,7 +90,7 @@ def test_access_is_got_once_and_renewed_before_it_ends(
 
 def at_once(act: Callable[[Any], object], workers: Sequence[Any]) -> None:
     """Let all of them do it at the same moment. Raises what any of them raised."""
-    start = threading.Barrier(len(workers), timeout=30)
+    start = threading.Barrier(len(workers), timeout=LONG)
 
     def work(one: Any) -> None:
         start.wait()
@@ -288,6 +289,6 @@ def test_processes_renew_once_between_them(sandbox: Sandbox, store_url: str, ven
     for process in running:  # all at once
         print(file=process.stdin, flush=True)
     for process in running:
-        told, _ = process.communicate(timeout=60)
+        told, _ = process.communicate(timeout=LONG)
         assert told.strip() == accounts[vendor]
     assert renewals(sandbox) == 1

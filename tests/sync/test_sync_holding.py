@@ -13,6 +13,7 @@ from sync import holding, pull
 from sync.holding import TakenOver, renewed, sole
 from sync.sources import Pulled
 from tests.helpers.syncing import TAG, Stage, journey, moving, stage
+from tests.helpers.waiting import LONG
 
 NOW = datetime(2026, 3, 1, tzinfo=UTC)
 
@@ -99,7 +100,7 @@ def test_a_lease_is_renewed_for_as_long_as_its_holder_works(store: Store) -> Non
             enough.set()
 
     with renewed(store, renew, every=0.01):
-        assert enough.wait(20)
+        assert enough.wait(LONG)
     assert asked[:3] == [True, True, True]
     assert holding.RENEW * 3 <= leases.SECONDS
 
@@ -125,7 +126,7 @@ def test_a_renewal_that_fails_does_not_end_the_work(store: Store) -> None:
         raise ZeroDivisionError
 
     with renewed(store, breaks, every=0.01):
-        assert failed.wait(20)
+        assert failed.wait(LONG)
         with store.reading() as tx:
             assert watermarks.listing(tx) == []
     assert timedelta(seconds=holding.RENEW) < timedelta(seconds=leases.SECONDS)

@@ -15,6 +15,7 @@ from leadbridge.store import Store, suppressions
 from leadbridge.types import EnrolmentState, SuppressionReason
 from sync import pull
 from tests.helpers.syncing import TRIGGER, journey, stage
+from tests.helpers.waiting import LONG
 
 S = EnrolmentState
 ADDRESS = "ada@acme.example"
@@ -42,7 +43,7 @@ def paused_after(store: Store, words: str, in_thread: threading.Thread) -> Itera
     def after(_c: Any, _cursor: Any, statement: str, *_: Any) -> None:
         if words in statement and threading.current_thread() is in_thread and not reached.is_set():
             reached.set()
-            assert go_on.wait(20)
+            assert go_on.wait(LONG)
 
     sa.event.listen(store._engine, "after_cursor_execute", after)
     try:
@@ -72,13 +73,13 @@ def test_the_platform_and_the_webhook_tell_of_one_unsubscribe_at_once(store: Sto
         worker = threading.Thread(target=run, args=(made.enrol,))
         with paused_after(store, words, webhook) as (reached, go_on):
             webhook.start()
-            assert reached.wait(20)
+            assert reached.wait(LONG)
             worker.start()
             while not waiting_for_a_lock(store) and worker.is_alive():
                 threading.Event().wait(0.01)
             go_on.set()
-            webhook.join(30)
-            worker.join(30)
+            webhook.join(LONG)
+            worker.join(LONG)
         assert failed == []
         with store.reading() as tx:
             found = suppressions.suppressed(tx, store.vault, [made.person(record)])
@@ -112,9 +113,9 @@ def test_a_deadlock_ends_one_transaction_which_is_done_again_at_once_and_counted
 
         thread = threading.Thread(target=other)
         thread.start()
-        assert holds.wait(20)
+        assert holds.wait(LONG)
         done = made.act()
-        thread.join(30)
+        thread.join(LONG)
         assert failed == []
         assert sum(STORE_CONFLICTS.values().values()) == before + 1
         assert done.rescored.people == 1

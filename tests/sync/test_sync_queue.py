@@ -16,6 +16,7 @@ from sync import celery_app
 from sync.celery_app import LASTS, PULL, WORK, Bell, make_app
 from tests.helpers.queues import NoRedis, Redis
 from tests.helpers.syncing import configuration
+from tests.helpers.waiting import LONG
 from webhooks.writer import Doorbell
 
 STORE = "postgresql://leadbridge@db.acme.example/leadbridge"
@@ -83,7 +84,7 @@ def test_a_dead_or_frozen_queue_never_holds_up_the_door(tmp_path: Path, how: sig
     for _ in range(1000):
         doorbell.ring()
     assert time.thread_time() - began < 1  # of this thread's own time: it waited for nothing
-    assert tried.wait(20)
+    assert tried.wait(LONG)
     doorbell.stop()
     redis.close()
 
@@ -104,7 +105,7 @@ def test_a_queue_without_memory_left_is_a_lost_hint_and_nothing_else(tmp_path: P
 
     doorbell = Doorbell(ring)
     doorbell.ring()
-    assert tried.wait(20)
+    assert tried.wait(LONG)
     assert redis.ask("LLEN", WORK) == 0
     doorbell.ring()  # it is still there
     doorbell.stop()

@@ -9,6 +9,7 @@ import pytest
 from connectors.base import Page
 from leadbridge.errors import RetryLater
 from sync.readers import Readers
+from tests.helpers.waiting import LONG
 
 
 def page(n: int) -> Page[Any]:
@@ -20,7 +21,7 @@ def readers_alive() -> list[str]:
 
 
 def test_sources_wait_for_their_vendors_at_the_same_time() -> None:
-    both = threading.Barrier(2, timeout=30)
+    both = threading.Barrier(2, timeout=LONG)
 
     def pages() -> Iterator[Page[Any]]:
         both.wait()  # would break if one were read after the other
@@ -55,7 +56,7 @@ def test_no_source_is_more_than_a_page_ahead() -> None:
     with Readers() as readers:
         readers.start("one", pages)
         assert readers.next() == ("one", page(0))
-        assert second.wait(30)  # on its way while the first is stored
+        assert second.wait(LONG)  # on its way while the first is stored
         assert asked == [0, 1]
         assert [readers.next()[1] for _ in range(5)] == [*(page(n) for n in range(1, 5)), None]
 

@@ -25,7 +25,7 @@ from sync.holding import TakenOver
 from sync.outlook import Scorer
 from sync.stream import Listener
 from tests.helpers import rooms
-from tests.helpers.waiting import until
+from tests.helpers.waiting import LONG, until
 
 SCORE = "Leadbridge_Score__c"
 ROUNDS = 8
@@ -69,7 +69,7 @@ def listening(store: Store, crm: Salesforce, ring: Callable[[], object] = lambda
         yield listener
     finally:
         stop.set()
-        assert listener.join(10.0)
+        assert listener.join(LONG)
 
 
 def place(store: Store, crm: Salesforce) -> Any:
@@ -97,7 +97,7 @@ def test_what_is_told_waits_in_the_inbox_and_rings(sandbox: Sandbox, store: Stor
     one, rung = lead(sandbox), threading.Event()
     with listening(store, room_of(sandbox), rung.set):
         sandbox.salesforce.edit(one, {"Title": "Head"})
-        assert rung.wait(30)
+        assert rung.wait(LONG)
         assert waiting(store) == 1
         sandbox.salesforce.edit(one, {"Title": "Boss"})
         until(lambda: waiting(store) == 2)
@@ -137,7 +137,7 @@ def test_a_gap_is_closed_by_reading(sandbox: Sandbox, store: Store) -> None:
         sandbox.salesforce.settings.change_objects = frozenset()  # what follows is not told
         sandbox.salesforce.edit(one, {"Title": None})
         sandbox.salesforce.tell_gap("Lead", "GAP_OVERFLOW", ["000000000000000AAA"])
-        assert rung.wait(30)
+        assert rung.wait(LONG)
     assert pull.gap(store, ["salesforce"])
     pull.pull(store, parts.crms, None, owner="w1", every=3600)
     cycle.act(parts)

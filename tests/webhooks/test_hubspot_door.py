@@ -12,6 +12,7 @@ from leadbridge.metrics import WEBHOOK_DELIVERIES, WEBHOOK_EVENTS, WEBHOOK_REFUS
 from leadbridge.store import quarantine
 from tests.helpers.signers import hubspot_body, hubspot_change, hubspot_headers, hubspot_v2
 from tests.helpers.tally import Tally
+from tests.helpers.waiting import until
 from tests.webhooks.conftest import HUBSPOT_OLD_SECRET, HUBSPOT_SECRET, PUBLIC, Door, OpenDoor, on_sqlite
 
 BODY = hubspot_body(hubspot_change(1), hubspot_change(2, propertyValue="Geschäftsführer – 営業部"))
@@ -28,10 +29,7 @@ def test_a_genuine_delivery_is_stored_event_by_event_and_answered_204(door: Door
 @on_sqlite
 def test_the_worker_is_woken_and_a_repeat_gives_it_nothing_to_do(door: Door) -> None:
     door.hubspot(BODY)
-    deadline = time.monotonic() + 5
-    while not door.woken and time.monotonic() < deadline:
-        time.sleep(0.005)
-    assert door.woken
+    until(lambda: door.woken)
     assert door.count() == 2
     door.hubspot(BODY)
     assert door.count() == 2

@@ -20,6 +20,7 @@ from leadbridge.store.tables import inbox
 from sync import deliveries
 from tests.helpers.signers import hubspot_body, hubspot_change, hubspot_headers
 from tests.helpers.tally import Tally
+from tests.helpers.waiting import LONG
 from tests.webhooks.conftest import HUBSPOT_SECRET, PUBLIC, settings
 
 SEED = 20261122
@@ -35,7 +36,7 @@ def zygote() -> Iterator[subprocess.Popen[str]]:
     assert process.stdin
     assert process.stdout
     process.stdin.close()
-    process.wait(10)
+    process.wait(LONG)
     process.stdout.close()
 
 

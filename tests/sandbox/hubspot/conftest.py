@@ -39,7 +39,7 @@ def control(sandbox: Sandbox) -> Iterator[Callable[..., Any]]:
     with requests.Session() as session:
 
         def call(method: str, path: str, body: Any = None) -> Any:
-            answer = session.request(method, f"{sandbox.url}/_sandbox{path}", json=body, timeout=10)
+            answer = session.request(method, f"{sandbox.url}/_sandbox{path}", json=body, timeout=20)
             answer.raise_for_status()
             return answer.json()
 

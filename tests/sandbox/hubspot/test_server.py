@@ -1,7 +1,6 @@
 """The server, its faults, and the control interface."""
 
 import socket
-import statistics
 import time
 from collections.abc import Callable
 from typing import Any
@@ -10,6 +9,7 @@ import pytest
 import requests
 
 from leadbridge.sandbox.server import Sandbox
+from tests.helpers.waiting import quickest
 
 Api = Callable[..., requests.Response]
 Control = Callable[..., Any]
@@ -38,12 +38,11 @@ def test_connections_are_kept(sandbox: Sandbox, contact: str) -> None:
 
 
 def test_a_simple_call_takes_a_few_milliseconds(api: Api, contact: str) -> None:
-    spans = []
-    for _ in range(50):
-        start = time.perf_counter()
-        api("GET", f"{ROOT}/{contact}")
-        spans.append(time.perf_counter() - start)
-    assert statistics.median(spans) < 0.02  # a wide margin for a busy machine; about 2 ms otherwise
+    def fifty() -> None:
+        for _ in range(50):
+            api("GET", f"{ROOT}/{contact}")
+
+    assert quickest(fifty, within=1, goes=10) < 1  # a wide margin for a busy machine; about 2 ms for each otherwise
 
 
 @pytest.mark.parametrize("status", [423, 429, 500, 503])
@@ -119,7 +118,7 @@ def test_latency_holds_every_answer_back(api: Api, control: Control) -> None:
 
 def test_faults_reach_mailchimp_too(sandbox: Sandbox, control: Control) -> None:
     control("POST", "/faults", {"kind": "status", "status": 503, "vendor": "mailchimp"})
-    answer = requests.get(f"{sandbox.url}/3.0/ping", auth=("x", sandbox.mailchimp.api_key), timeout=5)
+    answer = requests.get(f"{sandbox.url}/3.0/ping", auth=("x", sandbox.mailchimp.api_key), timeout=20)
     assert answer.status_code == 503
     assert answer.headers["Content-Type"].startswith("application/problem+json")
 

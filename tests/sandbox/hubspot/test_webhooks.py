@@ -13,6 +13,7 @@ import requests
 from hubspot.utils.signature import Signature
 
 from leadbridge.sandbox.server import Sandbox
+from tests.helpers.waiting import until
 
 Api = Callable[..., requests.Response]
 Control = Callable[..., Any]
@@ -35,10 +36,7 @@ class Receiver:
         return [event["subscriptionType"] for event in self.events()]
 
     def wait_for(self, requests_seen: int) -> None:
-        deadline = time.monotonic() + 5
-        while len(self.got) < requests_seen:
-            assert time.monotonic() < deadline, f"only {len(self.got)} deliveries arrived"
-            time.sleep(0.005)
+        until(lambda: len(self.got) >= requests_seen)
 
 
 @pytest.fixture

@@ -32,7 +32,7 @@ def finish(api: Api, batch_id: str) -> dict[str, Any]:
 
 def results(url: str) -> list[dict[str, Any]]:
     """Walk every regular file of the archive, empty ones too."""
-    answer = requests.get(url, timeout=5)
+    answer = requests.get(url, timeout=20)
     assert answer.status_code == 200
     rows: list[dict[str, Any]] = []
     with tarfile.open(fileobj=io.BytesIO(answer.content), mode="r:gz") as tar:
@@ -110,10 +110,10 @@ def test_a_get_without_count_pages_by_itself(api: Api, mailchimp: Mailchimp) -> 
 def test_the_archive_is_fetched_without_a_key_and_within_ten_minutes(api: Api, world: World) -> None:
     batch = finish(api, api.ok("POST", "/batches", {"operations": [put(ANN)]})["id"])
     url = batch["response_body_url"]
-    assert requests.get(url, auth=("x", api.key), timeout=5).status_code == 400
-    assert requests.get(url.replace("Signature=", "Signature=0"), timeout=5).status_code == 403
+    assert requests.get(url, auth=("x", api.key), timeout=20).status_code == 400
+    assert requests.get(url.replace("Signature=", "Signature=0"), timeout=20).status_code == 403
     world.clock.advance(timedelta(minutes=11))
-    assert requests.get(url, timeout=5).status_code == 403
+    assert requests.get(url, timeout=20).status_code == 403
     fresh = api.ok("GET", f"/batches/{batch['id']}")["response_body_url"]
     assert len(results(fresh)) == 1
 

@@ -4,7 +4,6 @@ import hashlib
 import hmac
 import re
 import threading
-import time
 from collections.abc import Callable, Iterator
 from datetime import timedelta
 from http.server import BaseHTTPRequestHandler, HTTPServer
@@ -15,6 +14,7 @@ import requests
 
 from leadbridge.sandbox.salesforce import ORG_ID, Salesforce
 from leadbridge.sandbox.server import Sandbox
+from tests.helpers.waiting import until
 
 ACK = (
     '<?xml version="1.0" encoding="UTF-8"?><soapenv:Envelope xmlns:soapenv="http://schemas.xmlsoap.org/soap/envelope/">'
@@ -92,10 +92,7 @@ def test_anything_but_an_ack_is_repeated_with_the_same_id(
     lead = sf.add("Lead", LEAD)
     sf.send_outbound_messages(receiver.url)
     sf.edit(lead, {"Title": "CTO"})
-    deadline = time.monotonic() + 5
-    while (len(receiver.got) < 3 or sf.waiting()) and time.monotonic() < deadline:
-        time.sleep(0.01)
-    assert sf.waiting() == 0
+    until(lambda: len(receiver.got) >= 3 and sf.waiting() == 0)
     assert receiver.ids(0) == receiver.ids(1) == receiver.ids(2)
     assert len(receiver.got) == 3
 

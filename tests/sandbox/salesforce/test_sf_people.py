@@ -92,7 +92,7 @@ def test_a_snapshot_brings_everything_back(sf: Salesforce, api: Api) -> None:
 
 def test_the_control_interface_seeds_switches_and_troubles(sandbox: Sandbox, api: Api) -> None:
     def control(path: str, body: dict[str, Any]) -> Any:
-        answer = requests.post(f"{sandbox.url}/_sandbox{path}", json=body, timeout=10)
+        answer = requests.post(f"{sandbox.url}/_sandbox{path}", json=body, timeout=20)
         return answer.status_code, answer.json()
 
     status, made = control("/salesforce/do/add", {"kind": "Lead", "values": LEAD})

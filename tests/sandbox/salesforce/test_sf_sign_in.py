@@ -20,7 +20,7 @@ FORM = {"grant_type": "client_credentials", "client_id": CLIENT_ID, "client_secr
 
 
 def token(sandbox: Sandbox, **form: str) -> requests.Response:
-    return requests.post(f"{sandbox.url}/services/oauth2/token", data=form, timeout=10)
+    return requests.post(f"{sandbox.url}/services/oauth2/token", data=form, timeout=20)
 
 
 def test_client_credentials_name_the_org_the_user_and_the_host(sandbox: Sandbox, api: Api) -> None:
@@ -144,7 +144,7 @@ def test_a_401_no_refresh_mends_and_an_org_without_api(sandbox: Sandbox, api: Ap
 
 
 def test_versions_need_no_token_and_retired_ones_are_gone(sandbox: Sandbox, api: Api) -> None:
-    answer = requests.get(f"{sandbox.url}/services/data/", timeout=10)
+    answer = requests.get(f"{sandbox.url}/services/data/", timeout=20)
     assert {"version": "66.0", "url": "/services/data/v66.0", "label": "Spring '26"} in answer.json()
     assert "Sforce-Limit-Info" not in answer.headers
     assert api("GET", "/services/data/v25.0/limits").status_code == 410

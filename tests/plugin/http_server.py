@@ -1,10 +1,11 @@
 """What the pretended services of plugins have in common: HTTP on this machine, a journal, trouble on demand."""
 
 import json
+import socket
 import threading
 import time
 from abc import abstractmethod
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Any, NoReturn, Self
 
 from werkzeug.serving import make_server
 from werkzeug.wrappers import Request, Response
@@ -62,14 +63,14 @@ class TroubledServer:
             page = "<html>out of order</html>" if trouble.kind == "html" else ""
             answer = Response(page, trouble.status, dict(trouble.headers), mimetype="text/html")
         elif trouble and trouble.kind == "reset_before":
-            return _cut(environ)
+            _cut(environ)
         else:
             if trouble and trouble.kind == "hang":
                 time.sleep(trouble.seconds)
             with self._lock:
                 answer = self.answer(request)
             if trouble and trouble.kind == "reset_after":
-                return _cut(environ)
+                _cut(environ)
             if trouble and trouble.kind == "truncate":
                 body = answer.get_data()
                 answer = Response(body[: len(body) // 2], answer.status_code, mimetype="application/json")
@@ -92,6 +93,6 @@ def as_json(body: Any, status: int = 200) -> Response:
     return Response(json.dumps(body), status, mimetype="application/json")
 
 
-def _cut(environ: "WSGIEnvironment") -> list[bytes]:
-    environ["werkzeug.socket"].close()
-    return []
+def _cut(environ: "WSGIEnvironment") -> NoReturn:
+    environ["werkzeug.socket"].shutdown(socket.SHUT_RDWR)  # werkzeug would go on to read the body to its end
+    raise ConnectionResetError

@@ -3,7 +3,6 @@
 import threading
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
-from time import monotonic, sleep
 from typing import Any
 
 import pytest
@@ -13,7 +12,7 @@ from sync import holding, pull
 from sync.holding import TakenOver, renewed, sole
 from sync.sources import Pulled
 from tests.helpers.syncing import TAG, Stage, journey, moving, stage
-from tests.helpers.waiting import LONG
+from tests.helpers.waiting import LONG, until
 
 NOW = datetime(2026, 3, 1, tzinfo=UTC)
 
@@ -28,14 +27,9 @@ def pulled(made: Stage, owner: str, **options: Any) -> Pulled:
     return pull.pull(made.store, made.parts.crms, made.parts.platform, owner=owner, **options)
 
 
-def until_stored(store: Store, people: int) -> None:
-    deadline = monotonic() + 30
-    while monotonic() < deadline:
-        with store.reading() as tx:
-            if len(leads.all_person_ids(tx, 0, people)) == people:
-                return
-        sleep(0.01)
-    raise AssertionError(f"no {people} people in time")
+def stored(store: Store) -> int:
+    with store.reading() as tx:
+        return len(leads.all_person_ids(tx, 0, 1000))
 
 
 def test_a_source_that_somebody_reads_is_passed_over_by_the_others(made: Stage) -> None:
@@ -61,7 +55,7 @@ def test_a_worker_that_was_replaced_in_the_middle_of_a_pull_stores_no_further_pa
         def paused(*given: Any, **more: Any) -> Any:
             for number, page in enumerate(whole(*given, **more)):
                 if number == 1:
-                    until_stored(made.store, 100)  # it reads a page ahead of what is stored
+                    until(lambda: stored(made.store) == 100)  # it reads a page ahead of what is stored
                     time.on(seconds=61)  # the process stood still, and its lease ran out
                     with made.store.writing() as tx:
                         assert leases.take(tx, "pull:hubspot:leads", "w2") is not None

@@ -8,7 +8,7 @@ by the vendor's own proof, where the vendor can give one, or by a human.
 import time
 from collections import Counter
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Executor, ThreadPoolExecutor
 from dataclasses import dataclass, field
 from datetime import datetime
 from functools import partial
@@ -31,6 +31,9 @@ from sync.verdicts import BEGIN_WITHIN, Asked
 
 log = logs.logger(__name__)
 
+
+SIMULTANEOUS = 4
+"""Calls made at the same time. Starts that cannot be repeated are committed in groups of as many."""
 
 REPEATABLE_GROUP = 25
 """Starts committed as `calling` at once where the vendor can prove what became of each."""
@@ -74,7 +77,6 @@ def enrol(
     config: Config,
     *,
     owner: str,
-    simultaneous: int = 4,
     tell: Callable[[str, int], None] = lambda _what, _count: None,
 ) -> Enrolled:
     """Work through the intents that may go now, and settle what earlier runs left open."""
@@ -82,8 +84,9 @@ def enrol(
     try:
         settle_uncertain(store, platform, Matcher(config.nurture), done)
         rules = bounds.rules_of(store, config)
-        with ThreadPoolExecutor(simultaneous) as pool:
-            while _one_batch(store, platform, rules, owner, simultaneous, pool, done, tell):
+        with ThreadPoolExecutor(SIMULTANEOUS) as pool:
+            sender = Sender(store, platform, rules, owner, pool, done, tell)
+            while sender.one_batch():
                 pass
     except NeedsOperator as error:
         done.paused.append(str(error))
@@ -129,122 +132,6 @@ def _uncertain(store: Store) -> Iterator[enrolments.EnrolmentRow]:
         after = rows[-1].id
 
 
-def _one_batch(
-    store: Store,
-    platform: EmailPlatform,
-    rules: bounds.Rules,
-    owner: str,
-    simultaneous: int,
-    pool: ThreadPoolExecutor,
-    done: Enrolled,
-    tell: Callable[[str, int], None],
-) -> bool:
-    """One batch of intents, from claim to settled. True when there may be more to do."""
-    now = clock.now()
-    with store.writing() as tx:
-        if not lineage.confirm(tx, now):
-            log.error("contact stopped", why=lineage.WHY)
-        enrolments.expire(tx, now)
-        audience = ranking.contactable(tx)
-        bounds.release_lapsed_canary(tx, rules.guards, now)
-        allowed = bounds.allowance(tx, rules, audience, now)
-        if not allowed.count and allowed.hold:
-            held = enrolments.hold_waiting(tx, allowed.why, now)
-            if held:
-                log.warning("contact held", why=allowed.why, rows=held)
-        claims = enrolments.claim_enrolments(
-            tx,
-            (EnrolmentState.WANTED, EnrolmentState.CHECKED),
-            limit=min(BATCH, allowed.count),
-            owner=owner,
-            now=clock.replaced(),
-        )
-        if not claims:
-            found = enrolments.counts(tx)
-            waits = (EnrolmentState.WANTED, EnrolmentState.CHECKED, EnrolmentState.HELD)
-            done.waiting = sum(found[state] for state in waits)
-            if done.waiting and not allowed.count:
-                log.warning("contact held back", why=allowed.why, rows=done.waiting)
-                done.reasons[allowed.why] += 1
-    if not claims:
-        return False
-    with renewed(store, partial(enrolments.renew, rows=claims)):
-        return _ask_and_call(store, platform, rules, audience, claims, simultaneous, pool, done, tell)
-
-
-def _ask_and_call(
-    store: Store,
-    platform: EmailPlatform,
-    rules: bounds.Rules,
-    audience: int,
-    claims: Sequence[enrolments.EnrolmentRow],
-    simultaneous: int,
-    pool: ThreadPoolExecutor,
-    done: Enrolled,
-    tell: Callable[[str, int], None],
-) -> bool:
-    """What is done with claimed intents. True when something ended."""
-    by_address: dict[str, enrolments.EnrolmentRow] = {}
-    doubled = [claim for claim in claims if by_address.setdefault(claim.address, claim) is not claim]
-    if doubled:  # two people with one address: the second is asked about once the first is settled
-        with store.writing() as tx:
-            enrolments.release(tx, doubled)
-    progressed = False
-    for portion in platform.read_members(list(by_address)):
-        asked: Asked = [(by_address[address], member) for address, member in portion.items()]
-        if rules.add_members:
-            asked = add_consenting(store, platform, rules, audience, asked)
-        for group in _groups(platform, asked, simultaneous):
-            progressed |= _call_group(store, platform, rules, audience, group, pool, done)
-            tell("enrolled", done.enrolled)
-    return progressed
-
-
-def _groups(platform: EmailPlatform, asked: Asked, simultaneous: int) -> Iterator[Asked]:
-    """Those who cannot be called in one group, then the calls in groups that are committed and made together.
-
-    What a kill leaves open is one group: small where a start cannot be repeated and each open one needs a human.
-    """
-    yield [pair for pair in asked if pair[1].status is not MemberStatus.SUBSCRIBED]
-    calls = [pair for pair in asked if pair[1].status is MemberStatus.SUBSCRIBED]
-    for repeatable, size in ((True, REPEATABLE_GROUP), (False, simultaneous)):
-        sort = [pair for pair in calls if platform.repeatable(pair[0].way) is repeatable]
-        for start in range(0, len(sort), size):
-            yield sort[start : start + size]
-
-
-def _call_group(
-    store: Store,
-    platform: EmailPlatform,
-    rules: bounds.Rules,
-    audience: int,
-    group: Asked,
-    pool: ThreadPoolExecutor,
-    done: Enrolled,
-) -> bool:
-    """Gate, call and settle one group. True when something ended, so that another batch is worth a look."""
-    callable_rows = [row for row, member in group if member.status is MemberStatus.SUBSCRIBED]
-    gone = since_backup.entered_meanwhile(store, platform, rules.nurture, callable_rows, pool)
-    group = [pair for pair in group if pair[0].id not in gone]
-    if not group:
-        return bool(gone)
-    calling, ended = _commit_intent_to_call(store, rules, audience, group, done)
-    begin_by = time.monotonic() + BEGIN_WITHIN.total_seconds()
-    answers = list(pool.map(lambda row: _call(store, platform, row, begin_by), calling))
-    left, moves, moved = _settle(store, rules, calling, answers)
-    for row, move, (entry, words, _) in zip(calling, moves, answers, strict=True):
-        if row.id in moved:
-            _count(done, move, entry, words)
-            ended |= move.to_state is not EnrolmentState.CHECKED  # those wait until their lease is over
-        if row.person_id in left and entry in (Entry.ENTERED, Entry.UNCERTAIN):
-            log.warning(CROSSED, enrolment=row.id, why=left[row.person_id].value)
-            done.reasons[CROSSED] += 1
-    for _, _, error in answers:
-        if error is not None:
-            raise error
-    return ended
-
-
 Answer: TypeAlias = tuple[Entry, str, NeedsOperator | None]
 """How a call ended, in which words, and whether an operator is needed."""
 
@@ -287,100 +174,188 @@ def _ending(row: enrolments.EnrolmentRow, entry: Entry, words: str, left: Suppre
     return enrolments.Move(row.id, row.token, EnrolmentState.CALLING, target, words)
 
 
-def _call(store: Store, platform: EmailPlatform, row: enrolments.EnrolmentRow, begin_by: float) -> Answer:
-    if time.monotonic() > begin_by:
-        return Entry.NOTHING_HAPPENED, "the platform is slow: not begun in time", None
-    with store.reading() as tx:  # whatever came while the call waited for its turn counts (G22, G24, G25)
-        left = suppressions.suppressed(tx, store.vault, [row.person_id])
-        stop = stops.stopped(tx, stops.CONTACT)
-        mine = enrolments.is_calling(tx, row)
-    if left:
-        return Entry.NOTHING_HAPPENED, "left before the call began", None
-    if stop or not mine:
-        return Entry.NOTHING_HAPPENED, f"contact is {stop}" if stop else "no longer ours to call", None
-    try:
-        entry, words = platform.enrol(row.way, row.address, again=row.entry > 1)
-    except NeedsOperator as error:  # turned away at the vendor's door: proven that nothing happened
-        return Entry.NOTHING_HAPPENED, error.problem, error
-    except VendorError as error:
-        return Entry.UNCERTAIN, error.problem, None
-    return entry, words, None
+@dataclass(slots=True)
+class Sender:
+    """Sends the wishes of one store to one platform, batch by batch; `done` counts what became of them."""
 
+    store: Store
+    platform: EmailPlatform
+    rules: bounds.Rules
+    owner: str
+    pool: Executor
+    done: Enrolled
+    tell: Callable[[str, int], None] = lambda _what, _count: None
+    simultaneous: int = SIMULTANEOUS
 
-def _commit_intent_to_call(
-    store: Store, rules: bounds.Rules, audience: int, group: Asked, done: Enrolled
-) -> tuple[list[enrolments.EnrolmentRow], bool]:
-    """Ask the gate a last time and commit `calling` for those who pass; settle or give back everyone else.
+    def one_batch(self) -> bool:
+        """One batch of intents, from claim to settled. True when there may be more to do."""
+        now = clock.now()
+        with self.store.writing() as tx:
+            if not lineage.confirm(tx, now):
+                log.error("contact stopped", why=lineage.WHY)
+            enrolments.expire(tx, now)
+            audience = ranking.contactable(tx)
+            bounds.release_lapsed_canary(tx, self.rules.guards, now)
+            allowed = bounds.allowance(tx, self.rules, audience, now)
+            if not allowed.count and allowed.hold:
+                held = enrolments.hold_waiting(tx, allowed.why, now)
+                if held:
+                    log.warning("contact held", why=allowed.why, rows=held)
+            claims = enrolments.claim_enrolments(
+                tx,
+                (EnrolmentState.WANTED, EnrolmentState.CHECKED),
+                limit=min(BATCH, allowed.count),
+                owner=self.owner,
+                now=clock.replaced(),
+            )
+            if not claims:
+                found = enrolments.counts(tx)
+                waits = (EnrolmentState.WANTED, EnrolmentState.CHECKED, EnrolmentState.HELD)
+                self.done.waiting = sum(found[state] for state in waits)
+                if self.done.waiting and not allowed.count:
+                    log.warning("contact held back", why=allowed.why, rows=self.done.waiting)
+                    self.done.reasons[allowed.why] += 1
+        if not claims:
+            return False
+        with renewed(self.store, partial(enrolments.renew, rows=claims)):
+            return self._ask_and_call(audience, claims)
 
-    Returns those to call now, and whether anybody else's row came to its end.
-    """
-    now = clock.now()
-    people = [row.person_id for row, _ in group]
-    go: list[enrolments.EnrolmentRow] = []
-    back: list[tuple[datetime | None, enrolments.EnrolmentRow]] = []  # when to ask again; none: at once
-    ends: list[enrolments.Move] = []
-    with store.writing() as tx:
-        exclusive(tx, "contact")  # counting and calling within a cap is one act, over all workers
-        allowed = bounds.allowance(tx, rules, audience, now).count
-        left = [(row.address, LEFT[m.status], row.vendor, m.read_at) for row, m in group if m.status in LEFT]
+    def _ask_and_call(self, audience: int, claims: Sequence[enrolments.EnrolmentRow]) -> bool:
+        """What is done with claimed intents. True when something ended."""
+        by_address: dict[str, enrolments.EnrolmentRow] = {}
+        doubled = [claim for claim in claims if by_address.setdefault(claim.address, claim) is not claim]
+        if doubled:  # two people with one address: the second is asked about once the first is settled
+            with self.store.writing() as tx:
+                enrolments.release(tx, doubled)
+        progressed = False
+        for portion in self.platform.read_members(list(by_address)):
+            asked: Asked = [(by_address[address], member) for address, member in portion.items()]
+            if self.rules.add_members:
+                asked = add_consenting(self.store, self.platform, self.rules, audience, asked)
+            for group in self._groups(asked):
+                progressed |= self._call_group(audience, group)
+                self.tell("enrolled", self.done.enrolled)
+        return progressed
+
+    def _groups(self, asked: Asked) -> Iterator[Asked]:
+        """Those who cannot be called in one group, then the calls in groups that are committed and made together.
+
+        What a kill leaves open is one group: small where a start cannot be repeated and each open one needs a human.
+        """
+        yield [pair for pair in asked if pair[1].status is not MemberStatus.SUBSCRIBED]
+        calls = [pair for pair in asked if pair[1].status is MemberStatus.SUBSCRIBED]
+        for repeatable, size in ((True, REPEATABLE_GROUP), (False, self.simultaneous)):
+            sort = [pair for pair in calls if self.platform.repeatable(pair[0].way) is repeatable]
+            for start in range(0, len(sort), size):
+                yield sort[start : start + size]
+
+    def _call_group(self, audience: int, group: Asked) -> bool:
+        """Gate, call and settle one group. True when something ended, so that another batch is worth a look."""
+        callable_rows = [row for row, member in group if member.status is MemberStatus.SUBSCRIBED]
+        gone = since_backup.entered_meanwhile(self.store, self.platform, self.rules.nurture, callable_rows, self.pool)
+        group = [pair for pair in group if pair[0].id not in gone]
+        if not group:
+            return bool(gone)
+        calling, ended = self._commit_intent_to_call(audience, group)
+        begin_by = time.monotonic() + BEGIN_WITHIN.total_seconds()
+        answers = list(self.pool.map(partial(self._call, begin_by), calling))
+        left, moves, moved = _settle(self.store, self.rules, calling, answers)
+        for row, move, (entry, words, _) in zip(calling, moves, answers, strict=True):
+            if row.id in moved:
+                self._count(move, entry, words)
+                ended |= move.to_state is not EnrolmentState.CHECKED  # those wait until their lease is over
+            if row.person_id in left and entry in (Entry.ENTERED, Entry.UNCERTAIN):
+                log.warning(CROSSED, enrolment=row.id, why=left[row.person_id].value)
+                self.done.reasons[CROSSED] += 1
+        for _, _, error in answers:
+            if error is not None:
+                raise error
+        return ended
+
+    def _commit_intent_to_call(self, audience: int, group: Asked) -> tuple[list[enrolments.EnrolmentRow], bool]:
+        """Ask the gate a last time and commit `calling` for those who pass; settle or give back everyone else.
+
+        Returns those to call now, and whether anybody else's row came to its end.
+        """
+        now = clock.now()
+        people = [row.person_id for row, _ in group]
+        go: list[enrolments.EnrolmentRow] = []
+        back: list[tuple[datetime | None, enrolments.EnrolmentRow]] = []  # when to ask again; none: at once
+        ends: list[enrolments.Move] = []
+        with self.store.writing() as tx:
+            exclusive(tx, "contact")  # counting and calling within a cap is one act, over all workers
+            allowed = bounds.allowance(tx, self.rules, audience, now).count
+            left = [(row.address, LEFT[m.status], row.vendor, m.read_at) for row, m in group if m.status in LEFT]
+            if left:
+                suppressions.hold(tx, {*people, *suppressions.owners(tx, [address for address, *_ in left])})
+            suppressed = suppressions.suppressed(tx, self.store.vault, people)
+            enrolments.hold(tx, [row for row, _ in group])
+            known = lead_store.people(tx, people)
+            rivals = enrolments.at_addresses(tx, [row.address for row, _ in group])
+            for row, member in group:
+                if any(verdicts.came_first(other, row) for other in rivals.get(row.address, ())):
+                    verdict = gate.Verdict(go=False, why="somebody else with this address was contacted meanwhile")
+                else:
+                    person = known.get(row.person_id)
+                    verdict = verdicts.verdict(
+                        row, member, person, suppressed.get(row.person_id), now, self.rules.guards.quiet_hours
+                    )
+                if verdict.go and len(go) < allowed:
+                    go.append(row)
+                elif verdict.go or not verdict.final:
+                    back.append((verdict.again, row))
+                else:
+                    refused = member.status is not MemberStatus.SUBSCRIBED
+                    target = EnrolmentState.REFUSED if refused else EnrolmentState.CANCELLED
+                    ends.append(enrolments.Move(row.id, row.token, row.state, target, verdict.why))
+            wanted = [row for row in go if row.state is EnrolmentState.WANTED]
+            checked = [enrolments.Move(row.id, row.token, row.state, EnrolmentState.CHECKED) for row in wanted]
+            enrolments.move_all(tx, checked, now)
+            calls = [enrolments.Move(row.id, row.token, EnrolmentState.CHECKED, EnrolmentState.CALLING) for row in go]
+            calling = enrolments.move_all(tx, calls, now)
+            ended = enrolments.move_all(tx, ends, now)
+            enrolments.fold(tx, ended, now)
+            verdicts.give_back(tx, back, now)
+            suppressions.suppress(tx, self.store.vault, left, now)
+        for move in ends:
+            if move.id in ended:
+                self.done.refused += move.to_state is EnrolmentState.REFUSED
+                self.done.cancelled += move.to_state is EnrolmentState.CANCELLED
+                self.done.reasons[move.words] += 1
+        return [row for row in go if row.id in calling], bool(ended)
+
+    def _call(self, begin_by: float, row: enrolments.EnrolmentRow) -> Answer:
+        if time.monotonic() > begin_by:
+            return Entry.NOTHING_HAPPENED, "the platform is slow: not begun in time", None
+        with self.store.reading() as tx:  # whatever came while the call waited for its turn counts (G22, G24, G25)
+            left = suppressions.suppressed(tx, self.store.vault, [row.person_id])
+            stop = stops.stopped(tx, stops.CONTACT)
+            mine = enrolments.is_calling(tx, row)
         if left:
-            suppressions.hold(tx, {*people, *suppressions.owners(tx, [address for address, *_ in left])})
-        suppressed = suppressions.suppressed(tx, store.vault, people)
-        enrolments.hold(tx, [row for row, _ in group])
-        known = lead_store.people(tx, people)
-        rivals = enrolments.at_addresses(tx, [row.address for row, _ in group])
-        for row, member in group:
-            if any(verdicts.came_first(other, row) for other in rivals.get(row.address, ())):
-                verdict = gate.Verdict(go=False, why="somebody else with this address was contacted meanwhile")
-            else:
-                person = known.get(row.person_id)
-                verdict = verdicts.verdict(
-                    row, member, person, suppressed.get(row.person_id), now, rules.guards.quiet_hours
-                )
-            if verdict.go and len(go) < allowed:
-                go.append(row)
-            elif verdict.go or not verdict.final:
-                back.append((verdict.again, row))
-            else:
-                refused = member.status is not MemberStatus.SUBSCRIBED
-                target = EnrolmentState.REFUSED if refused else EnrolmentState.CANCELLED
-                ends.append(enrolments.Move(row.id, row.token, row.state, target, verdict.why))
-        wanted = [row for row in go if row.state is EnrolmentState.WANTED]
-        enrolments.move_all(
-            tx,
-            [enrolments.Move(row.id, row.token, row.state, EnrolmentState.CHECKED) for row in wanted],
-            now,
-        )
-        calling = enrolments.move_all(
-            tx,
-            [enrolments.Move(row.id, row.token, EnrolmentState.CHECKED, EnrolmentState.CALLING) for row in go],
-            now,
-        )
-        ended = enrolments.move_all(tx, ends, now)
-        enrolments.fold(tx, ended, now)
-        verdicts.give_back(tx, back, now)
-        suppressions.suppress(tx, store.vault, left, now)
-    for move in ends:
-        if move.id in ended:
-            done.refused += move.to_state is EnrolmentState.REFUSED
-            done.cancelled += move.to_state is EnrolmentState.CANCELLED
-            done.reasons[move.words] += 1
-    return [row for row in go if row.id in calling], bool(ended)
+            return Entry.NOTHING_HAPPENED, "left before the call began", None
+        if stop or not mine:
+            return Entry.NOTHING_HAPPENED, f"contact is {stop}" if stop else "no longer ours to call", None
+        try:
+            entry, words = self.platform.enrol(row.way, row.address, again=row.entry > 1)
+        except NeedsOperator as error:  # turned away at the vendor's door: proven that nothing happened
+            return Entry.NOTHING_HAPPENED, error.problem, error
+        except VendorError as error:
+            return Entry.UNCERTAIN, error.problem, None
+        return entry, words, None
 
-
-def _count(done: Enrolled, move: enrolments.Move, entry: Entry, words: str) -> None:
-    if move.to_state is EnrolmentState.CANCELLED:
-        done.cancelled += 1
-        done.reasons[move.words] += 1
-        return
-    match entry:
-        case Entry.ENTERED:
-            done.enrolled += 1
-        case Entry.REFUSED:
-            done.refused += 1
-            done.reasons[words] += 1
-        case Entry.UNCERTAIN:
-            done.uncertain += 1
-        case Entry.NOTHING_HAPPENED:
-            done.waiting += 1
-            done.reasons[words] += 1
+    def _count(self, move: enrolments.Move, entry: Entry, words: str) -> None:
+        if move.to_state is EnrolmentState.CANCELLED:
+            self.done.cancelled += 1
+            self.done.reasons[move.words] += 1
+            return
+        match entry:
+            case Entry.ENTERED:
+                self.done.enrolled += 1
+            case Entry.REFUSED:
+                self.done.refused += 1
+                self.done.reasons[words] += 1
+            case Entry.UNCERTAIN:
+                self.done.uncertain += 1
+            case Entry.NOTHING_HAPPENED:
+                self.done.waiting += 1
+                self.done.reasons[words] += 1

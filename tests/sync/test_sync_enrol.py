@@ -210,7 +210,8 @@ def test_who_leaves_within_50_ms_of_the_call_is_not_called_or_is_the_crossing_th
     with ThreadPoolExecutor(8) as callers, ThreadPoolExecutor(32) as leavers:
         watched: Any = Watched()
         racing: Any = Racing()
-        while enrol._one_batch(one.store, watched, rules, "w1", 8, racing, done, lambda *_: None):
+        sender = enrol.Sender(one.store, watched, rules, "w1", racing, done, simultaneous=8)
+        while sender.one_batch():
             pass
     assert len(told) == len(begun) == trials
     assert [address for address in called if told[address] < begun[address]] == []  # wrong: none
@@ -547,7 +548,7 @@ def test_who_leaves_while_the_call_waits_for_its_turn_is_not_called(store: Store
                 return [call(row) for row in rows]
 
         done = enrol.Enrolled()
-        enrol._one_batch(store, platform, bounds.rules_of(store, made.config), "w1", 1, Pool(), done, lambda *_: None)  # type: ignore[arg-type]
+        enrol.Sender(store, platform, bounds.rules_of(store, made.config), "w1", Pool(), done).one_batch()  # type: ignore[arg-type]
         assert made.calls("journeys.trigger") == 0
         assert made.states() == {S.CANCELLED: 1}  # at once (G22), and never counted as a call
         assert only(made).called_at is None
@@ -577,16 +578,8 @@ def test_the_stop_switch_holds_everywhere_until_it_is_lifted(one: Stage, kind: s
 
         done = enrol.Enrolled()
         assert one.parts.platform is not None
-        enrol._one_batch(
-            one.store,
-            one.parts.platform,
-            bounds.rules_of(one.store, one.config),
-            "w1",
-            4,
-            Pool(),  # type: ignore[arg-type]
-            done,
-            lambda *_: None,
-        )
+        rules = bounds.rules_of(one.store, one.config)
+        enrol.Sender(one.store, one.parts.platform, rules, "w1", Pool(), done).one_batch()  # type: ignore[arg-type]
         assert one.calls(operation(kind)) == 1
         time.on(seconds=61)
         later = one.enrol(one.worker("w2"))

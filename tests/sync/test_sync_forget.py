@@ -177,7 +177,7 @@ def test_an_enrolment_under_way_for_somebody_forgotten_meanwhile_is_not_called(s
                 return [call(row) for row in rows]
 
         done = enrol.Enrolled()
-        enrol._one_batch(store, platform, bounds.rules_of(store, made.config), "w1", 1, Pool(), done, lambda *_: None)  # type: ignore[arg-type]
+        enrol.Sender(store, platform, bounds.rules_of(store, made.config), "w1", Pool(), done).one_batch()  # type: ignore[arg-type]
         assert made.calls("journeys.trigger") == 0
         assert made.ledger() == []
         assert "ada.canary" not in everything(store).casefold()

@@ -84,7 +84,6 @@ class ErrorItem(Shape):
     """One refusal inside an answer or inside an error body."""
 
     category: str = ""
-    sub_category: str = Field("", alias="subCategory")
     code: str = ""
     message: str = ""
     context: Context = {}
@@ -137,7 +136,6 @@ class ErrorBody(ErrorItem):
     """The body of a refused call."""
 
     policy: str = Field("", alias="policyName")
-    error_type: str = Field("", alias="errorType")
 
 
 class Refused(RecordRefused):

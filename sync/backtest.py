@@ -13,6 +13,7 @@ import numpy as np
 
 from leadbridge.config.measurement import Goal
 from leadbridge.config.trained import Trained
+from leadbridge.progress import Tell, unheard
 from leadbridge.store.engine import Store
 from nurture.accuracy import Ranking, ranking
 from scoring.predict import figures
@@ -49,7 +50,7 @@ def backtest(
     now: datetime,
     count: int = past.INSTANTS,
     *,
-    tell: past.Tell = lambda _what, _count: None,
+    tell: Tell = unheard,
 ) -> Backtest:
     """Everybody scored as of `count` past instants, against what became of them within the goal's time."""
     at = past.instants(now, goal, count)

@@ -3,6 +3,7 @@
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
+from leadbridge.progress import Tell, unheard
 from leadbridge.store import due
 from sync import accounts, day, enrol, events, leave, passes, pull, receivers, rescore, retry, write_back
 from sync.counting import add
@@ -14,12 +15,6 @@ from sync.rescore import Rescored
 from sync.sources import Pulled
 from sync.wiring import Parts
 from sync.write_back import Written
-
-Tell = Callable[[str, int], None]
-
-
-def quiet(_what: str, _count: int) -> None:
-    """Tells nobody."""
 
 
 @dataclass(slots=True)
@@ -42,7 +37,7 @@ class Round:
         return list(dict.fromkeys(told))
 
 
-def sync(parts: Parts, *, full: bool = False, tell: Tell = quiet) -> Round:
+def sync(parts: Parts, *, full: bool = False, tell: Tell = unheard) -> Round:
     """Pull everything that changed, then act on it. Raises VendorError when a pull cannot go on."""
     accounts.confirm(parts.store, parts.rooms)
     pulled = pull.pull(parts.store, parts.crms, parts.platform, full=full, owner=parts.owner, tell=tell)
@@ -54,7 +49,7 @@ def sync(parts: Parts, *, full: bool = False, tell: Tell = quiet) -> Round:
 
 
 @retry.on_conflict
-def act(parts: Parts, *, tell: Tell = quiet, rung: Callable[[], bool] = lambda: False) -> Round:
+def act(parts: Parts, *, tell: Tell = unheard, rung: Callable[[], bool] = lambda: False) -> Round:
     """Work through what is waiting in the store: webhook events, rescoring, write-back, enrolment.
 
     What comes meanwhile does not wait for the end of that, which may take minutes: where `rung` says so, it is scored

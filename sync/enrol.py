@@ -7,7 +7,7 @@ by the vendor's own proof, where the vendor can give one, or by a human.
 
 import time
 from collections import Counter
-from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from concurrent.futures import Executor, ThreadPoolExecutor
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -18,6 +18,7 @@ from connectors.base import EmailPlatform, Entry, MemberStatus
 from leadbridge import clock, logs
 from leadbridge.config.schema import Config
 from leadbridge.errors import NeedsOperator, VendorError
+from leadbridge.progress import Tell, unheard
 from leadbridge.store import due, enrolments, lineage, offers, ranking, stops, suppressions
 from leadbridge.store import leads as lead_store
 from leadbridge.store.engine import Store, exclusive
@@ -77,7 +78,7 @@ def enrol(
     config: Config,
     *,
     owner: str,
-    tell: Callable[[str, int], None] = lambda _what, _count: None,
+    tell: Tell = unheard,
 ) -> Enrolled:
     """Work through the intents that may go now, and settle what earlier runs left open."""
     done = Enrolled()
@@ -184,7 +185,7 @@ class Sender:
     owner: str
     pool: Executor
     done: Enrolled
-    tell: Callable[[str, int], None] = lambda _what, _count: None
+    tell: Tell = unheard
     simultaneous: int = SIMULTANEOUS
 
     def one_batch(self) -> bool:

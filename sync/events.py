@@ -4,7 +4,7 @@ An event is a hint where to look (reliability pattern 9). Many events about one 
 the vendor's size; events that cannot be worked go to quarantine and the rest proceed (G8).
 """
 
-from collections.abc import Callable, Collection, Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from functools import partial
@@ -17,6 +17,7 @@ from connectors.events import read_event
 from connectors.intake.mapping import VENDOR, Wanted
 from leadbridge import clock, logs
 from leadbridge.errors import LeadbridgeError, RecordRefused, VendorError
+from leadbridge.progress import Tell, unheard
 from leadbridge.store import due, enrolments, exits, inbox, leads, leases, outbox, suppressions
 from leadbridge.store.engine import Store
 from leadbridge.types import EventKind, PersonId, RecordRef, WebhookEvent, email_key
@@ -59,7 +60,7 @@ def work(
     *,
     owner: str,
     wanted: Wanted | None = None,
-    tell: Callable[[str, int], None] = lambda _what, _count: None,
+    tell: Tell = unheard,
 ) -> Worked:
     """Work through what is in the inbox now. Killed anywhere, an event not marked as done is worked again.
 

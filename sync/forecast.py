@@ -5,7 +5,7 @@ Reads the store only and calls no vendor. People are worked in batches, so that 
 
 import heapq
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from itertools import count
@@ -15,6 +15,7 @@ from sqlalchemy import Connection
 
 from connectors.base import Crm, EmailPlatform
 from leadbridge import clock
+from leadbridge.progress import Tell, unheard
 from leadbridge.store import due
 from leadbridge.store import leads as lead_store
 from leadbridge.store import scores as score_store
@@ -147,7 +148,7 @@ def forecast(
     *,
     old: Scorer | None = None,
     by: str | None = None,
-    tell: Callable[[str, int], None] = lambda _what, _count: None,
+    tell: Tell = unheard,
 ) -> Forecast:
     """What the configuration of `scorer` would do to everybody now.
 

@@ -13,7 +13,7 @@ import hashlib
 import json
 import math
 import multiprocessing
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor, ThreadPoolExecutor, as_completed
 from dataclasses import dataclass, replace
 from datetime import datetime
@@ -28,6 +28,7 @@ from leadbridge import clock, logs
 from leadbridge.columns import Mask
 from leadbridge.config.schema import Config
 from leadbridge.errors import LeadbridgeError
+from leadbridge.progress import Tell, unheard
 from leadbridge.store import activities as activity_store
 from leadbridge.store import bulk, due, hand_offs, leases, packs
 from leadbridge.store import leads as lead_store
@@ -47,8 +48,6 @@ from sync.uncollected import uncollected
 from sync.wiring import Parts
 
 log = logs.logger(__name__)
-
-Tell = Callable[[str, int], None]
 
 SAVERS = 2
 """Batches stored at once where the database serves several writers. Each of them is most of the time with it."""
@@ -91,7 +90,7 @@ def rules_digest(scorer: Scorer) -> str:
     return hashlib.sha256(text.encode()).hexdigest()[:16]
 
 
-def everybody(parts: Parts, *, processes: int = 1, tell: Tell = lambda _what, _count: None) -> rescore.Rescored:
+def everybody(parts: Parts, *, processes: int = 1, tell: Tell = unheard) -> rescore.Rescored:
     """Go through everybody, now: with `processes` beyond one in as many processes of their own.
 
     They share the work span by span, and take part in a pass that others are at. Killed, or should one of them fail,
@@ -123,7 +122,7 @@ def _apart(config: Config) -> rescore.Rescored:
     return done
 
 
-def step(parts: Parts, done: rescore.Rescored, *, tell: Tell = lambda _what, _count: None) -> bool:
+def step(parts: Parts, done: rescore.Rescored, *, tell: Tell = unheard) -> bool:
     """Go through the next span that is free; False when there is none. `done` counts on."""
     with parts.store.writing() as tx:
         claim = pass_store.claim(tx, parts.owner)

@@ -6,7 +6,7 @@ what is known of them is what was known then (`loading.load`), an objection exce
 """
 
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
@@ -15,6 +15,7 @@ from sqlalchemy import Connection, select
 
 from leadbridge.columns import Mask
 from leadbridge.config.measurement import Goal
+from leadbridge.progress import Tell, unheard
 from leadbridge.store import leads as lead_store
 from leadbridge.store.engine import Store, among
 from leadbridge.store.tables import persons
@@ -24,8 +25,6 @@ from sync.outlook import Scorer, View
 
 BATCH = 2000
 INSTANTS = 4
-
-Tell = Callable[[str, int], None]
 
 
 @dataclass(slots=True)
@@ -56,9 +55,7 @@ def instants(now: datetime, goal: Goal, count: int) -> list[Instant]:
     return [Instant(now - within * back) for back in range(count, 0, -1)]
 
 
-def looks(
-    store: Store, scorer: Scorer, goal: Goal, at: list[Instant], tell: Tell = lambda _what, _count: None
-) -> Iterator[Look]:
+def looks(store: Store, scorer: Scorer, goal: Goal, at: list[Instant], tell: Tell = unheard) -> Iterator[Look]:
     """Everybody at each of these instants, a batch at a time; the counts of each instant are filled on the way."""
     within = timedelta(seconds=goal.within)
     with store.reading() as tx:

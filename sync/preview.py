@@ -6,9 +6,9 @@ from typing import Any
 
 from connectors.readonly import read_only
 from leadbridge import clock
+from leadbridge.progress import Tell, unheard
 from leadbridge.store import due
 from sync import day, pull, wishes
-from sync.cycle import Tell, quiet
 from sync.intents import plan_journeys
 from sync.loading import load
 from sync.wiring import Parts
@@ -43,7 +43,7 @@ class Preview:
         }
 
 
-def preview(parts: Parts, *, full: bool = False, tell: Tell = quiet) -> Preview:
+def preview(parts: Parts, *, full: bool = False, tell: Tell = unheard) -> Preview:
     """Read what changed at the vendors, and work out what would follow. Makes no changing call to any vendor.
 
     What was read is kept, as a real round would find it; scores, wishes and the ledger stay as they are.

@@ -1,7 +1,7 @@
 """Vendors to store. Progress is committed with the rows it covers, so a killed pull goes on where it stood (G12)."""
 
 from collections import deque
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -11,6 +11,7 @@ from sqlalchemy import Connection
 from connectors.base import Crm, EmailPlatform, Page
 from leadbridge import clock, logs
 from leadbridge.errors import FeatureMissing, NeedsOperator, VendorError
+from leadbridge.progress import Tell, unheard
 from leadbridge.store import gaps, watermarks
 from leadbridge.store.engine import Store
 from sync import retry
@@ -45,7 +46,7 @@ def pull(
     full: bool = False,
     owner: str = "",
     every: float | None = None,
-    tell: Callable[[str, int], None] = lambda _what, _count: None,
+    tell: Tell = unheard,
 ) -> Pulled:
     """Bring in everything that changed at the vendors: leads, who left, and what they did, several at the same time.
 

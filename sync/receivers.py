@@ -5,7 +5,7 @@ is told at least once. Killed anywhere, the next round goes on where this one st
 """
 
 from collections import defaultdict
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from typing import Any
@@ -17,6 +17,7 @@ from connectors.base import Crm, Made, Outcome, SalesTask
 from leadbridge import clock, logs
 from leadbridge.config.hand_off import HandOff, Task
 from leadbridge.errors import FeatureMissing, NeedsOperator, RetryLater, VendorError
+from leadbridge.progress import Tell, unheard
 from leadbridge.store import alerts as alert_store
 from leadbridge.store import due, enrolments, hand_offs
 from leadbridge.store import leads as lead_store
@@ -40,8 +41,6 @@ FIRST_RETRY = timedelta(seconds=60)
 PASSED_OVER = 4
 """How many times the free places are looked through for somebody whom a receiver with room takes."""
 
-Tell = Callable[[str, int], None]
-
 
 @dataclass(slots=True)
 class Handed:
@@ -62,7 +61,7 @@ def work(
     crms: Sequence[Crm],
     *,
     owner: str,
-    tell: Tell = lambda _what, _count: None,
+    tell: Tell = unheard,
 ) -> Handed:
     """Give out who waits, make tasks, look after what is open, tell. Killed anywhere, it goes on where it stood."""
     done = Handed()

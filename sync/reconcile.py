@@ -7,12 +7,12 @@ row is uncertain, and a person looks. Nothing but this ends the stop of a restor
 asked about then (`sync.since_backup`).
 """
 
-from collections.abc import Callable
 from dataclasses import dataclass
 
 from connectors.base import EmailPlatform
 from leadbridge import clock
 from leadbridge.errors import NeedsOperator
+from leadbridge.progress import Tell, unheard
 from leadbridge.store import audit, enrolments, stops
 from leadbridge.store.engine import Store
 from sync import cycle, enrol
@@ -32,7 +32,7 @@ class Reconciled:
     unknown: int = 0  # rows of which nobody can tell: uncertain now
 
 
-def reconcile(parts: Parts, who: str, tell: Callable[[str, int], None] = lambda _what, _count: None) -> Reconciled:
+def reconcile(parts: Parts, who: str, tell: Tell = unheard) -> Reconciled:
     """Read, compare, and let contact go on, audited. Repeating it after a kill begins anew.
 
     Raises VendorError when a vendor cannot be read; contact stays stopped then.
@@ -58,7 +58,7 @@ def reconcile(parts: Parts, who: str, tell: Callable[[str, int], None] = lambda 
     return done
 
 
-def _compare(store: Store, platform: EmailPlatform, done: Reconciled, tell: Callable[[str, int], None]) -> None:
+def _compare(store: Store, platform: EmailPlatform, done: Reconciled, tell: Tell) -> None:
     """Ask the platform about every row that waits."""
     for state in sorted(enrolments.WAITING):
         after = 0

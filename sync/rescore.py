@@ -4,7 +4,7 @@ One transaction saves everything that follows from a score: the score itself, th
 the wish to enrol (transactional outbox, reliability pattern 2). Nothing here talks to a vendor.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
@@ -12,6 +12,7 @@ from sqlalchemy import Connection
 
 from leadbridge import clock, logs, metrics
 from leadbridge.errors import LeadbridgeError
+from leadbridge.progress import Tell, unheard
 from leadbridge.store import due, enrolments, leases, models, outbox, policies, quarantine
 from leadbridge.store import leads as lead_store
 from leadbridge.store import scores as score_store
@@ -67,7 +68,7 @@ def rescore(
     parts: Parts,
     *,
     lanes: Sequence[due.Lane] = tuple(due.Lane),
-    tell: Callable[[str, int], None] = lambda _what, _count: None,
+    tell: Tell = unheard,
 ) -> Rescored:
     """Score everybody in these lanes who is due. Killed anywhere, whoever was not saved is still due."""
     store, done = parts.store, Rescored()

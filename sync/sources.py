@@ -13,6 +13,7 @@ from connectors.batches import in_batches
 from connectors.watermark import instant_in
 from leadbridge import clock, logs
 from leadbridge.errors import FeatureMissing, NeedsOperator
+from leadbridge.progress import Tell
 from leadbridge.store import activities as activity_store
 from leadbridge.store import due, enrolments, suppressions, watermarks
 from leadbridge.store.engine import Store
@@ -99,7 +100,7 @@ class Sources:
         platform: EmailPlatform | None,
         *,
         full: bool,
-        tell: Callable[[str, int], None],
+        tell: Tell,
     ) -> None:
         self.pulled = Pulled()
         self._store, self._crms, self._platform = store, crms, platform

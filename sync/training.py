@@ -14,6 +14,7 @@ from leadbridge.columns import Mask, micros
 from leadbridge.config.measurement import Goal
 from leadbridge.config.schema import Config
 from leadbridge.config.trained import Figures, Looked, Trained, Weight, sealed
+from leadbridge.progress import Tell, unheard
 from leadbridge.store.engine import Store
 from nurture.accuracy import FEW, ranking
 from scoring.compile import UNIT, CompiledModel, facts_asked
@@ -78,7 +79,7 @@ def train(
     count: int = past.INSTANTS,
     *,
     honest: Collection[str] = (),
-    tell: past.Tell = lambda _what, _count: None,
+    tell: Tell = unheard,
 ) -> Learned | Abstained | Leaking:
     """A probability made of the rules of the score `name`. `honest`: rules and fields that are no leak, however well
     they tell. Raises ValueError when there is no such score."""
@@ -148,7 +149,7 @@ def _by_hand(config: Config) -> Config:
 
 
 def _gathered(
-    store: Store, scorer: Scorer, model: CompiledModel, goal: Goal, at: list[past.Instant], tell: past.Tell
+    store: Store, scorer: Scorer, model: CompiledModel, goal: Goal, at: list[past.Instant], tell: Tell
 ) -> _Examples:
     found = _Examples()
     fields = facts_asked(scorer.config.scores[model.name])

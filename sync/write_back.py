@@ -15,6 +15,7 @@ from sqlalchemy import Connection
 from connectors.base import Change, Crm, EmailPlatform, Outcome, Settled
 from leadbridge import clock, logs
 from leadbridge.errors import NeedsOperator, RetryLater, VendorError
+from leadbridge.progress import Tell, unheard
 from leadbridge.store import due, outbox
 from leadbridge.store import leads as lead_store
 from leadbridge.store.engine import Store
@@ -53,7 +54,7 @@ def write_back(
     *,
     owner: str,
     lanes: Sequence[due.Lane] = tuple(due.Lane),
-    tell: Callable[[str, int], None] = lambda _what, _count: None,
+    tell: Tell = unheard,
 ) -> Written:
     """Send every write of these lanes that is due to this vendor, the most urgent first. Killed anywhere, what was not
     confirmed is sent again."""

@@ -11,7 +11,7 @@ import os
 import secrets
 import struct
 import zlib
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
@@ -22,6 +22,7 @@ from sqlalchemy import Connection
 
 from leadbridge import clock
 from leadbridge.errors import StoreError
+from leadbridge.progress import Tell, unheard
 from leadbridge.store import audit, leases, lineage, migrations, stops
 from leadbridge.store.engine import Store, high_ids, set_high_ids
 from leadbridge.store.rows import in_pieces
@@ -44,10 +45,7 @@ class Backup:
     size: int  # bytes
 
 
-Tell = Callable[[str, int], None]
-
-
-def backup(store: Store, target: Path, tell: Tell = lambda _what, _count: None) -> Backup:
+def backup(store: Store, target: Path, tell: Tell = unheard) -> Backup:
     """Write the store as it is at one moment, while everybody works on. The file (0600) is there whole, or not at all.
 
     Raises StoreError when it cannot be written, or is there already.
@@ -94,7 +92,7 @@ def _write(store: Store, file: BinaryIO, tell: Tell) -> tuple[datetime, int]:
     return now, rows
 
 
-def restore(store: Store, source: Path, who: str, tell: Tell = lambda _what, _count: None) -> Backup:
+def restore(store: Store, source: Path, who: str, tell: Tell = unheard) -> Backup:
     """Bring back a backup into a store without tables: all of it, or when killed nothing. Contact is stopped then,
     until `sync.reconcile` has read at the vendors what came after the backup.
 

@@ -14,6 +14,7 @@ from sqlalchemy import Column, Row, Table, func, select, update
 
 from leadbridge import clock
 from leadbridge.errors import StoreError
+from leadbridge.progress import Tell, unheard
 from leadbridge.store import audit, grants, inbox, migrations, quarantine
 from leadbridge.store.engine import Store
 from leadbridge.store.tables import deliveries
@@ -63,7 +64,7 @@ class Rotated:
     unreadable: int = 0  # rows that none of the keys opens; they are left as they are
 
 
-def rotate(store: Store, who: str, tell: Callable[[str, int], None] = lambda _what, _count: None) -> Rotated:
+def rotate(store: Store, who: str, tell: Tell = unheard) -> Rotated:
     """Seal everything under the newest key. Audited; repeating changes nothing."""
     done = Rotated()
     with store.writing() as tx:

@@ -30,9 +30,9 @@ def before_intent(*, suppressed: SuppressionReason | None, opted_out: bool, addr
     """First question, inside the transaction that records the intent: our own knowledge."""
     if address is None:
         return Verdict(go=False, why="no usable address")
-    if suppressed is not None:
+    if suppressed not in (None, SuppressionReason.CRM_OPT_OUT):
         return Verdict(go=False, why=f"suppressed: {suppressed.value}")
-    if opted_out:
+    if opted_out or suppressed is not None:
         return Verdict(go=False, why="opted out in the CRM")
     return GO
 

@@ -30,6 +30,13 @@ def test_a_subscribed_person_nobody_objects_to_may_be_contacted() -> None:
     assert ask().go
 
 
+def test_an_opt_out_in_the_crm_is_told_in_one_way_however_it_is_known() -> None:
+    known = gate.before_intent(suppressed=SuppressionReason.CRM_OPT_OUT, opted_out=False, address="ada@acme.example")
+    shown = gate.before_intent(suppressed=None, opted_out=True, address="ada@acme.example")
+    assert known == shown
+    assert (known.go, known.why) == (False, "opted out in the CRM")
+
+
 @given(
     suppressed=st.none() | st.sampled_from(SuppressionReason),
     opted_out=st.booleans(),

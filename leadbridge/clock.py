@@ -1,7 +1,7 @@
 """now(): the only reader of the wall clock, so that tests can move time and nothing else can forget to."""
 
 from collections.abc import Callable
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 
 _read: Callable[[], datetime] = lambda: datetime.now(UTC)  # noqa: E731 - a default, replaced below
 _replaced = False
@@ -10,6 +10,12 @@ _replaced = False
 def now() -> datetime:
     """The present instant, with zone UTC."""
     return _read()
+
+
+def passed(since: datetime | None, span: timedelta) -> bool:
+    """Is it so long ago? Yes, too, when it never was, and when it is still to come: then the clock was put back, and
+    whoever waited for it would wait as long as it had been ahead."""
+    return since is None or not timedelta(0) <= now() - since < span
 
 
 def replaced() -> datetime | None:

@@ -59,7 +59,7 @@ def _is_due(store: Store, said: str) -> bool:
     if found.get(_FILE) != said:
         return True
     every = LOOK_AGAIN if found.keys() - {_FILE} else LOOK_EVERY
-    return at is None or not timedelta(0) <= clock.now() - at < every  # below: the clock was put back
+    return clock.passed(at, every)
 
 
 def _disagreements(room: Crm | EmailPlatform) -> Iterator[tuple[str, str]]:

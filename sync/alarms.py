@@ -79,7 +79,7 @@ def tell(parts: Parts) -> None:
 def _is_due(store: Store) -> bool:
     with store.reading() as tx:
         last = watermarks.reached_at(tx, _US, _ALARMS)
-    return last is None or clock.now() - last >= LOOK_EVERY
+    return clock.passed(last, LOOK_EVERY)
 
 
 def _is_news(told: str | None, many: int, now: datetime, again: timedelta) -> bool:

@@ -49,7 +49,7 @@ def unread(store: Store, crm: Crm, lease: Lease, full_since: datetime | None) ->
     with store.reading() as tx:
         held = watermarks.progress(tx, crm.vendor, COMPARED)
     at, asked = instant_in(held, "at"), instant_in(held, "asked")
-    look = at is not None and now - at >= LOOK_EVERY
+    look = at is not None and clock.passed(at, LOOK_EVERY)
     reasons = [now - UNREAD_FOR if look else None, asked, full_since]
     before = max((one for one in reasons if one is not None), default=None)
     if before is None and at is not None:

@@ -28,10 +28,13 @@ def note(store: Store, rooms: Sequence[Crm | EmailPlatform]) -> None:
     now = clock.now()
     with store.reading() as tx:
         last = watermarks.reached_at(tx, _US, _ALIVE)
-    if last is not None and now - last < BEAT:
+    if not clock.passed(last, BEAT):
         return
-    silent = now - last if last is not None else timedelta(0)
+    silent = abs(now - last) if last is not None else timedelta(0)  # put back, the clock tells nothing of what was
     with store.writing() as tx:
+        for vendor, at in gaps.vendors(tx).items():
+            if at > now:  # or it would stay open, and be read for, until then
+                gaps.mark(tx, vendor, _REASON, now)
         for room in rooms if silent > SILENT else ():
             gaps.mark(tx, room.vendor, _REASON, now)
             if isinstance(room, Crm) and silent > LOST:

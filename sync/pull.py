@@ -9,6 +9,7 @@ from datetime import datetime, timedelta
 from sqlalchemy import Connection
 
 from connectors.base import Crm, EmailPlatform, Page
+from connectors.watermark import instant_in
 from leadbridge import clock, logs
 from leadbridge.errors import FeatureMissing, NeedsOperator, VendorError
 from leadbridge.progress import Tell, unheard
@@ -157,9 +158,7 @@ def note_of(source: str) -> str:
 def _is_due(store: Store, name: str, every: float) -> bool:
     with store.reading() as tx:
         last = watermarks.reached_at(tx, US, note_of(name))
-        if last is None or _has_gap(tx, name):
-            return True
-        return not timedelta(0) <= clock.now() - last < timedelta(seconds=every)  # below: the clock was put back
+        return _has_gap(tx, name) or clock.passed(last, timedelta(seconds=every))
 
 
 def gap(store: Store, vendors: Iterable[str]) -> bool:
@@ -175,8 +174,8 @@ def _has_gap(tx: Connection, name: str) -> bool:
     missed = gaps.marked_at(tx, name.partition(":")[0])
     if missed is None:
         return False
-    began = (watermarks.progress(tx, US, f"{COMPLETE}:{name}") or {}).get("began")
-    return began is None or datetime.fromisoformat(began) <= missed
+    began = instant_in(watermarks.progress(tx, US, f"{COMPLETE}:{name}"), "began")
+    return began is None or began <= missed or began > clock.now()  # still to come: the clock was put back
 
 
 def complete(store: Store) -> bool:

@@ -1,6 +1,6 @@
 """What is kept no longer than needed (reliability G27): raw bodies for 14 days, once a day."""
 
-from datetime import timedelta
+from datetime import datetime, timedelta
 
 from leadbridge import clock, logs
 from leadbridge.store import audit, inbox, quarantine, watermarks
@@ -16,10 +16,14 @@ EVERY = timedelta(days=1)
 _US, _PURGED = "leadbridge", "purged"
 
 
-def purge(store: Store, who: str) -> dict[str, int]:
-    """Drop what is older; returns how many rows of each table. Audited where it dropped anything."""
+def purge(store: Store, who: str, *, last: datetime | None = None) -> dict[str, int]:
+    """Drop what is older; returns how many rows of each table. Audited where it dropped anything.
+
+    Nothing goes that came within a day before the `last` time: a clock that jumps ahead makes nothing old, and no key
+    is forgotten whose event may come again when it jumps back (G5).
+    """
     now = clock.now()
-    before = now - RAW_FOR
+    before = now - RAW_FOR if last is None or last > now else min(now - RAW_FOR, last - EVERY)
     with store.writing() as tx:
         gone = {"quarantine": quarantine.purge(tx, before), "inbox": inbox.purge(tx, before)}
         watermarks.save_progress(tx, _US, _PURGED, {}, now)
@@ -35,5 +39,5 @@ def purge_daily(store: Store) -> None:
     """The same, unless it was done within a day."""
     with store.reading() as tx:
         last = watermarks.reached_at(tx, _US, _PURGED)
-    if last is None or clock.now() - last >= EVERY:
-        purge(store, "leadbridge")
+    if clock.passed(last, EVERY):
+        purge(store, "leadbridge", last=last)

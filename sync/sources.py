@@ -237,7 +237,7 @@ class Sources:
             noted = dict(watermarks.progress(tx, platform.vendor, FOLLOWED) or {})
             people = enrolments.contacted_since(tx, platform.vendor, now - FOLLOWED_FOR)
         at, begun, place = instant_in(noted, "at"), instant_in(noted, "begun"), json.loads(noted.get("place", "null"))
-        if not people or (begun is None and at is not None and now - at < FOLLOW_EVERY):
+        if not people or (begun is None and not clock.passed(at, FOLLOW_EVERY)):
             return
         since = now - FOLLOWED_FOR if at is None else at - FOLLOW_EVERY  # reports trail: a day over the last look
         begun = begun or now

@@ -8,7 +8,7 @@ import hashlib
 from collections import defaultdict
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import datetime, timedelta
 from functools import cached_property
 from typing import Any
 
@@ -206,16 +206,21 @@ def _by_person(tx: Connection, query: Select[Any]) -> dict[int, list[StoredRecor
     return dict(found)
 
 
+_SKEW = timedelta(hours=1)
+"""So far apart at most are the clocks of workers that are right."""
+
+
 def unread_since(
     tx: Connection, vendor: str, kinds: Collection[str], before: datetime, after: RecordRef | None, limit: int
 ) -> list[RecordRef]:
-    """The next records above `after` that the vendor still has, as far as we know, and that were last read before."""
+    """The next records above `after` that the vendor still has, as far as we know, and that were last read before; or
+    later than now, before the clock was put back."""
     place = records.c.vendor, records.c.object_type, records.c.record_id
     query = select(*place).where(
         records.c.vendor == vendor,
         among(tx, records.c.object_type, sorted(kinds)),
         records.c.gone_at.is_(None),
-        records.c.read_at < before,
+        (records.c.read_at < before) | (records.c.read_at > clock.now() + _SKEW),
     )
     if after is not None:
         query = query.where(tuple_(*place[1:]) > tuple_(literal(after.object_type), literal(after.record_id)))

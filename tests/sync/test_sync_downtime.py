@@ -2,8 +2,10 @@
 
 from datetime import timedelta
 
+import pytest
+
 from leadbridge import clock
-from leadbridge.store import inbox, quarantine
+from leadbridge.store import gaps, inbox, quarantine, watermarks
 from leadbridge.store.engine import Store
 from leadbridge.store.tables import records
 from sync import downtime, pull, retention
@@ -46,6 +48,86 @@ def test_after_days_without_workers_every_record_is_compared(store: Store) -> No
         with store.reading() as tx:
             gone = {row.record_id for row in tx.execute(records.select()) if row.gone_at is not None}
         assert gone == {record}
+
+
+AHEAD = pytest.mark.parametrize("ahead", [timedelta(hours=26), timedelta(days=400)], ids=["a day", "a year"])
+"""How far the clock was ahead for a while, until somebody put it right."""
+
+
+@AHEAD
+def test_after_the_clock_was_ahead_gaps_are_closed_downtime_is_noticed_and_records_are_compared(
+    store: Store, ahead: timedelta
+) -> None:
+    """What was noted meanwhile lies in the future: waiting for it would be waiting for as long (G13)."""
+    with stage(store, journey()) as made, moving(made) as time:
+        record = made.lead()
+        rounds(made).pull()
+        right = time.at
+        time.on(seconds=ahead.total_seconds())
+        rounds(made).pull()
+        rounds(made).work()
+        time.at = right
+        made.sandbox.world.clock.set(right)
+        for _ in range(2):
+            time.on(minutes=2)
+            rounds(made).work()
+            rounds(made).pull(every=300)
+        assert not pull.gap(store, ["hubspot", "mailchimp"])
+        calls = made.calls("contacts."), made.calls("members.")
+        time.on(minutes=2)
+        rounds(made).pull(every=300)
+        assert (
+            made.calls("contacts."),
+            made.calls("members."),
+        ) == calls  # and nothing is read over and over until then
+        time.on(hours=2)
+        rounds(made).work()
+        assert pull.gap(store, ["hubspot"])
+        rounds(made).pull(every=300)
+        made.sandbox.hubspot.gdpr_delete(record)
+        for _ in range(9):
+            time.on(days=1)
+            rounds(made).pull()
+        with store.reading() as tx:
+            assert [row.gone_at is not None for row in tx.execute(records.select())] == [True]
+
+
+def test_a_gap_marked_after_the_clock_was_put_back_is_one(store: Store) -> None:
+    with stage(store) as made, moving(made) as time:
+        made.lead()
+        rounds(made).pull()
+        time.at -= timedelta(hours=3)
+        with store.writing() as tx:
+            gaps.mark(tx, "hubspot", "refused", clock.now())
+        assert pull.gap(store, ["hubspot"])
+        for _ in range(2):  # the first notices that the clock was put back, and marks it too
+            time.on(seconds=1)
+            rounds(made).pull(every=300)
+        assert not pull.gap(store, ["hubspot"])
+
+
+@AHEAD
+def test_a_clock_that_jumps_ahead_makes_nothing_old_and_opens_no_window(store: Store, ahead: timedelta) -> None:
+    """A key that was forgotten would let its event in once more when the clock is put right (G5)."""
+    right = clock.now()
+    with store.writing() as tx:
+        inbox.keep(tx, store.vault, "hubspot", [("key", b"{}")], right)
+        inbox.done(tx, inbox.claim_events(tx, store.vault, limit=1, owner="w"), right)
+        quarantine.put(tx, store.vault, "inbox:hubspot", "why", b"raw", right, "a")
+    retention.purge_daily(store)
+    try:
+        clock.set_source(lambda: right + ahead)
+        retention.purge_daily(store)
+    finally:
+        clock.set_source(None)
+    with store.writing() as tx:
+        assert inbox.keep(tx, store.vault, "hubspot", [("key", b"{}")], right).repeated == 1
+        assert quarantine.count(tx) == 1
+    retention.purge_daily(store)
+    with store.reading() as tx:
+        last = watermarks.reached_at(tx, "leadbridge", "purged")
+    assert last is not None
+    assert last < right + timedelta(hours=1)  # and goes on daily
 
 
 @on_sqlite

@@ -56,8 +56,11 @@ def test_a_hot_signal_overtakes_a_backlog_on_all_its_way_into_the_crm(
     record = max(made.sandbox.hubspot.dump()["objects"]["contacts"], key=int)  # whose turn would be the last
     since = made.calls("contacts.batch.update")
     ringing: list[str] = []
+    shown: list[str | None] = []  # of that record, whenever more of the backlog is scored
 
     def tell(what: str, _count: int) -> None:
+        if what == "scored" and since < made.calls("contacts.batch.update"):
+            shown.append(made.held(record).get("leadbridge_score"))
         if what == meanwhile and not ringing:
             made.edit(record, jobtitle="Director")
             made.event({"subscriptionType": "contact.propertyChange", "objectId": int(record)})
@@ -66,5 +69,7 @@ def test_a_hot_signal_overtakes_a_backlog_on_all_its_way_into_the_crm(
     done = cycle.act(made.parts, tell=tell, rung=lambda: len(ringing) > 1 and bool(ringing.pop()))
     calls = written(made, since)
     assert calls[before] == ["60"]
+    if meanwhile == "scored":
+        assert set(shown) == {"60"}
     assert sorted(map(len, calls)) == [1, 49, 100, 100]
     assert done.written.written == PEOPLE

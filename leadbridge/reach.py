@@ -20,11 +20,20 @@ class InsideAddress(OSError):
     """The name leads to an address that is not on the internet. Nothing was sent."""
 
 
+_HOLD_IPV4 = [ipaddress.IPv6Network(one) for one in ("::/96", "::ffff:0:0/96", "64:ff9b::/96")]
+_LOCAL_NAT64 = ipaddress.IPv6Network("64:ff9b:1::/48")
+
+
 def is_outside(address: str) -> bool:
-    """Is this IP address one of the public internet?"""
+    """Is this IP address one of the public internet? One of IPv6 that leads to one of IPv4 is what that is: mapped,
+    compatible, by 6to4, or by a NAT64 gateway (RFC 6052), which may reach its own inside."""
     ip = ipaddress.ip_address(address.partition("%")[0])
-    mapped = getattr(ip, "ipv4_mapped", None)
-    return bool((mapped or ip).is_global) and not ip.is_multicast
+    if isinstance(ip, ipaddress.IPv6Address):
+        if ip in _LOCAL_NAT64:  # what it leads to is the network's own affair (RFC 8215)
+            return False
+        held = any(ip in network for network in _HOLD_IPV4)
+        ip = ipaddress.IPv4Address(ip.packed[-4:]) if held else ip.sixtofour or ip
+    return ip.is_global and not ip.is_multicast
 
 
 def named(*addresses: str | None) -> frozenset[str]:

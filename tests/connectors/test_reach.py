@@ -143,7 +143,10 @@ def test_a_host_that_the_configuration_names_may_be_anywhere(inside: Inside) -> 
         ("104.16.1.1", True), ("2606:4700::1111", True), ("127.0.0.1", False), ("10.1.2.3", False),
         ("169.254.169.254", False), ("192.168.0.1", False), ("100.64.0.1", False), ("0.0.0.0", False),
         ("::1", False), ("fe80::1%eth0", False), ("fd00::1", False), ("::ffff:127.0.0.1", False),
-        ("::ffff:104.16.1.1", True), ("224.0.0.1", False),
+        ("::ffff:104.16.1.1", True), ("224.0.0.1", False), ("::", False), ("::ffff:224.0.0.1", False),
+        ("64:ff9b::6810:101", True), ("64:ff9b::7f00:1", False), ("64:ff9b::a9fe:a9fe", False),
+        ("64:ff9b:1::6810:101", False), ("2002:6810:101::1", True), ("2002:a01:203::1", False),
+        ("::10.1.2.3", False), ("::127.0.0.1", False),
     ],
 )  # fmt: skip
 def test_what_is_on_the_internet(address: str, outside: bool) -> None:

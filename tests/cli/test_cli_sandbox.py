@@ -4,7 +4,6 @@ import json
 import os
 import pty
 import re
-import signal
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -33,7 +32,7 @@ def said(request: pytest.FixtureRequest) -> Iterator[str]:
             if "Ctrl-C" in line:
                 break
         yield "".join(lines)
-        process.send_signal(signal.SIGINT)
+        process.terminate()
         process.wait(LONG)
 
 
@@ -61,6 +60,8 @@ SIGNALLED = """
 import signal, sys, threading
 from leadbridge.sandbox.serve import serve
 
+signal.signal(signal.SIGINT, signal.default_int_handler)  # a run in the background has it ignored
+
 def told():
     sys.stdin.readline()
     signal.pthread_kill(threading.get_ident(), signal.SIGINT)
@@ -75,9 +76,12 @@ def test_it_stops_whichever_of_its_threads_the_system_gives_the_signal_to() -> N
     with subprocess.Popen(
         command, cwd=ROOT, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
     ) as process:
-        assert process.stdout is not None
-        assert json.loads(process.stdout.readline())["people"] == 5
-        _, said = process.communicate("now\n", timeout=LONG)
+        try:
+            assert process.stdout is not None
+            assert json.loads(process.stdout.readline())["people"] == 5
+            _, said = process.communicate("now\n", timeout=LONG)
+        finally:
+            process.kill()
     assert (process.returncode, "Traceback" in said) == (0, False), said
 
 
@@ -85,6 +89,8 @@ INTERRUPTED = """
 import signal
 from leadbridge.sandbox.salesforce import Salesforce
 from leadbridge.sandbox.serve import serve
+
+signal.signal(signal.SIGINT, signal.default_int_handler)  # a run in the background has it ignored
 
 begin = Salesforce.serve_events
 

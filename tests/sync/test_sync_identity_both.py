@@ -5,8 +5,9 @@ from collections import defaultdict
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-from hypothesis import HealthCheck, given, settings
+from hypothesis import settings
 from hypothesis import strategies as st
+from hypothesis.stateful import RuleBasedStateMachine, initialize, precondition, rule, run_state_machine_as_test
 from sqlalchemy import select
 
 from leadbridge.addresses import canonical
@@ -78,78 +79,107 @@ class Both(Org):
         self.changed.clear()
 
 
-STEPS = ["create", "create", "meet", "meet", "rename", "rename", "merge", "merge contacts", "convert", "delete", "poll"]
+class Humans(RuleBasedStateMachine):
+    """What people do in both CRMs, in any order; after every pull it is looked at who is who."""
+
+    fresh: Fresh
+
+    @initialize(seed=st.integers(0, 2**32))
+    def nobody(self, seed: int) -> None:
+        self.both, self.store, self.chosen, self.made = Both(), self.fresh(), random.Random(seed), 0
+
+    def teardown(self) -> None:
+        if hasattr(self, "store"):
+            self.pull()
+            self.store.close()
+
+    def _new(self) -> int:
+        self.made += 1
+        return self.made
+
+    def _of(self, kind: str) -> list[RecordRef]:
+        return [one for one in sorted(self.both.live) if one.object_type == kind]
+
+    @rule(kind=st.sampled_from(["Lead", "Contact"]), address=st.sampled_from(ADDRESSES))
+    def somebody_in_salesforce(self, kind: str, address: str | None) -> None:
+        self.both.put(ref(self._new(), kind), address)
+
+    @rule(address=st.sampled_from(ADDRESSES))
+    def somebody_in_hubspot(self, address: str | None) -> None:
+        if self.both.free(address):
+            self.both.put(contact(self._new()), address)
+
+    @precondition(lambda self: self.both.live)
+    @rule(data=st.data(), address=st.sampled_from(ADDRESSES))
+    def another_address(self, data: st.DataObject, address: str | None) -> None:
+        one = data.draw(st.sampled_from(sorted(self.both.live)))
+        if one.vendor == "salesforce" or self.both.free(address, one):
+            self.both.put(one, address, self.both.live[one].aliases)
+
+    @precondition(lambda self: self.both.live)
+    @rule(data=st.data())
+    def deleted(self, data: st.DataObject) -> None:
+        self.both.leave(data.draw(st.sampled_from(sorted(self.both.live))), None)
+
+    @precondition(lambda self: len(self._of("Contact")) > 1)
+    @rule(data=st.data())
+    def merged_in_salesforce(self, data: st.DataObject) -> None:
+        keep, lose = data.draw(st.permutations(self._of("Contact")))[:2]
+        self.both.leave(lose, keep)
+
+    @precondition(lambda self: len(self.both.contacts()) > 1)
+    @rule(data=st.data())
+    def merged_in_hubspot(self, data: st.DataObject) -> None:
+        keep, lose = data.draw(st.permutations(self.both.contacts()))[:2]
+        self.both.merge_contacts(keep, lose, contact(self._new()))
+
+    @precondition(lambda self: self._of("Lead"))
+    @rule(data=st.data())
+    def converted(self, data: st.DataObject) -> None:
+        one = data.draw(st.sampled_from(self._of("Lead")))
+        into = data.draw(st.sampled_from([*self._of("Contact"), ref(self._new(), "Contact")]))
+        if into not in self.both.live:
+            self.both.put(into, self.both.live[one].email)
+        self.both.leave(one, into)
+
+    @rule()
+    def pull(self) -> None:
+        both = self.both
+        both.poll(self.store, self.chosen)
+        found = known(self.store)
+        owners = {one: found.person_of[one.key] for one in both.live}
+        for shown in both.live.values():
+            assert found.people[owners[shown.ref]].opted_out or not shown.opted_out  # the stricter consent wins
+
+        # Two contacts that HubSpot keeps apart are two, whatever address a record of Salesforce had in between; unless
+        # Salesforce merged or converted what each of them was found by, and so says that they are one human.
+        told = [one for one in both.went.values() if one is not None and one.vendor == "salesforce"]
+        if not told:
+            apart = [owners[one] for one in both.contacts()]
+            assert len(set(apart)) == len(apart)
+
+        # Who has had one address all along is one person, in both; and the score goes to every record.
+        by_address: dict[str, list[RecordRef]] = defaultdict(list)
+        for one, shown in both.live.items():
+            if (address := canonical(shown.email)) is not None:
+                by_address[address].append(one)
+        for address, holders in by_address.items():
+            ever = [one for one, addresses in both.bore.items() if address in addresses]
+            if all(both.bore[one] == {address} and one in both.live for one in ever):
+                assert len({owners[one] for one in holders}) == 1, address
+        with self.store.reading() as tx:
+            written = {
+                row.ref: person
+                for vendor in ("hubspot", "salesforce")
+                for person, rows in leads.refs_of(tx, set(owners.values()), vendor).items()
+                for row in rows
+            }
+        assert written == owners
 
 
-def happens(data: st.DataObject, both: Both, step: int, what: str) -> None:
-    leads_, contacts = ([one for one in sorted(both.live) if one.object_type == kind] for kind in ("Lead", "Contact"))
-    address = data.draw(st.sampled_from(ADDRESSES))
-    if what == "create":
-        both.put(ref(step, data.draw(st.sampled_from(["Lead", "Contact"]))), address)
-    elif what == "meet" and both.free(address):
-        both.put(contact(step), address)
-    elif what == "rename" and both.live:
-        one = data.draw(st.sampled_from(sorted(both.live)))
-        if one.vendor == "salesforce" or both.free(address, one):
-            both.put(one, address, both.live[one].aliases)
-    elif what == "delete" and both.live:
-        both.leave(data.draw(st.sampled_from(sorted(both.live))), None)
-    elif what == "merge" and len(contacts) > 1:
-        keep, lose = data.draw(st.permutations(contacts))[:2]
-        both.leave(lose, keep)
-    elif what == "merge contacts" and len(both.contacts()) > 1:
-        keep, lose = data.draw(st.permutations(both.contacts()))[:2]
-        both.merge_contacts(keep, lose, contact(step))
-    elif what == "convert" and leads_:
-        one = data.draw(st.sampled_from(leads_))
-        into = data.draw(st.sampled_from([*contacts, ref(step, "Contact")]))
-        if into not in both.live:
-            both.put(into, both.live[one].email)
-        both.leave(one, into)
-
-
-@settings(deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=80)
-@given(data=st.data(), seed=st.integers(0, 2**32))
-def test_over_both_crms_one_person_is_one_and_two_stay_two(fresh: Fresh, data: st.DataObject, seed: int) -> None:
-    both, store, chosen = Both(), fresh(), random.Random(seed)
-    for step in range(data.draw(st.integers(2, 14))):
-        what = data.draw(st.sampled_from(STEPS))
-        if what == "poll":
-            both.poll(store, chosen)
-        else:
-            happens(data, both, step, what)
-    both.poll(store, chosen)
-
-    found = known(store)
-    owners = {one: found.person_of[one.key] for one in both.live}
-    for shown in both.live.values():
-        assert found.people[owners[shown.ref]].opted_out or not shown.opted_out  # the stricter consent wins
-
-    # Two contacts that HubSpot keeps apart are two, whatever address a record of Salesforce had in between; unless
-    # Salesforce merged or converted what each of them was found by, and so says that they are one human.
-    told = [one for one in both.went.values() if one is not None and one.vendor == "salesforce"]
-    if not told:
-        apart = [owners[one] for one in both.contacts()]
-        assert len(set(apart)) == len(apart)
-
-    # Who has had one address all along is one person, in both; and the score goes to every record.
-    by_address: dict[str, list[RecordRef]] = defaultdict(list)
-    for one, shown in both.live.items():
-        if (address := canonical(shown.email)) is not None:
-            by_address[address].append(one)
-    for address, holders in by_address.items():
-        ever = [one for one, addresses in both.bore.items() if address in addresses]
-        if all(both.bore[one] == {address} and one in both.live for one in ever):
-            assert len({owners[one] for one in holders}) == 1, address
-    with store.reading() as tx:
-        written = {
-            row.ref: person
-            for vendor in ("hubspot", "salesforce")
-            for person, rows in leads.refs_of(tx, set(owners.values()), vendor).items()
-            for row in rows
-        }
-    assert written == owners
-    store.close()
+def test_over_both_crms_one_person_is_one_and_two_stay_two(fresh: Fresh) -> None:
+    machine = type("Humans", (Humans,), {"fresh": staticmethod(fresh)})
+    run_state_machine_as_test(machine, settings=settings(deadline=None, max_examples=80, stateful_step_count=14))
 
 
 def story(fresh: Fresh, *rounds: Mapping[RecordRef, str | None]) -> dict[RecordRef, int]:

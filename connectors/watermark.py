@@ -18,17 +18,21 @@ class Watermark:
 
     at: datetime | None = None
 
-    def advanced(self, *, seen_up_to: datetime | None, started: datetime, took: timedelta) -> "Watermark":
+    def advanced(
+        self, *, seen_up_to: datetime | None, started: datetime, took: timedelta, there: datetime | None = None
+    ) -> "Watermark":
         """After a walk that began at `started`, lasted `took` and saw changes up to `seen_up_to`.
 
-        Never past our own start: a record edited while we walked may sit on a page already read. And never past the
-        newest change seen less the length of the walk: whatever the two clocks say, the vendor's clock stood at least
-        there when we began. Nothing seen: nothing learned. Never back.
+        Never past our own start: a record edited while we walked may sit on a page already read. And never past where
+        the vendor's clock surely stood when we began, which is what is compared with, whatever ours says: at `there`,
+        where the vendor told, and at the newest change seen less the length of the walk. Neither: nothing learned.
+        Never back.
         """
-        if seen_up_to is None:
-            return self
-        reached = min(started, seen_up_to - max(took, timedelta(0)))
-        return self if self.at is not None and reached <= self.at else replace(self, at=reached)
+        stood = [] if there is None else [there]
+        if seen_up_to is not None:
+            stood.append(seen_up_to - max(took, timedelta(0)))
+        reached = min(started, max(stood, default=started))
+        return self if not stood or (self.at is not None and reached <= self.at) else replace(self, at=reached)
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,6 +44,7 @@ class Walk:
     last: str = ""  # last record id read (walk of changes), or the vendor's place in its list (walk of everything)
     seen: datetime | None = None  # newest change seen so far
     watermark: Watermark = Watermark()
+    there: datetime | None = None  # what the vendor's clock surely showed when the walk began, where it tells
 
     def after(self, last: str, modified: Iterable[datetime]) -> "Walk":
         """One page further: `last` is the new place, `modified` the instants on the page."""
@@ -48,7 +53,8 @@ class Walk:
         return replace(self, last=last, seen=seen)
 
     def finished(self, now: datetime) -> Watermark:
-        return self.watermark.advanced(seen_up_to=self.seen, started=self.started, took=now - self.started)
+        took = now - self.started
+        return self.watermark.advanced(seen_up_to=self.seen, started=self.started, took=took, there=self.there)
 
     def progress(self) -> Progress:
         """This walk as a stored progress; `walk_in` reads it."""
@@ -59,6 +65,7 @@ class Walk:
             low=self.low,
             last=self.last,
             seen=self.seen,
+            there=self.there,
         )
 
 
@@ -78,7 +85,8 @@ def walk_in(progress: Progress | None) -> Walk | None:
     if progress is None or started is None or progress.get("walk") != ("changes" if low else "all"):
         return None
     seen = instant_in(progress, "seen")
-    return Walk(started, low, progress.get("last", ""), seen, watermark_in(progress))
+    there = instant_in(progress, "there")
+    return Walk(started, low, progress.get("last", ""), seen, watermark_in(progress), there)
 
 
 def instant_in(progress: Mapping[str, str] | None, name: str) -> datetime | None:

@@ -54,11 +54,12 @@ class Around:
     def pull(self, progress: Progress | None, *, full: bool) -> Iterator[Page[Lead]]:
         """See `Crm.pull_leads`: contacts, then those whose company changed, then who is archived."""
         walk = walk_in(progress)
-        begun = walk.started if walk is not None else clock.now()
+        begun, there = (clock.now(), self._api.vendor_now()) if walk is None else (walk.started, walk.there)
+        behind = min(begun, there or begun)  # of two clocks, for what is stamped by theirs
         kept = {name: text for name, text in (progress or {}).items() if name in (COMPANIES, SWEPT, SWEEPING)}
         main = {name: text for name, text in (progress or {}).items() if name not in kept}
         whole = full or COMPANIES not in kept  # everything is read, with the companies as they are
-        now = {COMPANIES: _packed(progress_of(Watermark(begun))), SWEPT: kept.get(SWEPT, begun.isoformat())}
+        now = {COMPANIES: _packed(progress_of(Watermark(behind))), SWEPT: kept.get(SWEPT, begun.isoformat())}
         for page in self._leads.pull(main or None, full=full):
             main = dict(page.progress)
             if whole and walk_in(main) is None:
@@ -87,7 +88,7 @@ class Around:
                 yield page
         watermark = watermark_in(progress)
         low = (watermark.at or clock.now()) - self._lookback
-        yield from self._walk(Walk(clock.now(), low, watermark=watermark))
+        yield from self._walk(Walk(clock.now(), low, watermark=watermark, there=self._api.vendor_now()))
 
     def _walk(self, walk: Walk) -> Iterator[Page[Lead]]:
         told = self._fields.company_properties

@@ -5,8 +5,10 @@ connections (vendors/hubspot.md section 4). Service keys and private app tokens 
 does after half an hour, and is renewed before that (section 3.1).
 """
 
+import time
 from collections.abc import Callable, Mapping, Sequence
-from datetime import timedelta
+from datetime import datetime, timedelta
+from email.utils import parsedate_to_datetime
 from typing import Any, TypeVar
 
 from hubspot.crm.contacts.api_client import ApiClient
@@ -32,6 +34,9 @@ CONNECTIONS = 20
 JOURNAL = "hubspot.journal"
 """Name under which the journal's token is kept."""
 
+SLACK = timedelta(seconds=60)
+"""What HubSpot's records are stamped by may be so far behind the clock of whoever answers."""
+
 MARGIN = timedelta(seconds=60)
 """Access is renewed this long before it ends; 401 is not the normal signal (section 3.1)."""
 
@@ -52,6 +57,7 @@ class Api:
         self._version = connection.api_version
         self._client = _client(connection)
         self._usage, self._day_until = Usage(), connection.day_until
+        self._told: tuple[datetime, float] | None = None  # the `Date` of the last answer, and our ticks then
         self._calls = pace.budgets.rate("hubspot calls", connection.requests_per_10s, 10.0)
         budgets: dict[str, Budget] = {
             "day": Quota(self._usage, connection.day_until, ticks=pace.ticks),
@@ -129,6 +135,13 @@ class Api:
             return None
         return frozenset(scope.removesuffix(".v2") for scope in found.scopes)
 
+    def vendor_now(self) -> datetime | None:
+        """Where the clock that stamps HubSpot's records surely stands, whatever ours shows; None before any answer."""
+        if self._told is None:
+            return None
+        told, at = self._told
+        return told + timedelta(seconds=time.monotonic() - at) - SLACK
+
     def day(self) -> Day | None:
         """See `Crm.day`."""
         return self._usage.day(self._day_until)
@@ -176,6 +189,8 @@ class Api:
             _request_timeout=(min(self._caller.pace.patience.connect, seconds), seconds),
         )
         self._note_limits(response.headers)
+        if (date := _date(response.headers)) is not None:
+            self._told = date, time.monotonic()
         return read_within(response, seconds)
 
     def _note_limits(self, headers: Mapping[str, str]) -> None:
@@ -193,6 +208,14 @@ class Api:
 def _number(headers: Mapping[str, str], name: str) -> int | None:
     text = headers.get(f"X-HubSpot-RateLimit-{name}", "")
     return int(text) if text.isdecimal() else None
+
+
+def _date(headers: Mapping[str, str]) -> datetime | None:
+    try:
+        found = parsedate_to_datetime(headers.get("Date", ""))
+    except ValueError:
+        return None
+    return found if found.tzinfo else None
 
 
 # --- access ----------------------------------------------------------------------------------------------------------

@@ -66,10 +66,11 @@ class Leads:
                 yield page
             watermark = watermark_in(progress)
         elif full or watermark.at is None:
-            yield from self._go(Walk(clock.now(), watermark=watermark))
+            yield from self._go(Walk(clock.now(), watermark=watermark, there=self._api.vendor_now()))
             return
         if watermark.at is not None:
-            yield from self._go(Walk(clock.now(), watermark.at - self._lookback, watermark=watermark))
+            low, there = watermark.at - self._lookback, self._api.vendor_now()
+            yield from self._go(Walk(clock.now(), low, watermark=watermark, there=there))
 
     def _go(self, walk: Walk) -> Iterator[Page[Lead]]:
         return self._everything(walk) if walk.low is None else self._changes(walk)

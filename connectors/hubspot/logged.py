@@ -71,7 +71,7 @@ class Logged:
                 yield page
         now, watermark = clock.now(), watermark_in(progress)
         low = watermark.at - self._lookback if watermark.at else now - self._history
-        yield from self._walk(source, Walk(now, low, watermark=watermark))
+        yield from self._walk(source, Walk(now, low, watermark=watermark, there=self._api.vendor_now()))
 
     def _walk(self, source: str, walk: Walk) -> Iterator[Page[Activity]]:
         stages = self._stages() if source == DEALS else {}

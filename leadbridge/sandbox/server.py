@@ -5,7 +5,7 @@ import struct
 import sys
 import threading
 import traceback
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from datetime import datetime
 from io import BytesIO
 from types import TracebackType
@@ -47,7 +47,7 @@ class Sandbox:
             (_below(self.salesforce), troubled(self.salesforce, self.world)),
         )
         self._control = Control(self.world, self.hubspot, self._vendors)
-        self._server = _Server(host, port, self._dispatch, _Handler)
+        self._server = _Server(host, port, self._dispatch, _Handler, now=self.world.clock.now)
         self._thread: threading.Thread | None = None
         self._serving = False
         self.url = f"http://{host}:{self._server.server_port}"
@@ -98,8 +98,9 @@ def _below(vendor: Vendor) -> tuple[str, ...]:
 class _Server(ThreadedWSGIServer):
     """Keeps count of its connections, so that none outlives it."""
 
-    def __init__(self, *args: Any) -> None:
+    def __init__(self, *args: Any, now: Callable[[], datetime]) -> None:
         super().__init__(*args)
+        self.now = now
         self._open: set[socket.socket] = set()
         self._open_lock = threading.Lock()
 
@@ -137,6 +138,7 @@ class _Handler(WSGIRequestHandler):
     the sandbox may take. This one reads the whole request first and always answers with a length.
     """
 
+    server: _Server
     protocol_version = "HTTP/1.1"
     disable_nagle_algorithm = True
     wbufsize = 65_536  # headers and body leave in one segment
@@ -174,7 +176,7 @@ class _Handler(WSGIRequestHandler):
     def _answer(self, status: str, headers: list[tuple[str, str]], data: bytes) -> None:
         code, _, reason = status.partition(" ")
         self.send_response_only(int(code), reason)
-        self.send_header("Date", self.date_time_string())
+        self.send_header("Date", self.date_time_string(self.server.now().timestamp()))  # the vendor's clock
         for name, value in headers:
             if name.lower() != "content-length":
                 self.send_header(name, value)

@@ -1,16 +1,19 @@
 """After a while without workers everything is read at once; idle rounds cost next to nothing (reliability G13, G27)."""
 
+from collections import Counter
 from datetime import timedelta
+from typing import get_args
 
 import pytest
 
 from leadbridge import clock
+from leadbridge.config.connections import HubSpotSource
 from leadbridge.store import gaps, inbox, quarantine, watermarks
 from leadbridge.store.engine import Store
 from leadbridge.store.tables import records
 from sync import downtime, pull, retention
 from sync.worker import Rounds
-from tests.helpers.syncing import Stage, journey, moving, stage
+from tests.helpers.syncing import Moving, Stage, journey, moving, stage
 from tests.webhooks.conftest import on_sqlite
 
 
@@ -130,25 +133,46 @@ def test_a_clock_that_jumps_ahead_makes_nothing_old_and_opens_no_window(store: S
     assert last < right + timedelta(hours=1)  # and goes on daily
 
 
+def asked_while_nothing_changes(made: Stage, time: Moving, cycles: int) -> Counter[str]:
+    """The calls of so many idle cycles, once everything is written and enrolled, and no overlap holds any of it."""
+    worker = rounds(made)
+    for _ in range(3):
+        worker.pull()
+        worker.work()
+        time.on(minutes=10)
+    for _ in range(2):
+        worker.pull()
+        worker.work()
+        time.on(minutes=5)
+    before = made.calls()
+    for _ in range(cycles):
+        worker.pull()
+        worker.work()
+        time.on(minutes=5)
+    return Counter(call.operation for call in list(made.sandbox.world.journal)[before:])
+
+
 @on_sqlite
 def test_an_idle_cycle_asks_once_for_changes_of_each_kind_and_writes_nothing(store: Store) -> None:
     with stage(store, journey()) as made, moving(made) as time:
-        for _ in range(5):
+        for _ in range(250):  # a hundred and more records with one stamp, which is the newest there is
             made.lead()
-        worker = rounds(made)
-        for _ in range(3):  # until everything is written and enrolled
-            worker.pull()
-            worker.work()
-            time.on(minutes=10)
-        before = made.calls()
-        cycles = 6
-        for _ in range(cycles):
-            time.on(minutes=5)
-            worker.pull()
-            worker.work()
-        asked = [call.operation for call in list(made.sandbox.world.journal)[before:]]
-        most = {"contacts.search": 1, "contacts.batch.read": 1, "members.list": 2}  # two ways of having left
-        assert {name: asked.count(name) / cycles for name in set(asked)}.items() <= most.items()
+        asked = asked_while_nothing_changes(made, time, 6)
+        assert asked == {"contacts.search": 6, "members.list": 12}  # two ways of having left
+
+
+@on_sqlite
+def test_an_idle_cycle_asks_each_source_of_activity_once(store: Store) -> None:
+    with stage(store, journey(), hubspot={"activities": list(get_args(HubSpotSource))}) as made, moving(made) as time:
+        made.lead()
+        kinds = {"meetings", "calls", "emails", "communications", "tasks", "notes", "deals", "tickets", "contacts"}
+        asked = asked_while_nothing_changes(made, time, 4)
+        assert asked.pop("events.list") == 4 * 2  # types of events
+        assert asked == {
+            **{f"{kind}.search": 4 for kind in kinds},
+            **dict.fromkeys(("events.types", "forms.list", "email.events", "pipelines.list"), 4),
+            "members.list": 8,
+        }
 
 
 def test_what_was_set_aside_goes_after_fourteen_days_and_once_a_day(store: Store) -> None:

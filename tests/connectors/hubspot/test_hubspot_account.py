@@ -15,6 +15,7 @@ from werkzeug.serving import make_server
 
 from connectors.base import Change, Outcome, Progress
 from connectors.batches import HOPELESS
+from connectors.hubspot import auth
 from connectors.hubspot.connector import HubSpot
 from connectors.hubspot.mapping import contact_ref
 from leadbridge.call import Pace
@@ -47,6 +48,22 @@ def activities(found: HubSpot, stream: str) -> list[Activity]:
 
 def test_the_account_can_be_pinned(sandbox: Sandbox) -> None:
     assert room(sandbox).account() == str(sandbox.hubspot.portal_id)
+
+
+def test_where_the_accounts_clock_stands_is_known_from_its_answers_whatever_ours_shows() -> None:
+    then = datetime(2026, 3, 1, 12, 30, 15, 999_000, tzinfo=UTC)
+    with Sandbox(then) as sandbox:
+        found = room(sandbox)
+        assert found._api.vendor_now() is None
+        found.account()
+        stands = found._api.vendor_now()
+        assert stands is not None
+        assert then - timedelta(seconds=61) <= stands < then
+
+
+@pytest.mark.parametrize("date", [None, "", "soon", "2026-03-01T12:00:00Z", "Sun, 01 Mar 2026 12:00:00 -0000"])
+def test_a_date_that_cannot_be_read_tells_nothing(date: str | None) -> None:
+    assert auth._date({} if date is None else {"Date": date}) is None
 
 
 def test_the_token_is_not_in_the_looks_of_a_room(sandbox: Sandbox) -> None:

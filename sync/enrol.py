@@ -150,7 +150,7 @@ def _settle(
             for row, (entry, words, _) in zip(calling, answers, strict=True)
         ]
         moved = enrolments.move_all(tx, moves, now)
-        due.mark_due(tx, left, now, due.Lane.HOT)  # who crossed is to be taken out again
+        due.mark_due(tx, enrolments.in_a_journey(tx, left), now, due.Lane.HOT)  # who crossed is to be taken out again
         offers.offered(
             tx,
             [

@@ -54,12 +54,13 @@ class Both(Org):
 
     def merge_contacts(self, keep: RecordRef, lose: RecordRef, new: RecordRef) -> None:
         email, was = self.live[keep].email, self.bore[keep] | self.bore[lose]
+        names = {keep, lose, *self.live[keep].aliases, *self.live[lose].aliases}
         for one in (keep, lose):
             del self.live[one]
             self.went[one] = new
             self.unite(new, one)
             self.changed.add(one)
-        self.put(new, email, tuple(sorted((keep, lose))))
+        self.put(new, email, tuple(sorted(names)))
         self.bore[new] |= was
 
     def poll(self, store: Store, chosen: random.Random) -> None:

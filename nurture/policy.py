@@ -21,9 +21,16 @@ def digest(config: Config) -> str:
 
     What else the catalogue holds may come and go: nobody is contacted with it.
     """
+    return _hashed(config, dict.fromkeys(sorted(DECIDES), True))
+
+
+def journeys_digest(config: Config) -> str:
+    """Content hash of the part of it by which alone somebody who stayed as they were may fit another journey."""
+    return _hashed(config, {})
+
+
+def _hashed(config: Config, more: dict[str, bool]) -> str:
     offered = {name for journey in config.nurture.journeys for name in journey.offers}
     assets = {name: {"type", "when", "expires"} for name in sorted(offered & config.catalogue.keys())}
-    body = config.model_dump_json(
-        include={**dict.fromkeys(sorted(DECIDES), True), "nurture": NURTURE, "consent": CONSENT, "catalogue": assets}
-    )
+    body = config.model_dump_json(include={**more, "nurture": NURTURE, "consent": CONSENT, "catalogue": assets})
     return hashlib.sha256(body.encode()).hexdigest()

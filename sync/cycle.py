@@ -91,6 +91,7 @@ def _score(parts: Parts, done: Round, tell: Tell, rung: Callable[[], bool]) -> N
 
     passes.note_rules(parts)
     _hot(parts, done, tell)
+    passes.note_journeys(parts)
     others()
     while passes.step(parts, done.rescored, tell=between):
         _hot(parts, done, tell)

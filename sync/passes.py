@@ -5,8 +5,8 @@ moved, and they are stored like after any other rescoring, a batch at a time, so
 taken by whichever worker is free; killed anywhere, whoever has not been stored is found to have moved again. A span
 at which workers die again and again is handed on to single rescoring, which finds out who it is (G8).
 
-Not compared are the reasons beside a score that stayed, and journeys whose rest ended: both are seen to when a person
-is looked at next.
+Not compared are the reasons beside a score that stayed, and journeys: whose rest ended, and who fits another one, is
+seen to when a person is looked at next. When the journeys themselves change, everybody is looked at.
 """
 
 import hashlib
@@ -35,6 +35,7 @@ from leadbridge.store import leads as lead_store
 from leadbridge.store import passes as pass_store
 from leadbridge.store.text import from_micros
 from leadbridge.types import LifecycleStage, PersonId
+from nurture import policy
 from nurture.hand_off import HAND_OFF
 from scoring.engine import ScoreFrame
 from scoring.frames import KIND_CODES, Activities, Documents, people_frame
@@ -51,6 +52,9 @@ log = logs.logger(__name__)
 
 SAVERS = 2
 """Batches stored at once where the database serves several writers. Each of them is most of the time with it."""
+
+MARKED = 5_000
+"""People marked in one transaction: the door waits for the store."""
 
 _DECIDES: dict[str, Any] = {
     "stages": True, "buyer_journey": True, "segments": True, "personas": True, "behaviour": True, "questions": True,
@@ -80,6 +84,27 @@ def note_rules(parts: Parts) -> None:
             if pass_store.ask_for_rules(tx, rules, clock.now()):
                 log.info("rules changed: everybody is scored anew")
     parts.rules_noted = True
+
+
+def note_journeys(parts: Parts) -> None:
+    """Once per process: have everybody looked at if the journeys are others than before. Who fitted none, and whose
+    scores do not move, may fit one now, and is looked at by itself only within a month."""
+    if parts.journeys_noted:
+        return
+    journeys = policy.journeys_digest(parts.config)
+    with parts.store.reading() as tx:
+        changed = pass_store.journeys_noted(tx) != journeys
+        marking = changed and pass_store.somebody(tx)
+    last = 0
+    while marking:
+        with parts.store.writing() as tx:
+            people = lead_store.all_person_ids(tx, last, MARKED)
+            due.mark_due(tx, people, clock.now(), due.Lane.BACKGROUND)
+        marking, last = bool(people), max(people, default=last)
+    if changed:
+        with parts.store.writing() as tx:
+            pass_store.note_journeys(tx, journeys)
+    parts.journeys_noted = True
 
 
 def rules_digest(scorer: Scorer) -> str:

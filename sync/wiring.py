@@ -36,6 +36,7 @@ class Parts:
     intake: Wanted | None = None
     stop: threading.Event = field(default_factory=threading.Event)  # set: finish the step at hand, wait for nothing
     rules_noted: bool = False  # `passes.note_rules` was here
+    journeys_noted: bool = False  # `passes.note_journeys` was
 
     @property
     def rooms(self) -> list[Crm | EmailPlatform]:

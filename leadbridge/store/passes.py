@@ -16,6 +16,7 @@ from leadbridge.store.tables import facts, passes, persons, scores
 from leadbridge.store.text import from_micros, to_micros
 
 _RULES = "rules of the last pass"
+_JOURNEYS = "journeys everybody was looked at by"
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,24 +49,44 @@ def ask_for_rules(tx: Connection, rules: str, now: datetime) -> bool:
 
     Before anybody has a score there is nobody to go through: the rules are noted, and everybody is due anyway.
     """
-    nobody = tx.execute(select(scores.c.person_id).limit(1)).first() is None
+    noted = _note(tx, _RULES, rules) and somebody(tx)
+    if noted:
+        ask(tx, now)
+    return noted
+
+
+def somebody(tx: Connection) -> bool:
+    """Has anybody a score?"""
+    return tx.execute(select(scores.c.person_id).limit(1)).first() is not None
+
+
+def _note(tx: Connection, name: str, value: str) -> bool:
+    """Note a digest; was it another than before?"""
     noted = upsert(
         tx,
         facts,
-        [{"name": _RULES, "value": rules}],
+        [{"name": name, "value": value}],
         key=["name"],
         change=lambda new: {"value": new.value},
         only_if=lambda new: facts.c.value != new.value,
         returning=[facts.c.name],
     )
-    if noted and not nobody:
-        ask(tx, now)
-    return bool(noted) and not nobody
+    return bool(noted)
 
 
 def rules_noted(tx: Connection) -> str | None:
     """Digest of the rules a pass was asked for last."""
     return tx.execute(select(facts.c.value).where(facts.c.name == _RULES)).scalar()
+
+
+def journeys_noted(tx: Connection) -> str | None:
+    """Digest of the journeys by which everybody was asked to be looked at last."""
+    return tx.execute(select(facts.c.value).where(facts.c.name == _JOURNEYS)).scalar()
+
+
+def note_journeys(tx: Connection, journeys: str) -> None:
+    """From here on everybody is looked at by these journeys, or marked to be."""
+    _note(tx, _JOURNEYS, journeys)
 
 
 def claim(tx: Connection, owner: str, seconds: float = SECONDS) -> SpanClaim | None:

@@ -473,6 +473,29 @@ def stricter(made: Stage, least: int) -> list[Any]:
             for one in made.config.nurture.journeys]  # fmt: skip
 
 
+@on_sqlite
+def test_who_fits_a_journey_that_is_new_enters_it_without_waiting_to_be_looked_at(store: Store) -> None:
+    with stage(store, journey(TRIGGER, when={"score.lead": {"at_least": 40}})) as made, moving(made, START) as time:
+        people = {f"ada{n}@acme.example" for n in range(3)}
+        for address in people:
+            made.lead(address)
+        made.sync()
+        assert made.entered() == {}
+        time.on(hours=1)
+        made.sync()
+        more = journey(TRIGGER, when={"score.lead": {"at_least": 40}}), journey(TAG)
+        made.config = configuration(made.sandbox.url, *more)
+        made.parts = made.worker("w2")
+        made.sync()
+        assert set(made.entered()) == people
+        made.parts = made.worker("w3")  # the same file once more: nobody is looked at for that
+        with store.reading() as tx:
+            assert due.due_count(tx) == 0
+        passes.note_journeys(made.parts)
+        with store.reading() as tx:
+            assert due.due_count(tx) == 0
+
+
 @pytest.mark.parametrize("canary", [2, 1000])
 def test_a_mistyped_threshold_contacts_nobody_once_it_is_put_right(store: Store, canary: int) -> None:
     """Neither who waits for room nor who is held back, although they are released."""

@@ -13,11 +13,12 @@ from leadbridge.store import Store, activities, due, enrolments, exits, policies
 from leadbridge.store import leads as lead_store
 from leadbridge.store.tables import enrolments as ledger
 from leadbridge.types import Activity, ActivityKind, EnrolmentState, SuppressionReason, email_key
-from sync import bounds, coverage, enrol, preview, release
+from sync import bounds, coverage, enrol, passes, preview, release
 from sync.intents import Plan, plan_journeys
 from sync.loading import load
 from tests.helpers.store_people import people
 from tests.helpers.syncing import BASE, MANY, TAG, TRIGGER, Stage, configuration, journey, moving, stage
+from tests.webhooks.conftest import on_sqlite
 
 S = EnrolmentState
 ADA = "ada@acme.example"

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from hypothesis import HealthCheck, settings
 
 if TYPE_CHECKING:  # rooms without a store need not wait for SQLAlchemy
     from leadbridge.store import Store
@@ -28,6 +29,18 @@ def pytest_collection_finish() -> None:
     """Modules and tests stay to the end: the garbage collector need not look through them again and again."""
     gc.collect()
     gc.freeze()
+
+
+# How long an example takes says nothing on a machine that others use too, and a store is made for each that needs one.
+settings.register_profile(
+    "leadbridge",
+    settings.get_profile(
+        settings.get_current_profile_name()
+    ),  # in CI Hypothesis's own, whose examples are the same each time
+    deadline=None,
+    suppress_health_check=[HealthCheck.too_slow, HealthCheck.function_scoped_fixture],
+)
+settings.load_profile("leadbridge")
 
 
 @pytest.hookimpl(optionalhook=True)

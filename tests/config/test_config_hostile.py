@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from hypothesis import HealthCheck, example, given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from leadbridge.config.document import MAX_BYTES, MAX_DEPTH, MAX_VALUES
@@ -145,7 +145,7 @@ VALUES = st.recursive(
 )
 
 
-@settings(max_examples=100, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=100)
 @given(YAMLISH)
 @example("? a\n: b: c")
 @example('a: "\\UFFFFFFFF"')
@@ -166,7 +166,7 @@ def test_whatever_is_in_a_file_only_a_configerror_comes_out(text: str) -> None:
     assert all(0 <= fault.line <= text.count("\n") + text.count("\r") + 2 for fault in found)
 
 
-@settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=40)
 @given(st.data())
 def test_whatever_stands_in_a_section_only_a_configerror_comes_out(data: st.DataObject) -> None:
     lines = changed().splitlines()

@@ -663,7 +663,7 @@ def test_faults_of_one_section_are_told_together() -> None:
     ]  # fmt: skip
 
 
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=30)
 @given(st.data())
 def test_a_suggestion_is_always_one_of_the_allowed_words_and_like_what_was_written(data: st.DataObject) -> None:
     allowed = [key for key in hints(Rule) if key != "each"]

@@ -158,7 +158,7 @@ def test_an_unquoted_variable_within_braces_is_told_to_be_quoted() -> None:
     assert [(fault.line, fault.hint) for fault in found] == [(2, 'within { } write "${NAME}", in quotes')]
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(
     st.text(st.characters(exclude_categories=["C", "Z"]), min_size=1, max_size=20).filter(lambda text: "${" not in text)
 )

@@ -197,7 +197,7 @@ def test_an_edit_behind_a_long_walk_is_found_although_the_vendors_clock_is_behin
         assert told.missed() == {}
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200)
 @given(steps, st.integers(-7200, 7200).map(lambda seconds: timedelta(seconds=seconds)), st.booleans())
 def test_no_change_is_missed_by_a_pull_that_is_killed_anywhere(
     steps: list[tuple[Any, ...]], skew: timedelta, tells: bool

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from nurture.accuracy import FEW, auc_interval, promise, ranking
 
 
-@settings(deadline=None, max_examples=50)
+@settings(max_examples=50)
 @given(st.lists(st.tuples(st.integers(0, 20), st.booleans()), min_size=40, max_size=120))
 def test_the_area_is_the_share_of_pairs_in_the_right_order(people: list[tuple[int, bool]]) -> None:
     scores, won = [score for score, _ in people], [won for _, won in people]

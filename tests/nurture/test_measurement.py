@@ -4,7 +4,7 @@ import math
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from nurture.measurement import Arm, mean_difference, uplift, wilson
@@ -66,7 +66,6 @@ def test_a_real_difference_is_found_and_held() -> None:
     assert decided / 400 > 0.9
 
 
-@settings(deadline=None)
 @given(
     st.lists(st.floats(0.01, 1e4), max_size=20), st.integers(20, 60), st.lists(st.floats(0.01, 1e4), max_size=20),
     st.integers(20, 60),

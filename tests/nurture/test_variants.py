@@ -2,7 +2,7 @@
 
 from collections import Counter
 
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from nurture.holdout import held_out, variant
@@ -19,7 +19,6 @@ def shares(draw: st.DrawFn, of: st.SearchStrategy[list[str]] = names) -> dict[st
     return {name: (ends[n + 1] - ends[n]) / 1000 for n, name in enumerate(found)}
 
 
-@settings(deadline=None)
 @given(shares(), st.text(min_size=1, max_size=20), st.text(min_size=1, max_size=20))
 def test_everybody_gets_one_of_the_variants_and_always_the_same(
     among: dict[str, float], person: str, journey: str
@@ -29,7 +28,6 @@ def test_everybody_gets_one_of_the_variants_and_always_the_same(
     assert variant(person, journey, dict(among)) == found
 
 
-@settings(deadline=None)
 @given(shares(), shares(), st.text(min_size=1, max_size=20), st.lists(st.text("abcdef", max_size=6), max_size=3))
 def test_who_had_one_keeps_it_whatever_the_shares_become(
     before: dict[str, float], now: dict[str, float], person: str, others: list[str]

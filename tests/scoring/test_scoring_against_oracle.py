@@ -71,20 +71,20 @@ def agree(model: ScoreModel, audience: Audience) -> None:
             assert math.isclose(lines.get(line, 0.0), wanted.lines.get(line, 0.0), abs_tol=CLOSE), line
 
 
-@settings(max_examples=500, deadline=None, derandomize=True)
+@settings(max_examples=500, derandomize=True)
 @given(models, audiences)
 def test_the_engine_says_what_the_obvious_evaluator_says(model: ScoreModel, audience: Audience) -> None:
     agree(model, audience)
 
 
 @pytest.mark.slow
-@settings(max_examples=1500, deadline=None, derandomize=True)
+@settings(max_examples=1500, derandomize=True)
 @given(models, audiences)
 def test_it_says_so_over_three_times_as_many_others(model: ScoreModel, audience: Audience) -> None:
     agree(model, audience)
 
 
-@settings(max_examples=100, deadline=None, derandomize=True)
+@settings(max_examples=100, derandomize=True)
 @given(models, audiences, st.randoms(use_true_random=False))
 def test_lines_add_up_exactly_and_no_order_of_people_or_activities_changes_anything(
     model: ScoreModel, audience: Audience, order: random.Random
@@ -102,7 +102,7 @@ def test_lines_add_up_exactly_and_no_order_of_people_or_activities_changes_anyth
     assert {one.person_id: one for one in scored(model, audience, order).scores()} == straight
 
 
-@settings(max_examples=100, deadline=None, derandomize=True)
+@settings(max_examples=100, derandomize=True)
 @given(models, st.lists(facts, max_size=4))
 def test_confidence_is_the_share_of_rules_whose_questions_are_answered(
     model: ScoreModel, rows: list[dict[str, Value]]
@@ -112,7 +112,7 @@ def test_confidence_is_the_share_of_rules_whose_questions_are_answered(
     assert confidence(compiled, columns_of(rows, TYPES)).tolist() == wanted
 
 
-@settings(max_examples=300, deadline=None, derandomize=True)
+@settings(max_examples=300, derandomize=True)
 @given(on_people.map(parse_condition), st.lists(facts, max_size=6))
 def test_a_condition_holds_for_whom_the_obvious_evaluator_says(condition: object, rows: list[dict[str, Value]]) -> None:
     wanted = [reference.holds(condition, row, TYPES, AT) for row in rows]  # type: ignore[arg-type]

@@ -75,7 +75,7 @@ def test_a_field_of_behaviour_is_what_it_says_and_nothing_done_is_unknown_not_ze
     assert worked_out(raw, SHOP, []) == [buyer, nobody]
 
 
-@settings(max_examples=400, deadline=None, derandomize=True)
+@settings(max_examples=400, derandomize=True)
 @given(behaviours(), audiences, st.randoms(use_true_random=False))
 def test_a_field_of_behaviour_is_what_the_obvious_evaluator_says_in_any_order(
     behaviour: Behaviour, audience: Audience, order: random.Random
@@ -93,7 +93,7 @@ def test_a_field_of_behaviour_is_what_the_obvious_evaluator_says_in_any_order(
             assert value == wanted
 
 
-@settings(max_examples=250, deadline=None, derandomize=True)
+@settings(max_examples=250, derandomize=True)
 @given(worlds(), audiences)
 def test_a_score_takes_up_behaviour_and_another_score_as_the_obvious_evaluator_does(
     world: tuple[dict[str, Behaviour], dict[str, ScoreModel]], audience: Audience

@@ -80,7 +80,7 @@ HOSTILE += ["{% raw %}", "é\u200d", "\ufe64b\ufe65", "％", "c:\\x"]
 names = st.one_of(st.sampled_from(HOSTILE), st.text(min_size=1, max_size=80))
 
 
-@settings(max_examples=300, deadline=None, derandomize=True)
+@settings(max_examples=300, derandomize=True)
 @given(st.lists(st.builds(gave, st.floats(-1e6, 1e6), names), max_size=6), st.integers(0, 5), st.integers(0, 300))
 def test_no_name_makes_the_text_more_than_plain_text(found: list[Contribution], limit: int, width: int) -> None:
     text = reasons(found, limit=limit, width=width)
@@ -114,7 +114,7 @@ def test_lines_show_rules_largest_first_then_bounds_and_add_up_as_shown() -> Non
     assert round(sum(float(line.points) for line in shown), 2) == 61
 
 
-@settings(max_examples=200, deadline=None, derandomize=True)
+@settings(max_examples=200, derandomize=True)
 @given(st.lists(st.floats(-100, 100), max_size=8), st.integers(0, 100))
 def test_what_is_shown_always_adds_up_to_the_score(amounts: list[float], value: int) -> None:
     found = [gave(points, f"rule {index}") for index, points in enumerate(amounts)]

@@ -57,7 +57,7 @@ def seen(config: Config, audience: Audience, at: datetime) -> tuple[list[Any], l
     return told, until.tolist()
 
 
-@settings(max_examples=300, deadline=None, derandomize=True)
+@settings(max_examples=300, derandomize=True)
 @given(raw_models(), audiences, st.sampled_from([0.0, 0.3, 0.9, 1.0]))
 def test_nobody_changes_before_the_instant_that_was_said(lead: dict[str, Any], audience: Audience, part: float) -> None:
     config = configured(lead)
@@ -125,7 +125,7 @@ def test_what_the_arithmetic_does_not_cover_is_looked_at_every_day() -> None:
     assert one(both, ("page_view", timedelta(0))) == DAY
 
 
-@settings(max_examples=150, deadline=None, derandomize=True)
+@settings(max_examples=150, derandomize=True)
 @given(
     st.sampled_from([-0.3, -0.02, 0.05, 0.3]),
     st.sampled_from(["7d", "30d", "365d"]),

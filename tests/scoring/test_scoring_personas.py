@@ -112,7 +112,7 @@ traits = st.lists(
 ).map(lambda drawn: {"traits": [{"name": str(n), "when": when, "weight": w} for n, (when, w) in enumerate(drawn)]})
 
 
-@settings(max_examples=200, deadline=None, derandomize=True)
+@settings(max_examples=200, derandomize=True)
 @given(st.lists(st.tuples(traits, st.sampled_from([1, 50, 100])), max_size=3), st.lists(facts, max_size=4))
 def test_nearness_is_what_the_obvious_evaluator_says(
     drawn: list[tuple[dict[str, Any], float]], rows: list[dict[str, Value]]

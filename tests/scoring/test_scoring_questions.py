@@ -83,7 +83,7 @@ def test_a_score_looks_at_questions_and_its_hash_follows_their_meaning() -> None
         compile_model("lead", model, FIELDS)
 
 
-@settings(max_examples=100, deadline=None, derandomize=True)
+@settings(max_examples=100, derandomize=True)
 @given(
     st.lists(st.tuples(st.sampled_from(list(TYPES)), st.none() | on_people, st.sampled_from([0.1, 1, 3])), max_size=4),
     facts,

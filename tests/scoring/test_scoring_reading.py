@@ -112,7 +112,7 @@ simple = st.fixed_dictionaries(
 ages = st.lists(st.sampled_from([1, 5, 10, 19.5, 25]), max_size=4)
 
 
-@settings(max_examples=200, deadline=None, derandomize=True)
+@settings(max_examples=200, derandomize=True)
 @given(st.lists(simple, min_size=1, max_size=3), ages)
 def test_one_more_activity_raises_the_score_by_what_was_said(rules: list[dict[str, Any]], days: list[float]) -> None:
     done: list[tuple[str, Any, dict[str, Any]]] = [("page_view", AT - age * DAY, {}) for age in days]

@@ -401,4 +401,4 @@ class Ledger(RuleBasedStateMachine):
 
 def test_however_workers_come_and_go_rows_move_one_way_and_are_called_once(store: Store) -> None:
     machine = type("LedgerHere", (Ledger,), {"store": store})
-    run_state_machine_as_test(machine, settings=settings(max_examples=12, stateful_step_count=20, deadline=None))
+    run_state_machine_as_test(machine, settings=settings(max_examples=12, stateful_step_count=20))

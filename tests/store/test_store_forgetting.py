@@ -119,7 +119,5 @@ def test_nothing_brings_back_the_forgotten_in_any_order(store: Store) -> None:
     machine = type("Machine", (Life,), {"store": store})
     run_state_machine_as_test(
         machine,
-        settings=settings(
-            max_examples=8, stateful_step_count=12, deadline=None, suppress_health_check=list(HealthCheck)
-        ),
+        settings=settings(max_examples=8, stateful_step_count=12, suppress_health_check=list(HealthCheck)),
     )

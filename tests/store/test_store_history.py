@@ -3,7 +3,7 @@
 from datetime import datetime, timedelta
 from itertools import pairwise
 
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from leadbridge.store import Store, history, leads
@@ -47,7 +47,7 @@ def test_a_word_of_the_crm_that_is_older_than_what_we_know_counts_from_now(store
     assert [title(store, ada, at) for at in (NOW, NOW + HOUR)] == ["engineer", None]
 
 
-@settings(max_examples=25, deadline=None, derandomize=True, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=25, derandomize=True)
 @given(changes=st.lists(st.tuples(st.sampled_from("abc"), st.integers(0, 20)), min_size=1, max_size=6))
 def test_what_was_known_is_what_the_newest_word_by_then_said(store: Store, changes: list[tuple[str, int]]) -> None:
     ada = somebody(store)
@@ -87,7 +87,7 @@ def test_the_stage_of_a_past_instant_is_known_with_its_beginning(store: Store) -
         assert history.stages_at(tx, [ada], NOW + 9 * HOUR) == {ada: (LifecycleStage.MQL, NOW + 2 * HOUR)}
 
 
-@settings(max_examples=40, deadline=None, derandomize=True, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=40, derandomize=True)
 @given(
     crm=st.dictionaries(st.integers(-20, -1), st.sampled_from([None, "a", "b"]), min_size=1, max_size=5),
     other=st.dictionaries(st.integers(-20, -1), st.sampled_from([None, "c"]), max_size=3),

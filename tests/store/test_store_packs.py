@@ -7,7 +7,7 @@ from datetime import timedelta
 from typing import Any
 
 import pytest
-from hypothesis import HealthCheck, example, given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from sqlalchemy import delete, select
 
@@ -239,9 +239,7 @@ def lasting(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFac
 
 @settings(
     max_examples=40,
-    deadline=None,
     derandomize=True,
-    suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
 )
 @example([("add", 1, 0), ("link", 1, 1), ("begin a pack", 0, 0), ("add", 1, 1), ("end a pack", 0, 0)])
 @example([("add", 1, 0), ("link", 1, 1), ("pack", 0, 0), ("merge", 2, 1), ("forget", 1, 0), ("end a pack", 0, 0)])

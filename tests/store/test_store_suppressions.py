@@ -249,4 +249,4 @@ class Consent(RuleBasedStateMachine):
 
 def test_however_people_move_and_merge_whoever_left_stays_suppressed(store: Store) -> None:
     machine = type("ConsentHere", (Consent,), {"store": store})
-    run_state_machine_as_test(machine, settings=settings(max_examples=10, stateful_step_count=15, deadline=None))
+    run_state_machine_as_test(machine, settings=settings(max_examples=10, stateful_step_count=15))

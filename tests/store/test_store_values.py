@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from leadbridge.store import Store, audit, leads, watermarks
@@ -46,7 +46,7 @@ def _held(value: Any) -> Any:
     return value
 
 
-in_a_store = settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+in_a_store = settings(max_examples=40)
 
 
 @in_a_store

@@ -1,7 +1,7 @@
 """One parameter for any number of values, with any text, alone and turned round, on both databases."""
 
 import sqlalchemy as sa
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from leadbridge.store import Store
@@ -12,7 +12,7 @@ from tests.helpers.store_people import NOW
 TEXT = st.text(st.characters(codec="utf-8", exclude_characters="\0"), max_size=8)
 
 
-@settings(deadline=None, max_examples=25, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=25)
 @given(st.sets(TEXT, max_size=8), st.lists(TEXT, max_size=8))
 def test_what_is_among_the_values_is_found_and_nothing_else(store: Store, there: set[str], asked: list[str]) -> None:
     query = sa.select(facts.c.name)

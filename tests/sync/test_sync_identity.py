@@ -7,7 +7,7 @@ from datetime import UTC, datetime, timedelta
 from itertools import pairwise
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from sqlalchemy import select
 
@@ -165,7 +165,7 @@ def known(store: Store) -> Known:
         return Known(keys, leads.records_of(tx, ids), leads.people(tx, ids))
 
 
-SLOWLY = settings(deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=20)
+SLOWLY = settings(max_examples=20)
 
 
 @SLOWLY

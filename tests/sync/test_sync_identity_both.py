@@ -180,7 +180,7 @@ class Humans(RuleBasedStateMachine):
 
 def test_over_both_crms_one_person_is_one_and_two_stay_two(fresh: Fresh) -> None:
     machine = type("Humans", (Humans,), {"fresh": staticmethod(fresh)})
-    run_state_machine_as_test(machine, settings=settings(deadline=None, max_examples=80, stateful_step_count=14))
+    run_state_machine_as_test(machine, settings=settings(max_examples=80, stateful_step_count=14))
 
 
 def story(fresh: Fresh, *rounds: Mapping[RecordRef, str | None]) -> dict[RecordRef, int]:

@@ -5,7 +5,7 @@ from collections import defaultdict
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from connectors.base import Reading
@@ -101,7 +101,7 @@ class Org:
         return [replace(lead, aliases=tuple(sorted(former[lead.ref]))) for lead in page.found]
 
 
-@settings(deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=60)
+@settings(max_examples=60)
 @given(data=st.data(), seed=st.integers(0, 2**32))
 def test_who_is_who_is_what_the_org_says_whatever_happened(fresh: Fresh, data: st.DataObject, seed: int) -> None:
     """Random sequences of create, rename, merge, convert, delete and poll: one person for each human, no more."""

@@ -14,7 +14,7 @@ from contextlib import contextmanager, suppress
 from urllib.parse import urlsplit
 
 import pytest
-from hypothesis import HealthCheck, given
+from hypothesis import given
 from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 
@@ -214,7 +214,7 @@ def test_a_body_cut_short_is_not_taken_for_a_delivery(door: Door) -> None:
     assert door.count() == 0
 
 
-@hypothesis_settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@hypothesis_settings(max_examples=60)
 @given(st.binary(max_size=200) | st.text(alphabet="GETPOS /:?#%[]\\\r\n\thttp1.", max_size=120).map(str.encode))
 def test_no_bytes_bring_the_server_down_or_to_a_5xx(door: Door, junk: bytes) -> None:
     with wire(door) as connection:

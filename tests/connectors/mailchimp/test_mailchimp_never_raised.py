@@ -9,7 +9,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from mailchimp_marketing.api_client import ApiClientError
 
@@ -94,7 +94,7 @@ def act(watched: Watched, email: str, what: tuple[str, str, bool]) -> None:
             room.add_member(email, {"LBSCORE": "7"}, CONSENT if name else None)
 
 
-@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=60)
 @given(status=st.sampled_from(STATUSES), by_person=st.booleans(), acts=st.lists(ACTS, min_size=1, max_size=5))
 def test_whatever_is_asked_no_member_is_raised(
     watched: Watched, status: str, by_person: bool, acts: list[tuple[str, str, bool]]

@@ -83,7 +83,7 @@ def test_what_would_be_misread_is_never_sent() -> None:
             select(["Id"], "Lead", test)
 
 
-@settings(deadline=None, max_examples=30)
+@settings(max_examples=30)
 @given(st.integers(0, 1500), st.integers(1, 250))
 def test_every_id_is_asked_for_once_and_every_address_is_short_enough(count: int, columns: int) -> None:
     known = [ids.make("00Q", n) for n in range(count)]

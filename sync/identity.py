@@ -197,7 +197,8 @@ def unite(person: PersonId, records: Sequence[StoredRecord]) -> lead_store.Perso
     attributes: dict[str, Value] = {}
     email: str | None = None
     # What people or trackers say of themselves fills what no CRM knows, and overrides nothing.
-    for record in sorted(records, key=lambda r: (r.ref.vendor != INTAKE, r.modified_at, r.ref), reverse=True):
+    order = sorted(records, key=lambda r: (r.ref.vendor != INTAKE, r.values_at or r.modified_at, r.ref), reverse=True)
+    for record in order:
         email = email or record.email
         for name, value in record.attributes.items():
             if attributes.get(name) is None:

@@ -35,12 +35,12 @@ from leadbridge import clock
 from leadbridge.addresses import canonical
 from leadbridge.store import history
 from leadbridge.store.activities import adopt
-from leadbridge.store.columns import from_json, to_json
+from leadbridge.store.columns import Encoded, from_json, to_json
 from leadbridge.store.engine import among, exclusive, is_writing
 from leadbridge.store.merging import IDENTITY, go_over, merge_people
 from leadbridge.store.rows import insert_all, tuples, update_each, upsert
 from leadbridge.store.tables import person_keys, persons, records, write_backs
-from leadbridge.store.text import clean_key, from_micros
+from leadbridge.store.text import clean_key, clean_text, from_micros
 from leadbridge.types import Lead, RecordRef, Value, email_key
 
 __all__ = [
@@ -78,6 +78,7 @@ class StoredRecord:
     created_at: datetime | None = None
     written: Mapping[str, str] = field(default_factory=dict)  # our properties as the vendor last confirmed them
     gone_at: datetime | None = None
+    values_at: datetime | None = None  # since when the vendor shows these values (`save_records`); None: modified_at
 
 
 # --- keys ----------------------------------------------------------------------------------------------------------
@@ -122,7 +123,7 @@ def person_by_email(tx: Connection, address: str) -> int | None:
 # --- records -------------------------------------------------------------------------------------------------------
 
 _SAVED = ("person_id", "email", "email_canonical", "attributes", "opted_out", "created_at", "modified_at", "read_at",
-          "written", "counters")  # fmt: skip
+          "written", "counters", "values_at")  # fmt: skip
 
 
 def save_records(
@@ -132,11 +133,19 @@ def save_records(
 
     Older never overwrites newer (by `modified_at`), equal may. A record held for gone comes back only when modified
     since; with `read_now` (the rows answer a question for these very records, not a search that may lag) also when not.
+
+    `values_at` stays where a version shows the values that the stored one did: our own writes move `modified_at`, and
+    must not make a record the newest word on what a person edited elsewhere since (G11, G17).
     """
     newest: dict[RecordRef, tuple[int, Lead]] = {}
     for person, lead in rows:
         if lead.ref not in newest or newest[lead.ref][1].modified_at <= lead.modified_at:
             newest[lead.ref] = person, lead
+    columns = records.c
+    compared = (columns.email, type_coerce(columns.attributes, Text).label("text"), columns.opted_out,
+                columns.modified_at, columns.values_at)  # fmt: skip
+    before = dict(_rows(tx, newest, *compared))
+    texts = {ref: Encoded(to_json(lead.attributes)) for ref, (_, lead) in newest.items()}
     kept = upsert(
         tx,
         records,
@@ -146,13 +155,14 @@ def save_records(
                 "person_id": person,
                 "email": lead.email,
                 "email_canonical": canonical(lead.email),
-                "attributes": lead.attributes,
+                "attributes": texts[ref],
                 "opted_out": lead.opted_out,
                 "created_at": lead.created_at,
                 "modified_at": lead.modified_at,
                 "read_at": now,
                 "written": lead.written,
                 "counters": lead.counters,
+                "values_at": _values_at(lead, texts[ref], before.get(ref)),
             }
             for ref, (person, lead) in sorted(newest.items())
         ],
@@ -165,6 +175,21 @@ def save_records(
         returning=[records.c.person_id],
     )
     return {row.person_id for row in kept}
+
+
+def _values_at(lead: Lead, text: str, before: Row[Any] | None) -> datetime | None:
+    """Since when a record is as this version shows it, with these attributes; None: since its `modified_at`."""
+    if before is None:
+        return None
+    email = None if lead.email is None else clean_text(lead.email)
+    kept = (email, lead.opted_out) == (before.email, before.opted_out)
+    if text != before.text:
+        old, new = from_json(before.text), from_json(text)
+        # The stage is left out: we write it ourselves, and of several records the furthest counts, not the newest.
+        kept = kept and all(old.get(name) == new.get(name) for name in (old.keys() | new.keys()) - {"lifecycle_stage"})
+        # The same version with other fields: the configuration asks for others, nobody edited anything.
+        kept = kept or (lead.modified_at == before.modified_at and old.keys() != new.keys())
+    return (before.values_at or before.modified_at) if kept else None
 
 
 def records_of(tx: Connection, person_ids: Collection[int], *, gone: bool = False) -> dict[int, list[StoredRecord]]:
@@ -235,33 +260,29 @@ def known_records(tx: Connection, vendor: str) -> int:
 
 def counters_of(tx: Connection, refs: Collection[RecordRef]) -> dict[RecordRef, Mapping[str, str]]:
     """The counters of these records as last read; records never read are missing."""
-    by_kind = defaultdict(set)
-    for ref in refs:
-        by_kind[ref.vendor, ref.object_type].add(ref.record_id)
-    found: dict[RecordRef, Mapping[str, str]] = {}
-    for (vendor, object_type), ids in by_kind.items():
-        query = select(records.c.record_id, records.c.counters).where(
-            records.c.vendor == vendor,
-            records.c.object_type == object_type,
-            among(tx, records.c.record_id, sorted(ids)),
-        )
-        found |= {RecordRef(vendor, object_type, row.record_id): row.counters for row in tx.execute(query)}
-    return found
+    return {ref: row.counters for ref, row in _rows(tx, refs, records.c.counters)}
 
 
 def read_state(tx: Connection, refs: Collection[RecordRef]) -> dict[RecordRef, tuple[datetime, bool]]:
     """When these records were last changed, by the vendor's clock as we last read them, and whether they are gone.
     Records never read are missing."""
-    found: dict[RecordRef, tuple[datetime, bool]] = {}
-    kinds = {(ref.vendor, ref.object_type) for ref in refs}
-    for vendor, kind in sorted(kinds):
-        ids = sorted({ref.record_id for ref in refs if (ref.vendor, ref.object_type) == (vendor, kind)})
-        query = select(records.c.record_id, records.c.modified_at, records.c.gone_at).where(
-            records.c.vendor == vendor, records.c.object_type == kind, among(tx, records.c.record_id, ids)
+    rows = _rows(tx, refs, records.c.modified_at, records.c.gone_at)
+    return {ref: (row.modified_at, row.gone_at is not None) for ref, row in rows}
+
+
+def _rows(
+    tx: Connection, refs: Collection[RecordRef], *columns: ColumnElement[Any]
+) -> Iterator[tuple[RecordRef, Row[Any]]]:
+    """These columns of those of the records that were ever read."""
+    by_kind = defaultdict(set)
+    for ref in refs:
+        by_kind[ref.vendor, ref.object_type].add(ref.record_id)
+    for (vendor, kind), ids in sorted(by_kind.items()):
+        query = select(records.c.record_id, *columns).where(
+            records.c.vendor == vendor, records.c.object_type == kind, among(tx, records.c.record_id, sorted(ids))
         )
         for row in tx.execute(query):
-            found[RecordRef(vendor, kind, row.record_id)] = row.modified_at, row.gone_at is not None
-    return found
+            yield RecordRef(vendor, kind, row.record_id), row
 
 
 def retire_records(tx: Connection, refs: Iterable[RecordRef], now: datetime) -> set[int]:
@@ -311,6 +332,7 @@ def _record(row: Row[Any]) -> StoredRecord:
         row.created_at,
         row.written,
         row.gone_at,
+        row.values_at,
     )
 
 

@@ -114,6 +114,7 @@ records = Table(
     _must("written_times", Json, "'[]'"),  # of the newest writes, for the cap per hour (G17)
     Column("gone_at", Instant),
     _must("counters", Json, "'{}'"),  # numbers the vendor only counts up, as last read
+    Column("values_at", Instant),  # when attributes, e-mail or opt-out last changed; none: at modified_at
 )
 Index("ix_records_person_id", records.c.person_id)
 

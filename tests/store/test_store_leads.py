@@ -3,9 +3,11 @@
 import threading
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
-from datetime import datetime, timedelta
+from datetime import date, datetime, timedelta
+from typing import Any
 
 import pytest
+from sqlalchemy import Connection
 
 from leadbridge.store import Store, leads, outbox
 from leadbridge.types import email_key
@@ -82,6 +84,53 @@ def test_an_older_version_of_a_record_never_overwrites_a_newer_one(store: Store,
         assert touched == ({ada} if kept == "second" else set())
         (record,) = leads.records_of(tx, [ada])[ada]
         assert record.attributes == {"job": kept}
+
+
+def since(tx: Connection, person_id: int) -> datetime:
+    """Since when the person's record shows what it does."""
+    (record,) = leads.records_of(tx, [person_id])[person_id]
+    return record.values_at or record.modified_at
+
+
+def test_a_version_that_only_we_made_leaves_the_instant_of_its_values(store: Store) -> None:
+    odd: dict[str, Any] = {"job": "Head\0", "ratio": 0.1, "born": date(1990, 1, 2), "big": 2**70, "none": None}
+    first = replace(lead("1", "ada\0@acme.example", **odd), written={"score": "7"})
+    echo = replace(first, modified_at=LATER, written={"score": "8"}, counters={"opens": "3"})
+    with store.writing() as tx:
+        (ada,) = people(tx, 1)
+        leads.save_records(tx, [(ada, first)], NOW)
+        for hours in range(3):
+            leads.save_records(tx, [(ada, replace(echo, modified_at=LATER + timedelta(hours=hours)))], NOW)
+            assert since(tx, ada) == NOW
+        staged = replace(echo, attributes=odd | {"lifecycle_stage": "mql"}, modified_at=LATER + timedelta(hours=3))
+        leads.save_records(tx, [(ada, staged)], NOW)
+        assert since(tx, ada) == NOW  # the stage is ours to write
+        (record,) = leads.records_of(tx, [ada])[ada]
+        assert (record.modified_at, record.attributes["lifecycle_stage"]) == (staged.modified_at, "mql")
+        wider = replace(staged, attributes={**staged.attributes, "industry": "Steel"})
+        leads.save_records(tx, [(ada, wider)], NOW)
+        assert since(tx, ada) == NOW  # the same version, of which the configuration asks for more
+        leads.save_records(tx, [(ada, replace(first, attributes={"job": "old"}, modified_at=EARLIER))], NOW)
+        assert since(tx, ada) == NOW  # an older version says nothing
+
+
+@pytest.mark.parametrize(
+    "edit",
+    [{"attributes": {"job": "Head"}}, {"attributes": {}}, {"email": "ada@new.example"}, {"email": None},
+     {"opted_out": True}],
+    ids=["attribute", "attribute emptied", "address", "address emptied", "opt-out"],
+)  # fmt: skip
+def test_an_edit_moves_the_instant_of_its_values(store: Store, edit: dict[str, Any]) -> None:
+    first = lead("1", "ada@acme.example", job="Engineer")
+    with store.writing() as tx:
+        (ada,) = people(tx, 1)
+        leads.save_records(tx, [(ada, first)], NOW)
+        leads.save_records(tx, [(ada, replace(first, modified_at=NOW + timedelta(hours=1)))], NOW)
+        leads.save_records(tx, [(ada, replace(first, modified_at=LATER, **edit))], NOW)
+        assert since(tx, ada) == LATER
+        echo = replace(first, modified_at=LATER + timedelta(hours=1), **edit)
+        leads.save_records(tx, [(ada, echo)], NOW)
+        assert since(tx, ada) == LATER
 
 
 def test_of_one_record_twice_in_a_page_the_newest_counts(store: Store) -> None:

@@ -12,7 +12,7 @@ from sqlalchemy import Connection
 from leadbridge.errors import StoreError
 from leadbridge.store.vault import Vault
 
-HEAD = "20261128_55"
+HEAD = "20261128_56"
 """Revision of this version of the code; written out, since asking Alembic takes longer than opening the store."""
 
 _STAMP = sa.table("alembic_version", sa.column("version_num", sa.Text))

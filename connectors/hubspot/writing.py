@@ -12,9 +12,12 @@ from connectors.hubspot.auth import Api
 from connectors.hubspot.leads import Leads
 from connectors.hubspot.mapping import contact_ref
 from connectors.hubspot.wire import VENDOR, BatchAnswer, ErrorItem, Refused
+from leadbridge import logs
 from leadbridge.call import masked
 from leadbridge.errors import NeedsOperator, RetryLater, Unknown, VendorError
 from leadbridge.types import RecordRef
+
+log = logs.logger(__name__)
 
 BATCH = 100
 
@@ -104,6 +107,8 @@ class Writes:
             refused |= dict.fromkeys(named, error)
             if not named:
                 stray.append(error)
+        if strange := (written | refused.keys()).difference(ids):
+            log.error("an answer names records that were not sent", vendor=VENDOR, records=len(strange))
         silence = "; ".join(one.words() for one in stray) or "the answer does not mention it"
         for one in ids:
             if one in refused:

@@ -247,6 +247,24 @@ def bent(sandbox: Sandbox, bend: Bend) -> Iterator[str]:
         server.server_close()
 
 
+def test_an_answer_about_somebody_who_was_not_asked_about_settles_nobody_and_is_shown(
+    sandbox: Sandbox, caplog: pytest.LogCaptureFixture
+) -> None:
+    def confused(path: str, asked: Any, account: Callable[[Any], Any]) -> Any:
+        answer = account(asked)
+        if path.endswith("/batch/update"):
+            answer["results"][0]["id"] = "424242"
+        return answer
+
+    known = [sandbox.hubspot.add_contact({"firstname": f"P{n}"}) for n in range(2)]
+    room(sandbox).create(room(sandbox).specs())
+    with bent(sandbox, confused) as url:
+        found = rooms.hubspot(rooms.configuration(url))
+        settled = found.write([Change(contact_ref(one), {"leadbridge_score": "5"}) for one in known])
+    assert sorted(answer.outcome for answer in settled.values()) == [Outcome.UNANSWERED, Outcome.WRITTEN]
+    assert "names records that were not sent" in caplog.text
+
+
 def test_a_bad_record_is_found_by_halving_and_the_rest_is_written(sandbox: Sandbox) -> None:
     found = room(sandbox)
     found.create(found.specs())

@@ -219,18 +219,19 @@ def test_work_goes_on_after_the_database_ended_every_connection(postgres_server:
     with postgres_server.database() as url:
         store = open_store(url, key=KEY)
         terminate = sql.SQL(
-            "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE application_name = 'leadbridge'"
-        )
+            "SELECT pg_terminate_backend(pid) FROM pg_stat_activity"
+            " WHERE application_name = 'leadbridge' AND datname = {}"  # other tests use the same server
+        ).format(sql.Literal(sa.make_url(url).database))
         with store.writing() as tx:
             people(tx, 1)
-        postgres_server.run(terminate.format())
+        postgres_server.run(terminate)
         with store.writing() as tx:
             assert _count(tx) == 1
 
         def cut_off() -> None:
             with store.writing() as tx:
                 people(tx, 1)
-                postgres_server.run(terminate.format())
+                postgres_server.run(terminate)
                 people(tx, 1)
 
         with pytest.raises(StoreError, match="cannot be used now"):

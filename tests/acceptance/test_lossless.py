@@ -18,6 +18,7 @@ def figures(shape: str, events: int, people: int) -> dict[str, Any]:
         pytest.skip(str(missing))
 
 
+@pytest.mark.slow
 def test_embedded_nothing_is_lost_doubled_or_wrong_while_the_process_dies_seven_times() -> None:
     found = figures("embedded", 300, 20)
     assert (found["lost"], found["duplicate"], found["wrong"]) == (0, 0, 0), found

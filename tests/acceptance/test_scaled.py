@@ -134,9 +134,10 @@ def test_told_to_stop_under_load_every_process_ends_well_and_in_time_and_nothing
     tally(45, trials=len(processes), duplicate=twice, recover=[took])
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("processes", "people"),
-    [(2, 40), pytest.param(4, 40, marks=pytest.mark.slow), pytest.param(8, 200, marks=pytest.mark.slow)],
+    [(2, 40), (4, 40), (8, 200)],
 )
 def test_many_workers_on_one_backlog_do_everything_once_and_use_the_vendors_limit_to_the_full(
     tmp_path: Path, postgres_server: Server, redis: Redis, processes: int, people: int, tally: Tally

@@ -237,7 +237,11 @@ def test_a_value_that_is_fought_over_leaves_room_for_a_score_that_really_moves(m
 
 @pytest.mark.parametrize(
     ("operation", "kind", "status"),
-    [("*", "status", 500), (UPDATE, "status", 503), (UPDATE, "reset_before", 0)],
+    [
+        ("*", "status", 500),
+        pytest.param(UPDATE, "status", 503, marks=pytest.mark.slow),
+        pytest.param(UPDATE, "reset_before", 0, marks=pytest.mark.slow),
+    ],
 )
 def test_an_hour_after_which_the_vendor_is_back_ends_within_a_minute_and_sets_nothing_aside(
     made: Stage, time: Moving, operation: str, kind: str, status: int

@@ -26,8 +26,6 @@ from sync.wishes import MEMBER, MEMBERS_AT_ONCE
 
 log = logs.logger(__name__)
 
-"""Seconds a claimed batch stays ours; renewed while the vendor is called (pattern 4)."""
-
 BEGIN_WITHIN = 30.0
 """Seconds after the claim within which the call must begin: a process that stood still writes nothing stale (G18)."""
 
